@@ -1,0 +1,65 @@
+/* api.h - turns requests into calls of core, and answers into responses.
+ *
+ * The server calls, for each request: api_admit() when the headers are in,
+ * api_handle() when the body is, api_finish() when the response has been sent (or
+ * the client is gone). The first and the last never block.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "api/http.h"
+#include "core/classify/classify.h"
+#include "core/registry.h"
+
+struct api;
+
+struct api_options {
+    uint32_t images_max;    /* in one request */
+    uint32_t texts_max;     /* in one request: texts, or labels x templates */
+    uint32_t timeout_ms;    /* from the first byte of a request to its answer; 0: none */
+    size_t body_max;        /* bytes, bodies with images */
+    size_t text_body_max;   /* bytes, bodies of text-only routes */
+    size_t label_cache_max; /* bytes */
+};
+
+extern const struct api_options api_options_default;
+
+enum api_state { API_LOADING, API_READY, API_DRAINING };
+
+/* The api borrows the registry, which must outlive it. Starts in API_LOADING:
+ * everything but the probes and metrics answers 503. */
+enum status api_create(struct api **out, const struct api_options *options,
+                       struct registry *registry, struct error *err);
+void api_destroy(struct api *api);
+void api_set_state(struct api *api, enum api_state state);
+
+struct api_admission {
+    bool immediate;  /* cheap and never blocks: call api_handle() on the I/O thread */
+    size_t body_max; /* bytes; a longer body is to be refused by api_refuse() with 413 */
+};
+
+/* Looks at method, path and headers only. False: the request is refused, and
+ * `response` says why. */
+bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
+               struct http_response *response);
+
+/* Always fills `response`, also for failures. */
+void api_handle(struct api *api, struct http_request *request, struct http_response *response);
+
+/* A failure that the server found (framing, size, overload), in the error format of
+ * the route. `http_status` 0: derived from err->status. */
+void api_refuse(struct api *api, struct http_request *request, int http_status,
+                const struct error *err, struct http_response *response);
+
+/* Counts and logs the request. `sent` is false when the client went away. */
+void api_finish(struct api *api, struct http_request *request, const struct http_response *response,
+                bool sent);
+
+/* What the server knows and /metrics prints. Set once, before the server starts. */
+struct api_server_stats {
+    uint64_t connections, requests_active, body_bytes;
+};
+typedef void api_server_stats_fn(void *context, struct api_server_stats *out);
+void api_set_server_stats(struct api *api, api_server_stats_fn *read, void *context);
+
+#endif

@@ -1,0 +1,61 @@
+/* http.h - a request and a response, free of any server library.
+ *
+ * server/ fills the request and sends the response; api/ only looks at these.
+ * Everything a request points to lives until api_finish() returns.
+ */
+#ifndef API_HTTP_H
+#define API_HTTP_H
+
+#include <stdbool.h>
+
+#include "core/base/bytes.h"
+#include "core/engine.h"
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
+
+/* One part of a multipart/form-data body. Strings are "" when absent. */
+struct http_part {
+    const char *name, *filename, *content_type;
+    struct bytes data;
+};
+
+struct route;
+
+struct http_request {
+    enum http_method method;
+    const char *path; /* percent-decoded, without the query */
+    char id[65];      /* the client's X-Request-Id if it is sane, else one of ours */
+    uint64_t received_ns;
+
+    /* Filled in before api_handle(). */
+    struct bytes body;             /* empty for multipart */
+    const struct http_part *parts; /* multipart/form-data only */
+    size_t parts_count;
+
+    /* NULL when absent. Header names are case-insensitive. */
+    const char *(*header)(const struct http_request *request, const char *name);
+    const char *(*query)(const struct http_request *request, const char *name);
+    void *transport; /* the server's own */
+
+    /* api's own: set by api_admit() and the handlers, read by api_finish(). */
+    const struct route *route;
+    size_t inputs; /* images and texts in the request */
+    struct engine_timings timings;
+};
+
+struct http_header {
+    const char *name; /* a literal */
+    char value[200];
+};
+
+enum { HTTP_HEADERS_MAX = 8 };
+
+struct http_response {
+    int status;               /* 200, 404, ... */
+    const char *content_type; /* a literal; NULL: no body */
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t headers_count;
+    struct buffer body; /* owned: freed by the server after it was sent */
+};
+
+#endif

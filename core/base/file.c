@@ -1,0 +1,73 @@
+#include "core/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { READ_CHUNK = 65536 };
+
+static int open_file(const char *path, struct error *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "open", path);
+    return fd;
+}
+
+enum status file_map_open(struct file_map *out, const char *path, struct error *err) {
+    struct error local = ERROR_NONE;
+    if (!err) err = &local;
+    int fd = open_file(path, err);
+    if (fd < 0) return err->status;
+    *out = (struct file_map){0};
+    struct stat info;
+    enum status status = STATUS_OK;
+    if (fstat(fd, &info)) {
+        status = error_set_errno(err, STATUS_IO, "read", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = error_set(err, STATUS_IO, "cannot read %s: not a regular file", path);
+    } else if (info.st_size > 0) {
+        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            status = error_set_errno(err, STATUS_IO, "map", path);
+        else
+            out->bytes = (struct bytes){.data = data, .size = (size_t)info.st_size};
+    }
+    close(fd);
+    return status;
+}
+
+void file_map_close(struct file_map *map) {
+    /* munmap() takes a plain pointer; the mapping is ours to end. */
+    if (map->bytes.data) munmap((void *)(uintptr_t)map->bytes.data, map->bytes.size);
+    *map = (struct file_map){0};
+}
+
+enum status file_read(struct buffer *out, const char *path, struct error *err) {
+    struct error local = ERROR_NONE;
+    if (!err) err = &local;
+    int fd = strcmp(path, "-") ? open_file(path, err) : STDIN_FILENO;
+    if (fd < 0) return err->status;
+    enum status status = STATUS_OK;
+    for (;;) {
+        uint8_t chunk[READ_CHUNK];
+        ssize_t got = read(fd, chunk, sizeof(chunk));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) status = error_set_errno(err, STATUS_IO, "read", path);
+        if (got <= 0) break;
+        status = buffer_append(out, chunk, (size_t)got, err);
+        if (status) break;
+    }
+    if (fd != STDIN_FILENO) close(fd);
+    return status;
+}
+
+char *file_join(const char *directory, const char *name) {
+    size_t size = strlen(directory) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path) snprintf(path, size, "%s/%s", directory, name);
+    return path;
+}

@@ -1,0 +1,25 @@
+/* file.h - whole files, mapped or read. */
+#ifndef CORE_BASE_FILE_H
+#define CORE_BASE_FILE_H
+
+#include "core/base/bytes.h"
+
+/* A file mapped read-only. Whoever shortens the file under us gets us killed by
+ * SIGBUS, as with every program that maps its data; the packed weights and the
+ * checkpoints are replaced by rename, never rewritten in place. */
+struct file_map {
+    struct bytes bytes;
+};
+
+/* STATUS_NOT_FOUND when there is no such file. An empty file maps to size 0. */
+enum status file_map_open(struct file_map *out, const char *path, struct error *err);
+void file_map_close(struct file_map *map);
+
+/* Appends the whole file; STATUS_TOO_LARGE past the buffer's limit. "-" is
+ * standard input. */
+enum status file_read(struct buffer *out, const char *path, struct error *err);
+
+/* Joins a directory and a name into a newly allocated path; NULL without memory. */
+char *file_join(const char *directory, const char *name);
+
+#endif

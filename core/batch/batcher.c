@@ -1,0 +1,258 @@
+#include "core/batch/batcher.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+
+/* One batch_queue_run() in flight; lives on its caller's stack. */
+struct batch_ticket {
+    size_t remaining; /* entries neither done nor withdrawn */
+    pthread_cond_t done;
+};
+
+struct batch_queue {
+    struct batcher *batcher;
+    struct batch_queue_options options;
+    struct batch_queue_stats stats;
+    /* Under the batcher's lock. */
+    struct batch_entry *first, *last;
+    size_t waiting;
+    struct batch_queue *next; /* in the batcher's list */
+};
+
+struct batcher {
+    uint32_t workers;
+    pthread_t *threads; /* [workers] */
+
+    pthread_mutex_t lock; /* protects everything below, the queues and the tickets */
+    pthread_cond_t wake;
+    struct batch_queue *queues;
+    uint32_t idle;
+    uint32_t started; /* names the workers, in the order in which they come up */
+    bool stopping;
+};
+
+/* Needs the lock. The queue whose first entry is the oldest; NULL if all are empty. */
+static struct batch_queue *oldest_queue(const struct batcher *batcher) {
+    struct batch_queue *oldest = NULL;
+    for (struct batch_queue *q = batcher->queues; q; q = q->next) {
+        if (!q->first) continue;
+        if (!oldest || q->first->queued_ns < oldest->first->queued_ns) oldest = q;
+    }
+    return oldest;
+}
+
+/* Needs the lock. Takes this worker's share of what waits: with other workers
+ * idle, an even split finishes sooner than one full batch. */
+static uint32_t take(struct batch_queue *queue, uint32_t idle, struct batch_entry **entries) {
+    size_t share = (queue->waiting + idle) / (idle + 1);
+    if (share > queue->options.batch_max) share = queue->options.batch_max;
+    for (size_t i = 0; i < share; i++) {
+        entries[i] = queue->first;
+        queue->first = queue->first->next;
+    }
+    if (!queue->first) queue->last = NULL;
+    queue->waiting -= share;
+    atomic_store_explicit(&queue->stats.waiting, queue->waiting, memory_order_relaxed);
+    return (uint32_t)share;
+}
+
+static void run_batch(struct batch_queue *queue, uint32_t worker, struct batch_entry **entries,
+                      uint32_t count) {
+    uint64_t started = clock_now_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i]->wait_ns = started - entries[i]->queued_ns;
+        histogram_observe(&queue->stats.wait_ns, entries[i]->wait_ns);
+    }
+    histogram_observe(&queue->stats.batch_size, count);
+    queue->options.run(queue->options.context, worker, entries, count);
+    uint64_t run_ns = clock_now_ns() - started;
+    histogram_observe(&queue->stats.run_ns, run_ns);
+    for (uint32_t i = 0; i < count; i++) entries[i]->run_ns = run_ns;
+}
+
+static void *work(void *argument) {
+    struct batcher *batcher = argument;
+    struct batch_entry *entries[BATCH_MAX_LIMIT];
+    pthread_mutex_lock(&batcher->lock);
+    uint32_t worker = batcher->started++;
+    for (;;) {
+        struct batch_queue *queue;
+        batcher->idle++;
+        while (!(queue = oldest_queue(batcher)) && !batcher->stopping) {
+            pthread_cond_wait(&batcher->wake, &batcher->lock);
+        }
+        batcher->idle--;
+        if (!queue) break;
+        uint32_t count = take(queue, batcher->idle, entries);
+        pthread_mutex_unlock(&batcher->lock);
+        run_batch(queue, worker, entries, count);
+        pthread_mutex_lock(&batcher->lock);
+        for (uint32_t i = 0; i < count; i++) {
+            struct batch_ticket *ticket = entries[i]->ticket;
+            if (--ticket->remaining == 0) pthread_cond_signal(&ticket->done);
+        }
+    }
+    pthread_mutex_unlock(&batcher->lock);
+    return NULL;
+}
+
+enum status batcher_create(struct batcher **out, uint32_t workers, struct error *err) {
+    assert(workers);
+    struct batcher *batcher = calloc(1, sizeof(*batcher));
+    pthread_t *threads = calloc(workers, sizeof(*threads));
+    if (!batcher || !threads) {
+        free(batcher);
+        free(threads);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for %u workers", workers);
+    }
+    batcher->threads = threads;
+    pthread_mutex_init(&batcher->lock, NULL);
+    pthread_cond_init(&batcher->wake, NULL);
+    for (; batcher->workers < workers; batcher->workers++) {
+        pthread_t *thread = &threads[batcher->workers];
+        if (pthread_create(thread, NULL, work, batcher)) {
+            batcher_destroy(batcher);
+            return error_set(err, STATUS_UNAVAILABLE, "cannot start %u encoder threads", workers);
+        }
+        pthread_setname_np(*thread, "encoder");
+    }
+    *out = batcher;
+    return STATUS_OK;
+}
+
+void batcher_destroy(struct batcher *batcher) {
+    if (!batcher) return;
+    assert(!batcher->queues);
+    pthread_mutex_lock(&batcher->lock);
+    batcher->stopping = true;
+    pthread_cond_broadcast(&batcher->wake);
+    pthread_mutex_unlock(&batcher->lock);
+    for (uint32_t i = 0; i < batcher->workers; i++) pthread_join(batcher->threads[i], NULL);
+    pthread_cond_destroy(&batcher->wake);
+    pthread_mutex_destroy(&batcher->lock);
+    free(batcher->threads);
+    free(batcher);
+}
+
+uint32_t batcher_workers(const struct batcher *batcher) {
+    return batcher->workers;
+}
+
+enum status batch_queue_open(struct batch_queue **out, struct batcher *batcher,
+                             const struct batch_queue_options *options, struct error *err) {
+    assert(options->batch_max && options->batch_max <= BATCH_MAX_LIMIT && options->queue_limit);
+    struct batch_queue *queue = calloc(1, sizeof(*queue));
+    if (!queue) return error_set(err, STATUS_NO_MEMORY, "out of memory for a queue");
+    queue->batcher = batcher;
+    queue->options = *options;
+    histogram_init(&queue->stats.wait_ns, &histogram_durations);
+    histogram_init(&queue->stats.run_ns, &histogram_durations);
+    histogram_init(&queue->stats.batch_size, &histogram_counts);
+    pthread_mutex_lock(&batcher->lock);
+    queue->next = batcher->queues;
+    batcher->queues = queue;
+    pthread_mutex_unlock(&batcher->lock);
+    *out = queue;
+    return STATUS_OK;
+}
+
+void batch_queue_close(struct batch_queue *queue) {
+    if (!queue) return;
+    struct batcher *batcher = queue->batcher;
+    pthread_mutex_lock(&batcher->lock);
+    assert(!queue->first);
+    struct batch_queue **link = &batcher->queues;
+    while (*link != queue) link = &(*link)->next;
+    *link = queue->next;
+    pthread_mutex_unlock(&batcher->lock);
+    free(queue);
+}
+
+const struct batch_queue_stats *batch_queue_stats(const struct batch_queue *queue) {
+    return &queue->stats;
+}
+
+/* Needs the lock. */
+static void append(struct batch_queue *queue, struct batch_entry *entries, size_t count,
+                   struct batch_ticket *ticket) {
+    uint64_t now = clock_now_ns();
+    for (size_t i = 0; i < count; i++) {
+        struct batch_entry *entry = &entries[i];
+        entry->next = NULL;
+        entry->ticket = ticket;
+        entry->queued_ns = now;
+        if (queue->last)
+            queue->last->next = entry;
+        else
+            queue->first = entry;
+        queue->last = entry;
+    }
+    queue->waiting += count;
+    atomic_store_explicit(&queue->stats.waiting, queue->waiting, memory_order_relaxed);
+}
+
+/* Needs the lock. Takes the ticket's entries that no worker has out of the queue. */
+static size_t withdraw(struct batch_queue *queue, struct batch_ticket *ticket) {
+    size_t withdrawn = 0;
+    struct batch_entry **link = &queue->first;
+    queue->last = NULL;
+    while (*link) {
+        if ((*link)->ticket == ticket) {
+            *link = (*link)->next;
+            withdrawn++;
+        } else {
+            queue->last = *link;
+            link = &(*link)->next;
+        }
+    }
+    queue->waiting -= withdrawn;
+    ticket->remaining -= withdrawn;
+    atomic_store_explicit(&queue->stats.waiting, queue->waiting, memory_order_relaxed);
+    atomic_fetch_add_explicit(&queue->stats.expired, withdrawn, memory_order_relaxed);
+    return withdrawn;
+}
+
+/* Needs the lock. */
+static enum status wait_for(struct batch_queue *queue, struct batch_ticket *ticket,
+                            uint64_t deadline_ns, struct error *err) {
+    pthread_mutex_t *lock = &queue->batcher->lock;
+    enum status status = STATUS_OK;
+    struct timespec until = clock_timespec(deadline_ns);
+    while (ticket->remaining && status == STATUS_OK) {
+        pthread_cond_clockwait(&ticket->done, lock, CLOCK_MONOTONIC, &until);
+        if (ticket->remaining && clock_now_ns() >= deadline_ns && withdraw(queue, ticket)) {
+            status = error_set(err, STATUS_TIMEOUT, "the deadline passed in the encoder's queue");
+        }
+    }
+    while (ticket->remaining) pthread_cond_wait(&ticket->done, lock);
+    return status;
+}
+
+enum status batch_queue_run(struct batch_queue *queue, struct batch_entry *entries, size_t count,
+                            uint64_t deadline_ns, struct error *err) {
+    if (count == 0) return STATUS_OK;
+    struct batcher *batcher = queue->batcher;
+    struct batch_ticket ticket = {.remaining = count};
+    pthread_cond_init(&ticket.done, NULL);
+    enum status status;
+    pthread_mutex_lock(&batcher->lock);
+    if (count > queue->options.queue_limit - queue->waiting) {
+        atomic_fetch_add_explicit(&queue->stats.rejected, count, memory_order_relaxed);
+        status =
+            error_set(err, STATUS_OVERLOADED, "the encoder's queue is full (%zu of %u waiting)",
+                      queue->waiting, queue->options.queue_limit);
+    } else {
+        append(queue, entries, count, &ticket);
+        for (size_t i = 0; i < count && i < batcher->workers; i++) {
+            pthread_cond_signal(&batcher->wake);
+        }
+        status = wait_for(queue, &ticket, deadline_ns, err);
+    }
+    pthread_mutex_unlock(&batcher->lock);
+    pthread_cond_destroy(&ticket.done);
+    return status;
+}

@@ -1,0 +1,109 @@
+/* engine.h - the whole of CLIP behind one door: bytes in, floats out.
+ *
+ * Code outside of core/ includes this header, runtime.h, registry.h,
+ * classify/classify.h and base/, nothing else of core/. Callers know nothing of
+ * tensors, decoders, batches or threads: every function here may be called from
+ * any thread and blocks until its answer is ready.
+ */
+#ifndef CORE_ENGINE_H
+#define CORE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/bytes.h"
+#include "core/runtime.h"
+
+struct engine;
+
+struct engine_image_limits {
+    uint32_t side_max; /* pixels */
+    uint64_t pixels_max;
+};
+
+struct engine_options {
+    const char *name;      /* what requests call it */
+    const char *path;      /* a directory, or a bare weight file */
+    const char *vocab;     /* tokenizer file or directory; NULL: beside the weights */
+    const char *tokenizer; /* "openai", "open_clip", "hf-fast"; NULL: as the checkpoint was made */
+    const char *precision; /* "fp32"; NULL: the best that is exact enough */
+    uint32_t image_size;   /* 0: the checkpoint's own */
+    bool exif_orientation; /* turn photographs upright; off in all references */
+    struct engine_image_limits image_limits; /* zeros: the defaults */
+};
+
+struct engine_tower_info {
+    uint32_t width, layers, heads, mlp_width;
+    const char *activation;
+};
+
+/* Strings live as long as the engine. */
+struct engine_info {
+    const char *name, *architecture, *precision, *sha256, *tokenizer;
+    uint32_t embed_dim, image_size, patch_size, context_length, vocab_size;
+    struct engine_tower_info vision, text; /* layers 0: no such tower */
+    float logit_scale;                     /* the factor: exp() already taken */
+    uint64_t parameters;
+    struct {
+        const char *resize, *order, *interpolation; /* "shortest", "openai", "bicubic" */
+        uint32_t resize_to;
+        float mean[3], std[3];
+        bool exif_orientation;
+    } preprocess;
+};
+
+/* Where the time of one call went; of several inputs the slowest counts. */
+struct engine_timings {
+    uint64_t decode_ns; /* decoding and resizing, or tokenizing */
+    uint64_t queue_ns;
+    uint64_t encode_ns;
+};
+
+struct engine_call {
+    uint64_t deadline_ns; /* CLOCK_NEVER for none */
+    bool raw;             /* leave embeddings as the tower gives them, not of length 1 */
+    /* [count] or NULL. With it a bad input fails alone: its error is recorded here
+     * and its embedding is zeros. Without, the first bad input fails the call, and
+     * err->input says which. */
+    struct error *errors;
+    struct engine_timings timings; /* out: added to */
+};
+
+struct engine_text_info {
+    size_t tokens; /* ids used, start and end token included */
+    bool truncated;
+};
+
+enum status engine_open(struct engine **out, struct runtime *runtime,
+                        const struct engine_options *options, struct error *err);
+/* No call may be in flight. NULL is allowed. */
+void engine_close(struct engine *engine);
+const struct engine_info *engine_info(const struct engine *engine);
+
+/* `embeddings` is [count, embed_dim] and belongs to the caller. */
+enum status engine_embed_images(struct engine *engine, const struct bytes *files, size_t count,
+                                float *embeddings, struct engine_call *call, struct error *err);
+/* `infos` is [count] or NULL. Without `truncate` a text longer than context_length
+ * is STATUS_UNPROCESSABLE. */
+enum status engine_embed_texts(struct engine *engine, const struct bytes *texts, size_t count,
+                               bool truncate, float *embeddings, struct engine_text_info *infos,
+                               struct engine_call *call, struct error *err);
+
+/* The two windows into the exactness. `pixels` receives [image_size, image_size, 3]
+ * 8-bit RGB; `ids` at most context_length ids, `count` how many. */
+enum status engine_preprocess(struct engine *engine, struct bytes file, uint8_t *pixels,
+                              struct error *err);
+enum status engine_tokenize(struct engine *engine, struct bytes text, bool truncate, uint32_t *ids,
+                            struct engine_text_info *info, struct error *err);
+
+/* What metrics read. */
+struct batch_queue_stats;
+struct engine_stats {
+    const struct batch_queue_stats *images, *texts; /* NULL: no such tower */
+    const struct histogram *decode_ns;              /* per image */
+    size_t decode_waiting;                          /* images, now */
+};
+void engine_read_stats(struct engine *engine, struct engine_stats *out);
+
+#endif

@@ -1,0 +1,62 @@
+/* image.h - compressed image bytes to pixels, in the mode in which the file has them.
+ *
+ * The modes are Pillow's, because the reference preprocessing (SPEC 6.4) resizes
+ * palette, grey, alpha, 16-bit and CMYK images in their own mode and converts to
+ * RGB afterwards. Everything is refused before it costs memory: the header is
+ * read and checked against the limits before any pixel is allocated.
+ */
+#ifndef CORE_IMAGE_IMAGE_H
+#define CORE_IMAGE_IMAGE_H
+
+#include <stdint.h>
+
+#include "core/base/bytes.h"
+
+enum image_format { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP };
+
+enum image_mode {
+    IMAGE_MODE_1,  /* 1 byte a pixel, 0 or 255 */
+    IMAGE_MODE_L,  /* grey */
+    IMAGE_MODE_LA, /* grey, alpha */
+    IMAGE_MODE_P,  /* index into `palette` */
+    IMAGE_MODE_RGB,
+    IMAGE_MODE_RGBA,
+    IMAGE_MODE_CMYK, /* as Pillow holds it: 255 is full ink */
+    IMAGE_MODE_I,    /* 32-bit grey, from 16-bit files: int32_t a pixel */
+};
+
+struct image {
+    enum image_mode mode;
+    uint32_t width;
+    uint32_t height;
+    uint8_t *pixels; /* [height, width, image_mode_bytes(mode)], rows packed, top to bottom */
+    uint8_t palette[256][3]; /* IMAGE_MODE_P only */
+};
+
+struct image_limits {
+    uint32_t side_max;   /* pixels, either side */
+    uint64_t pixels_max; /* width * height: stops decompression bombs */
+};
+
+struct image_options {
+    struct image_limits limits;
+    bool exif_orientation; /* turn JPEGs upright; off in all references */
+};
+
+/* 50 MP, 16384 a side. */
+extern const struct image_limits image_limits_default;
+
+/* By the first bytes; never by name or declared type. */
+enum image_format image_sniff(struct bytes file);
+/* "image/jpeg" ...; "application/octet-stream" for IMAGE_UNKNOWN. */
+const char *image_format_type(enum image_format format);
+size_t image_mode_bytes(enum image_mode mode);
+
+/* STATUS_UNSUPPORTED for a format we do not have, STATUS_TOO_LARGE over a limit,
+ * STATUS_UNPROCESSABLE for what is damaged. On success the caller owns `out` and
+ * releases it with image_free(); on failure there is nothing to free. */
+enum status image_decode(struct image *out, struct bytes file, const struct image_options *options,
+                         struct error *err);
+void image_free(struct image *image);
+
+#endif

@@ -1,0 +1,59 @@
+/* tokenizer.h - text to token ids, exactly as the reference tokenizers do.
+ *
+ * Byte-level BPE of CLIP in three dialects (SPEC 5): they share vocabulary and
+ * merges and differ in how they clean the text. Immutable after open; safe from
+ * any number of threads.
+ */
+#ifndef CORE_TEXT_TOKENIZER_H
+#define CORE_TEXT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/bytes.h"
+
+enum tokenizer_mode {
+    TOKENIZER_OPENAI,    /* ftfy, html.unescape twice, lower; <|startoftext|> is special */
+    TOKENIZER_OPEN_CLIP, /* the same cleaning by default; <start_of_text> is special */
+    TOKENIZER_HF_FAST,   /* tokenizer.json: NFC, collapse, per-character lower */
+};
+
+/* open_clip's `clean` (text_cfg.tokenizer_kwargs); the other modes ignore it. */
+enum tokenizer_clean { TOKENIZER_LOWER, TOKENIZER_WHITESPACE, TOKENIZER_CANONICALIZE };
+
+struct tokenizer_options {
+    enum tokenizer_mode mode;
+    enum tokenizer_clean clean;
+};
+
+struct tokenizer;
+
+struct tokens {
+    uint32_t *ids; /* the caller's array, start and end token included */
+    size_t count;  /* ids written */
+    size_t total;  /* ids the text has without truncation */
+    bool truncated;
+};
+
+/* `path` is a directory with tokenizer.json, vocab.json + merges.txt or
+ * bpe_simple_vocab_16e6.txt[.gz], or one such file (merges.txt alone builds CLIP's
+ * vocabulary from its merges). */
+enum status tokenizer_open(struct tokenizer **out, const char *path,
+                           const struct tokenizer_options *options, struct error *err);
+void tokenizer_close(struct tokenizer *tokenizer);
+
+uint32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
+uint32_t tokenizer_start_id(const struct tokenizer *tokenizer);
+uint32_t tokenizer_end_id(const struct tokenizer *tokenizer);
+/* "openai", "open_clip", "hf-fast" and back; false if unknown. */
+const char *tokenizer_mode_name(enum tokenizer_mode mode);
+bool tokenizer_mode_parse(enum tokenizer_mode *out, const char *name);
+
+/* Writes at most `context_length` ids to out->ids (the caller's array of that many).
+ * A longer text is cut and its last id becomes the end token, or, without
+ * `truncate`, is STATUS_UNPROCESSABLE. Text that is not UTF-8 is STATUS_INVALID. */
+enum status tokenizer_encode(const struct tokenizer *tokenizer, struct bytes text,
+                             size_t context_length, bool truncate, struct tokens *out,
+                             struct error *err);
+
+#endif

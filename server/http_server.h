@@ -1,0 +1,33 @@
+/* http_server.h - the process's HTTP side; with server/multipart.c the only place
+ * that knows libmicrohttpd. */
+#ifndef SERVER_HTTP_SERVER_H
+#define SERVER_HTTP_SERVER_H
+
+#include <stdint.h>
+
+#include "api/api.h"
+
+struct http_server;
+
+struct http_server_options {
+    const char *address; /* "127.0.0.1", "::", ... */
+    uint16_t port;       /* 0: a free one, see http_server_port() */
+    uint32_t connections_max;
+    uint32_t requests_max; /* requests being handled; more get 503 */
+    uint32_t io_threads;
+    uint32_t idle_timeout_s;    /* keep-alive connections are closed after this */
+    uint32_t request_timeout_s; /* a request must be complete so long after it began */
+    size_t memory_max;          /* bytes of all bodies together; more get 503 */
+};
+
+extern const struct http_server_options http_server_options_default;
+
+enum status http_server_start(struct http_server **out, const struct http_server_options *options,
+                              struct api *api, struct error *err);
+uint16_t http_server_port(const struct http_server *server);
+
+/* Stops accepting, lets running requests finish until `drain_ms` have passed, then
+ * closes what is left and joins the threads. NULL is allowed. */
+void http_server_stop(struct http_server *server, uint32_t drain_ms);
+
+#endif

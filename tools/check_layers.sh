@@ -1,0 +1,42 @@
+#!/bin/sh
+# check_layers.sh - who may include whom. The architecture, as a test.
+# Prints every #include that points the wrong way; exits 1 if there is one.
+cd "$(dirname "$0")/.." || exit 2
+status=0
+
+# deny FOLDER PATTERN REASON [EXCEPT]: no file under FOLDER may include PATTERN.
+deny() {
+    [ -d "$1" ] || return
+    found=$(grep -rnE --include='*.[ch]' --exclude-dir=build --exclude-dir=tests "^#include [<\"]($2)" "$1")
+    [ -n "${4:-}" ] && found=$(printf '%s\n' "$found" | grep -vE "^($4):")
+    [ -z "$found" ] && return
+    printf '%s\n  ^ %s\n' "$found" "$3"
+    status=1
+}
+
+deny core   'api/|server/|config/|cli/'    'core knows nothing above it'
+deny api    'server/|config/|cli/'         'api knows nothing above it'
+deny server 'config/|cli/'                 'only cli/ puts the parts together'
+deny server 'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'the adapter sees api/ and core/base/'
+deny config 'cli/|core/(image|text|model|kernels|batch|index)/' 'config knows option structs only'
+deny api    'core/(kernels|text|image|model)/' 'api sees the doors of core'
+deny core/base     'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'base is the bottom'
+deny core/kernels  'core/(image|text|model|batch|index|classify)/|core/(engine|registry|runtime)' 'kernels know numbers only'
+deny core/image    'core/(text|model|batch|index|classify)/|core/(engine|registry|runtime)'  'image is independent'
+deny core/text     'core/(image|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'text is independent'
+deny core/model    'core/(image|text|batch|index|classify)/|core/(engine|registry|runtime)'  'the model takes tensors'
+deny core/batch    'core/(image|text|model|kernels|index|classify)/|core/(engine|registry|runtime)' 'the batcher knows void pointers'
+deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on the engine'
+
+deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(http_server|connection|multipart|guard)\.[ch]'
+deny .  'jansson.h'            'JSON lives in api/, config/, cli/ and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+)\.[ch]'
+deny .  'cblas.h|openblas'     'only core/kernels/blas.c speaks BLAS'  './core/kernels/blas.c'
+deny .  'jpeglib.h|turbojpeg.h' 'only core/image/jpeg.c speaks JPEG'   './core/image/jpeg.c'
+deny .  'png.h'                'only core/image/png.c speaks PNG'      './core/image/png.c'
+deny .  'webp/'                'only core/image/webp.c speaks WebP'    './core/image/webp.c'
+deny .  'cyaml/'               'only config/file.c speaks YAML'        './config/file.c'
+deny .  'utf8proc.h'           'only core/text/unicode.c speaks utf8proc' './core/text/unicode.c'
+deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
+deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha256|base64)\.c'
+deny .  'immintrin.h|arm_neon.h' 'intrinsics live in core/kernels/*_<isa>.c' './core/kernels/[a-z0-9_]+_(avx2|avx512|avx512_vnni|avx512_bf16|neon).c'
+exit $status

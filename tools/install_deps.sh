@@ -1,0 +1,33 @@
+#!/bin/sh
+# install_deps.sh [test] - installs the Debian packages that are missing, when it
+# may; else prints the one command that would. "test" adds what tests and lint need.
+set -eu
+packages='gcc make pkg-config libmicrohttpd-dev libjansson-dev libjpeg62-turbo-dev libpng-dev
+    libwebp-dev libopenblas-dev libcyaml-dev libutf8proc-dev nettle-dev zlib1g-dev'
+[ "${1:-}" = test ] && packages="$packages check curl python3 python3-yaml clang-format clang-tidy
+    clang libclang-rt-14-dev shellcheck"
+
+missing=
+for package in $packages; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "clipd needs these Debian packages, or what they are called here:$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    run=
+elif sudo -n true 2>/dev/null; then
+    run=sudo
+else
+    echo "missing packages; please run:" >&2
+    echo "  sudo apt-get install$missing" >&2
+    exit 1
+fi
+echo "installing:$missing"
+$run apt-get update -qq
+# shellcheck disable=SC2086 # a list on purpose
+DEBIAN_FRONTEND=noninteractive $run apt-get install -y -qq --no-install-recommends $missing >/dev/null
