@@ -34,7 +34,7 @@ CLI_SRC  := $(sort $(wildcard cli/*.c))
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c'))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # What test programs share: golden readers and the like.
-HELP_SRC := $(sort $(wildcard tests/support/*.c))
+HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
 HEADERS   = $(shell find $(wildcard $(FOLDERS)) -name '*.h')
 
