@@ -21,7 +21,11 @@ struct runtime *registry_runtime(struct registry *registry);
 enum status registry_add(struct registry *registry, const struct engine_options *options,
                          bool is_default, struct error *err);
 
-/* The model of that name; the default for NULL and "". STATUS_NOT_FOUND names what
+/* A second name for a model, such as a size: "small". STATUS_CONFLICT when taken. */
+enum status registry_alias(struct registry *registry, const char *alias, const char *name,
+                           struct error *err);
+
+/* The model of that name or alias; the default for NULL and "". STATUS_NOT_FOUND names what
  * there is. Give it back with registry_release(). */
 enum status registry_acquire(struct registry *registry, const char *name, struct engine **out,
                              struct error *err);

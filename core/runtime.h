@@ -8,7 +8,10 @@
 
 #include "core/base/error.h"
 
+struct batcher;
+struct kernels;
 struct runtime;
+struct thread_pool;
 
 struct runtime_options {
     uint32_t threads;        /* encoder workers; 0: one per usable core */
@@ -24,8 +27,14 @@ enum status runtime_create(struct runtime **out, const struct runtime_options *o
 /* All engines must be closed before. NULL is allowed. */
 void runtime_destroy(struct runtime *runtime);
 
+/* The options with every 0 replaced by what it stood for. */
+const struct runtime_options *runtime_options(const struct runtime *runtime);
 /* The name of the instruction set in use, for the log: "avx512". */
 const char *runtime_kernels_name(const struct runtime *runtime);
-uint32_t runtime_threads(const struct runtime *runtime);
+
+/* For core/ alone: the parts. They live as long as the runtime. */
+const struct kernels *runtime_kernels(const struct runtime *runtime);
+struct thread_pool *runtime_decoders(const struct runtime *runtime);
+struct batcher *runtime_batcher(const struct runtime *runtime);
 
 #endif

@@ -1,0 +1,255 @@
+#include "core/classify/classify.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/classify/label_cache.h"
+
+enum {
+    PROMPTS_AT_ONCE = 256,      /* texts handed to the engine in one call */
+    PROMPTS_SIZE_MAX = 8 << 20, /* bytes of such a call's texts */
+};
+
+const char classify_template_default[] = "a photo of a {}.";
+
+struct classifier {
+    struct label_cache *cache;
+};
+
+/* One classify_embed_labels() on its way. */
+struct job {
+    struct engine *engine;
+    const struct bytes *labels, *templates;
+    size_t templates_count;
+    size_t *missing; /* [missing_count]: indexes of labels that the cache did not have */
+    size_t missing_count;
+    size_t dim;
+    double *sums; /* [missing_count, dim] */
+};
+
+enum status classifier_create(struct classifier **out, size_t cache_bytes_max, struct error *err) {
+    struct classifier *classifier = calloc(1, sizeof(*classifier));
+    if (!classifier) return error_set(err, STATUS_NO_MEMORY, "out of memory for the classifier");
+    enum status status = label_cache_create(&classifier->cache, cache_bytes_max, err);
+    if (status)
+        free(classifier);
+    else
+        *out = classifier;
+    return status;
+}
+
+void classifier_destroy(struct classifier *classifier) {
+    if (!classifier) return;
+    label_cache_destroy(classifier->cache);
+    free(classifier);
+}
+
+void classifier_read_stats(struct classifier *classifier, struct classifier_stats *out) {
+    label_cache_read_stats(classifier->cache, out);
+}
+
+static const uint8_t *find_slot(struct bytes text) {
+    return text.size ? memmem(text.data, text.size, "{}", 2) : NULL;
+}
+
+enum status classify_check_template(struct bytes template, struct error *err) {
+    const uint8_t *slot = find_slot(template);
+    if (!slot) {
+        return error_set(err, STATUS_INVALID, "a template needs {} where the label goes");
+    }
+    size_t behind = (size_t)(slot - template.data) + 2;
+    struct bytes rest = {.data = slot + 2, .size = template.size - behind};
+    if (!find_slot(rest)) return STATUS_OK;
+    return error_set(err, STATUS_INVALID, "a template has {} twice, once is expected");
+}
+
+/* Everything the class embedding depends on, unambiguously: each part behind its
+ * length. `prefix` holds the part that the labels share and is left as it was. */
+static enum status key_of(uint8_t key[SHA256_SIZE], struct buffer *prefix, struct bytes label,
+                          struct error *err) {
+    size_t shared = prefix->size;
+    enum status status = buffer_append(prefix, label.data, label.size, err);
+    if (!status) sha256(key, buffer_view(prefix));
+    prefix->size = shared;
+    return status;
+}
+
+static enum status key_prefix(struct buffer *out, const struct engine_info *info,
+                              const struct bytes *templates, size_t count, struct error *err) {
+    enum status status = buffer_printf(out, err, "%s %s %s %zu", info->sha256, info->precision,
+                                       info->tokenizer, count);
+    for (size_t i = 0; i < count && !status; i++) {
+        status = buffer_printf(out, err, " %zu:", templates[i].size);
+        if (!status) status = buffer_append(out, templates[i].data, templates[i].size, err);
+    }
+    return status ? status : buffer_append(out, " ", 1, err);
+}
+
+static enum status append_prompt(struct buffer *out, struct bytes template, struct bytes label,
+                                 struct error *err) {
+    size_t before = (size_t)(find_slot(template) - template.data);
+    enum status status = buffer_append(out, template.data, before, err);
+    if (!status) status = buffer_append(out, label.data, label.size, err);
+    if (status) return status;
+    return buffer_append(out, template.data + before + 2, template.size - before - 2, err);
+}
+
+/* Embeds prompts first..first+count-1 of the missing labels x templates, in that
+ * order, and adds them to their labels' sums. */
+static enum status add_prompts(struct job *job, size_t first, size_t count, float *embeddings,
+                               struct engine_call *call, struct error *err) {
+    struct buffer text;
+    size_t ends[PROMPTS_AT_ONCE];
+    struct bytes prompts[PROMPTS_AT_ONCE];
+    enum status status = STATUS_OK;
+    buffer_init(&text, PROMPTS_SIZE_MAX);
+    for (size_t i = 0; i < count && !status; i++) {
+        size_t pair = first + i;
+        size_t label = job->missing[pair / job->templates_count];
+        status = append_prompt(&text, job->templates[pair % job->templates_count],
+                               job->labels[label], err);
+        ends[i] = text.size;
+    }
+    /* The buffer moves while it grows: the views are made when it is complete. */
+    for (size_t i = 0, start = 0; i < count && !status; start = ends[i++]) {
+        prompts[i] = (struct bytes){.data = text.data + start, .size = ends[i] - start};
+    }
+    if (!status) {
+        status = engine_embed_texts(job->engine, prompts, count, true, embeddings, NULL, call, err);
+        if (status && err && err->input >= 0) {
+            size_t pair = first + (size_t)err->input;
+            err->input = (int)job->missing[pair / job->templates_count];
+        }
+    }
+    for (size_t i = 0; i < count && !status; i++) {
+        double *sum = job->sums + (first + i) / job->templates_count * job->dim;
+        for (size_t j = 0; j < job->dim; j++) sum[j] += (double)embeddings[i * job->dim + j];
+    }
+    buffer_free(&text);
+    return status;
+}
+
+static void normalize_sum(float *embedding, const double *sum, size_t dim) {
+    double square = 0;
+    for (size_t i = 0; i < dim; i++) square += sum[i] * sum[i];
+    double scale = square > 0 ? 1 / sqrt(square) : 0;
+    for (size_t i = 0; i < dim; i++) embedding[i] = (float)(sum[i] * scale);
+}
+
+static enum status embed_missing(struct job *job, struct engine_call *call, struct error *err) {
+    size_t pairs, size;
+    if (!size_multiply(&pairs, job->missing_count, job->templates_count) ||
+        !size_multiply(&size, job->missing_count, job->dim)) {
+        return error_set(err, STATUS_TOO_LARGE, "%zu labels in %zu templates are too many",
+                         job->missing_count, job->templates_count);
+    }
+    struct engine_call own = {.deadline_ns = call->deadline_ns};
+    float *embeddings = calloc(PROMPTS_AT_ONCE * job->dim, sizeof(*embeddings));
+    job->sums = calloc(size, sizeof(*job->sums));
+    enum status status = STATUS_OK;
+    if (!embeddings || !job->sums) {
+        status =
+            error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", job->missing_count);
+    }
+    for (size_t first = 0; first < pairs && !status; first += PROMPTS_AT_ONCE) {
+        size_t count = pairs - first < PROMPTS_AT_ONCE ? pairs - first : PROMPTS_AT_ONCE;
+        status = add_prompts(job, first, count, embeddings, &own, err);
+    }
+    call->timings.decode_ns += own.timings.decode_ns;
+    call->timings.queue_ns += own.timings.queue_ns;
+    call->timings.encode_ns += own.timings.encode_ns;
+    free(embeddings);
+    return status;
+}
+
+/* Takes what the cache has, computes the rest, remembers it. */
+static enum status embed_with_cache(struct classifier *classifier, struct job *job,
+                                    size_t labels_count, struct buffer *prefix, uint8_t *keys,
+                                    float *embeddings, struct engine_call *call,
+                                    struct error *err) {
+    for (size_t i = 0; i < labels_count; i++) {
+        uint8_t *key = keys + i * SHA256_SIZE;
+        enum status status = key_of(key, prefix, job->labels[i], err);
+        if (status) return status;
+        if (label_cache_get(classifier->cache, key, embeddings + i * job->dim, job->dim)) continue;
+        job->missing[job->missing_count++] = i;
+    }
+    if (!job->missing_count) return STATUS_OK;
+    enum status status = embed_missing(job, call, err);
+    if (status) return status;
+    for (size_t i = 0; i < job->missing_count; i++) {
+        size_t label = job->missing[i];
+        float *embedding = embeddings + label * job->dim;
+        normalize_sum(embedding, job->sums + i * job->dim, job->dim);
+        label_cache_put(classifier->cache, keys + label * SHA256_SIZE, embedding, job->dim);
+    }
+    return STATUS_OK;
+}
+
+enum status classify_embed_labels(struct classifier *classifier, struct engine *engine,
+                                  const struct bytes *labels, size_t labels_count,
+                                  const struct bytes *templates, size_t templates_count,
+                                  float *embeddings, struct engine_call *call, struct error *err) {
+    const struct bytes fallback = bytes_of(classify_template_default);
+    struct job job = {
+        .engine = engine,
+        .labels = labels,
+        .templates = templates_count ? templates : &fallback,
+        .templates_count = templates_count ? templates_count : 1,
+        .dim = engine_info(engine)->embed_dim,
+    };
+    for (size_t i = 0; i < job.templates_count; i++) {
+        enum status status = classify_check_template(job.templates[i], err);
+        if (status) return status;
+    }
+    struct buffer prefix;
+    buffer_init(&prefix, PROMPTS_SIZE_MAX);
+    uint8_t *keys = calloc(labels_count, SHA256_SIZE);
+    job.missing = calloc(labels_count, sizeof(*job.missing));
+    enum status status = STATUS_OK;
+    if (!keys || !job.missing) {
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", labels_count);
+    }
+    if (!status) {
+        status = key_prefix(&prefix, engine_info(engine), job.templates, job.templates_count, err);
+    }
+    if (!status) {
+        status =
+            embed_with_cache(classifier, &job, labels_count, &prefix, keys, embeddings, call, err);
+    }
+    buffer_free(&prefix);
+    free(job.sums);
+    free(job.missing);
+    free(keys);
+    return status;
+}
+
+static int better(const void *a, const void *b) {
+    const struct classify_score *x = a, *y = b;
+    if (x->cosine != y->cosine) return x->cosine < y->cosine ? 1 : -1;
+    return x->label < y->label ? -1 : x->label > y->label;
+}
+
+void classify_score(struct engine *engine, const float *image_embedding,
+                    const float *label_embeddings, size_t labels_count,
+                    struct classify_score *scores) {
+    const struct engine_info *info = engine_info(engine);
+    for (size_t i = 0; i < labels_count; i++) {
+        const float *label = label_embeddings + i * info->embed_dim;
+        double cosine = 0;
+        for (size_t j = 0; j < info->embed_dim; j++)
+            cosine += (double)image_embedding[j] * label[j];
+        scores[i] = (struct classify_score){.label = i, .cosine = (float)cosine};
+    }
+    if (!labels_count) return;
+    qsort(scores, labels_count, sizeof(*scores), better);
+    double sum = 0, best = (double)scores[0].cosine;
+    for (size_t i = 0; i < labels_count; i++) {
+        sum += exp((double)info->logit_scale * ((double)scores[i].cosine - best));
+    }
+    for (size_t i = 0; i < labels_count; i++) {
+        double share = exp((double)info->logit_scale * ((double)scores[i].cosine - best)) / sum;
+        scores[i].probability = (float)share;
+    }
+}

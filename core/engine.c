@@ -1,0 +1,482 @@
+/* The conductor: decoders, preprocessing, tokenizer, batcher and model each do one
+ * thing and know nothing of each other; here they are called in order.
+ *
+ * Images go through the decode pool to 8-bit crops, the crops through the batcher
+ * to an encoder worker. Both queues are bounded, and with them the crops that
+ * exist at a time. Texts are tokenized on the caller's thread: that takes
+ * microseconds. */
+#include "core/engine.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/thread_pool.h"
+#include "core/batch/batcher.h"
+#include "core/image/preprocess.h"
+#include "core/model/model.h"
+#include "core/text/tokenizer.h"
+
+struct engine {
+    struct engine_info info;
+    char *name;
+    struct runtime *runtime;
+    struct model *model;
+    struct tokenizer *tokenizer; /* NULL: no text tower, or no vocabulary */
+    struct preprocess preprocess;
+    struct image_options image_options;
+    size_t crop_bytes;             /* of one preprocessed image */
+    struct workspace **workspaces; /* [workers] */
+    uint32_t workers;
+    struct batch_queue *images, *texts; /* NULL: no such tower */
+    struct histogram decode_ns;
+};
+
+/* ---- opening ---- */
+
+static const char *const resize_names[] = {"shortest", "squash", "longest", "none"};
+
+static const char *filter_name(enum resample_filter filter) {
+    static const char *const names[] = {"nearest", "lanczos", "bilinear",
+                                        "bicubic", "box",     "hamming"};
+    return names[filter];
+}
+
+static enum status set_preprocess(struct engine *engine, const struct engine_options *options,
+                                  struct error *err) {
+    const struct model_info *model = model_info(engine->model);
+    const struct model_preprocess *from = &model->preprocess;
+    if (from->filter > RESAMPLE_HAMMING) {
+        return error_set(err, STATUS_UNSUPPORTED, "resample filter %u is not one of Pillow's 0..5",
+                         from->filter);
+    }
+    engine->preprocess = (struct preprocess){
+        .size = model->image_size,
+        .resize_to = from->resize_to,
+        .resize = (enum preprocess_resize)from->resize,
+        .order = from->convert_first ? PREPROCESS_HF : PREPROCESS_OPENAI,
+        .filter = (enum resample_filter)from->filter,
+        .fill = {from->fill[0], from->fill[1], from->fill[2]},
+    };
+    engine->image_options = (struct image_options){
+        .limits = image_limits_default,
+        .exif_orientation = options->exif_orientation,
+    };
+    if (options->image_limits.side_max) {
+        engine->image_options.limits.side_max = options->image_limits.side_max;
+    }
+    if (options->image_limits.pixels_max) {
+        engine->image_options.limits.pixels_max = options->image_limits.pixels_max;
+    }
+    engine->crop_bytes = (size_t)model->image_size * model->image_size * 3;
+    return STATUS_OK;
+}
+
+static struct engine_tower_info tower_info(const struct model_tower *tower) {
+    return (struct engine_tower_info){
+        .width = tower->width,
+        .layers = tower->layers,
+        .heads = tower->heads,
+        .mlp_width = tower->mlp_width,
+        .activation = model_activation_name(tower->activation),
+    };
+}
+
+static void set_info(struct engine *engine, enum tokenizer_mode mode) {
+    const struct model_info *model = model_info(engine->model);
+    struct engine_info *info = &engine->info;
+    info->name = engine->name;
+    info->architecture = model->architecture;
+    info->precision = "fp32";
+    info->sha256 = model->sha256;
+    info->tokenizer = engine->tokenizer ? tokenizer_mode_name(mode) : "none";
+    info->embed_dim = model->embed_dim;
+    info->image_size = model->image_size;
+    info->patch_size = model->patch_size;
+    info->context_length = model->context_length;
+    info->vocab_size = model->vocab_size;
+    info->vision = tower_info(&model->vision);
+    info->text = tower_info(&model->text);
+    info->logit_scale = model->logit_scale;
+    info->parameters = model->parameters;
+    info->preprocess.resize = resize_names[engine->preprocess.resize];
+    info->preprocess.order = engine->preprocess.order == PREPROCESS_HF ? "hf" : "openai";
+    info->preprocess.interpolation = filter_name(engine->preprocess.filter);
+    info->preprocess.resize_to =
+        engine->preprocess.resize_to ? engine->preprocess.resize_to : model->image_size;
+    memcpy(info->preprocess.mean, model->preprocess.mean, sizeof(info->preprocess.mean));
+    memcpy(info->preprocess.std, model->preprocess.std, sizeof(info->preprocess.std));
+    info->preprocess.exif_orientation = engine->image_options.exif_orientation;
+}
+
+/* What the checkpoint was trained with, unless the options say otherwise. */
+static enum status choose_mode(struct tokenizer_options *out, const struct model_info *model,
+                               const struct engine_options *options, struct error *err) {
+    static const enum tokenizer_mode by_naming[] = {
+        [MODEL_NAMES_OPENAI] = TOKENIZER_OPENAI,
+        [MODEL_NAMES_OPEN_CLIP] = TOKENIZER_OPEN_CLIP,
+        [MODEL_NAMES_HF] = TOKENIZER_HF_FAST,
+    };
+    out->mode = by_naming[model->naming];
+    out->clean = TOKENIZER_LOWER;
+    if (model->tokenizer.canonicalize)
+        out->clean = TOKENIZER_CANONICALIZE;
+    else if (model->tokenizer.keep_case)
+        out->clean = TOKENIZER_WHITESPACE;
+    if (!options->tokenizer || tokenizer_mode_parse(&out->mode, options->tokenizer)) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_INVALID,
+                     "tokenizer \"%.32s\" is not one of openai, open_clip, hf-fast",
+                     options->tokenizer);
+}
+
+/* A checkpoint directory brings its vocabulary; a bare file needs `vocab`. Without
+ * one the model still serves images. */
+static enum status open_tokenizer(struct engine *engine, const struct tokenizer_options *mode,
+                                  const struct engine_options *options, struct error *err) {
+    const struct model_info *model = model_info(engine->model);
+    if (!model->text.layers) return STATUS_OK;
+    struct stat file;
+    bool bare = stat(options->path, &file) == 0 && !S_ISDIR(file.st_mode);
+    if (bare && !options->vocab) {
+        log_message(LOG_WARNING, "model \"%s\" has no vocabulary, set vocab: it embeds images only",
+                    engine->name);
+        return STATUS_OK;
+    }
+    const char *path = options->vocab ? options->vocab : options->path;
+    enum status status = tokenizer_open(&engine->tokenizer, path, mode, err);
+    if (status) return status;
+    uint32_t size = tokenizer_vocab_size(engine->tokenizer);
+    if (size <= model->vocab_size) return STATUS_OK;
+    return error_set(err, STATUS_CONFLICT,
+                     "the vocabulary in %s has %u tokens, the model's embedding has %u", path, size,
+                     model->vocab_size);
+}
+
+static enum status open_workspaces(struct engine *engine, struct error *err) {
+    const struct runtime_options *options = runtime_options(engine->runtime);
+    engine->workspaces = calloc(options->threads, sizeof(struct workspace *));
+    if (!engine->workspaces) return error_set(err, STATUS_NO_MEMORY, "out of memory");
+    engine->workers = options->threads;
+    for (uint32_t i = 0; i < engine->workers; i++) {
+        enum status status = workspace_create(&engine->workspaces[i], engine->model,
+                                              options->batch_max, options->batch_max, err);
+        if (status) return status;
+    }
+    return STATUS_OK;
+}
+
+static void run_images(void *context, uint32_t worker, struct batch_entry *const *entries,
+                       uint32_t count) {
+    struct engine *engine = context;
+    const uint8_t *pixels[BATCH_MAX_LIMIT];
+    float *embeddings[BATCH_MAX_LIMIT];
+    for (uint32_t i = 0; i < count; i++) {
+        pixels[i] = entries[i]->input;
+        embeddings[i] = entries[i]->output;
+    }
+    model_encode_images(engine->model, engine->workspaces[worker], pixels, count, embeddings);
+}
+
+static void run_texts(void *context, uint32_t worker, struct batch_entry *const *entries,
+                      uint32_t count) {
+    struct engine *engine = context;
+    struct model_text texts[BATCH_MAX_LIMIT];
+    float *embeddings[BATCH_MAX_LIMIT];
+    for (uint32_t i = 0; i < count; i++) {
+        texts[i] = *(const struct model_text *)entries[i]->input;
+        embeddings[i] = entries[i]->output;
+    }
+    model_encode_texts(engine->model, engine->workspaces[worker], texts, count, embeddings);
+}
+
+static enum status open_queues(struct engine *engine, struct error *err) {
+    const struct runtime_options *options = runtime_options(engine->runtime);
+    struct batcher *batcher = runtime_batcher(engine->runtime);
+    struct batch_queue_options queue = {
+        .batch_max = options->batch_max,
+        .queue_limit = options->queue_limit,
+        .context = engine,
+    };
+    if (engine->info.vision.layers) {
+        queue.run = run_images;
+        enum status status = batch_queue_open(&engine->images, batcher, &queue, err);
+        if (status) return status;
+    }
+    if (!engine->tokenizer) return STATUS_OK;
+    queue.run = run_texts;
+    return batch_queue_open(&engine->texts, batcher, &queue, err);
+}
+
+static enum status open_parts(struct engine *engine, const struct engine_options *options,
+                              struct error *err) {
+    struct model_options model = {
+        .path = options->path,
+        .image_size = options->image_size,
+        .kernels = runtime_kernels(engine->runtime),
+    };
+    if (options->precision && strcmp(options->precision, "fp32") != 0) {
+        return error_set(err, STATUS_UNSUPPORTED, "precision \"%.16s\" is not one of: fp32",
+                         options->precision);
+    }
+    engine->name = strdup(options->name);
+    if (!engine->name) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
+    enum status status = model_open(&engine->model, &model, err);
+    struct tokenizer_options mode;
+    if (!status) status = choose_mode(&mode, model_info(engine->model), options, err);
+    if (!status) status = open_tokenizer(engine, &mode, options, err);
+    if (!status) status = set_preprocess(engine, options, err);
+    if (status) return status;
+    set_info(engine, mode.mode);
+    status = open_workspaces(engine, err);
+    return status ? status : open_queues(engine, err);
+}
+
+enum status engine_open(struct engine **out, struct runtime *runtime,
+                        const struct engine_options *options, struct error *err) {
+    struct engine *engine = calloc(1, sizeof(*engine));
+    if (!engine) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
+    engine->runtime = runtime;
+    histogram_init(&engine->decode_ns, &histogram_durations);
+    enum status status = open_parts(engine, options, err);
+    if (status) {
+        engine_close(engine);
+        return status;
+    }
+    *out = engine;
+    return STATUS_OK;
+}
+
+void engine_close(struct engine *engine) {
+    if (!engine) return;
+    batch_queue_close(engine->images);
+    batch_queue_close(engine->texts);
+    for (uint32_t i = 0; i < engine->workers; i++) workspace_destroy(engine->workspaces[i]);
+    free(engine->workspaces);
+    tokenizer_close(engine->tokenizer);
+    model_close(engine->model);
+    free(engine->name);
+    free(engine);
+}
+
+const struct engine_info *engine_info(const struct engine *engine) {
+    return &engine->info;
+}
+
+void engine_read_stats(struct engine *engine, struct engine_stats *out) {
+    *out = (struct engine_stats){
+        .images = engine->images ? batch_queue_stats(engine->images) : NULL,
+        .texts = engine->texts ? batch_queue_stats(engine->texts) : NULL,
+        .decode_ns = &engine->decode_ns,
+        .decode_waiting = thread_pool_waiting(runtime_decoders(engine->runtime)),
+    };
+}
+
+/* ---- both towers ---- */
+
+/* The inputs of one call on their way: what became of each, and the batch entries
+ * of those that are good. */
+struct call {
+    struct engine *engine;
+    size_t count;
+    struct error *errors;        /* [count] */
+    struct batch_entry *entries; /* [count] */
+    float *embeddings;           /* [count, embed_dim], the caller's */
+};
+
+static enum status call_init(struct call *call, struct engine *engine, size_t count,
+                             float *embeddings, struct error *err) {
+    *call = (struct call){.engine = engine, .count = count, .embeddings = embeddings};
+    call->errors = calloc(count, sizeof(*call->errors));
+    call->entries = calloc(count, sizeof(*call->entries));
+    if (call->errors && call->entries) return STATUS_OK;
+    return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu inputs", count);
+}
+
+static void call_free(struct call *call) {
+    free(call->errors);
+    free(call->entries);
+}
+
+/* Hands each input's error to a caller who wants them one by one, or fails the call
+ * with the first. */
+static enum status call_report(const struct call *call, struct error *errors, struct error *err) {
+    for (size_t i = 0; i < call->count; i++) {
+        struct error *error = &call->errors[i];
+        if (error->status == STATUS_OK) continue;
+        error->input = (int)i;
+        if (errors) continue;
+        if (err && err->status == STATUS_OK) *err = *error;
+        return error->status;
+    }
+    if (errors) memcpy(errors, call->errors, call->count * sizeof(*errors));
+    return STATUS_OK;
+}
+
+static void normalize(float *embedding, size_t dim) {
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++) sum += (double)embedding[i] * embedding[i];
+    if (sum <= 0) return; /* zeros have no direction; they stay zeros */
+    double scale = 1 / sqrt(sum);
+    for (size_t i = 0; i < dim; i++) embedding[i] = (float)(embedding[i] * scale);
+}
+
+/* Runs the good inputs, `inputs[i]` for input i, through a tower's queue. */
+static enum status call_encode(struct call *call, struct batch_queue *queue, const void *inputs,
+                               size_t stride, struct engine_call *how, struct error *err) {
+    size_t dim = call->engine->info.embed_dim, good = 0;
+    for (size_t i = 0; i < call->count; i++) {
+        float *embedding = call->embeddings + i * dim;
+        if (call->errors[i].status) {
+            memset(embedding, 0, dim * sizeof(*embedding));
+            continue;
+        }
+        struct batch_entry *entry = &call->entries[good++];
+        entry->input = (const uint8_t *)inputs + i * stride;
+        entry->output = embedding;
+    }
+    enum status status = batch_queue_run(queue, call->entries, good, how->deadline_ns, err);
+    if (status) return status;
+    uint64_t wait_ns = 0, run_ns = 0;
+    for (size_t i = 0; i < good; i++) {
+        const struct batch_entry *entry = &call->entries[i];
+        if (entry->wait_ns > wait_ns) wait_ns = entry->wait_ns;
+        if (entry->run_ns > run_ns) run_ns = entry->run_ns;
+        if (!how->raw) normalize(entry->output, dim);
+    }
+    how->timings.queue_ns += wait_ns;
+    how->timings.encode_ns += run_ns;
+    return STATUS_OK;
+}
+
+/* ---- images ---- */
+
+struct decode {
+    struct call *call;
+    const struct bytes *files; /* [count] */
+    uint8_t *crops;            /* [count, crop_bytes] */
+    uint64_t deadline_ns;
+};
+
+static enum status preprocess_file(struct engine *engine, struct bytes file, uint8_t *crop,
+                                   struct error *err) {
+    struct image image;
+    enum status status = image_decode(&image, file, &engine->image_options, err);
+    if (status) return status;
+    status = preprocess_image(crop, &engine->preprocess, &image, err);
+    image_free(&image);
+    return status;
+}
+
+static void decode_one(void *context, size_t index) {
+    struct decode *decode = context;
+    struct engine *engine = decode->call->engine;
+    struct error *error = &decode->call->errors[index];
+    uint64_t started = clock_now_ns();
+    if (started >= decode->deadline_ns) {
+        error_set(error, STATUS_TIMEOUT, "the deadline passed in the decoders' queue");
+        return;
+    }
+    preprocess_file(engine, decode->files[index], decode->crops + index * engine->crop_bytes,
+                    error);
+    histogram_observe(&engine->decode_ns, clock_now_ns() - started);
+}
+
+enum status engine_embed_images(struct engine *engine, const struct bytes *files, size_t count,
+                                float *embeddings, struct engine_call *how, struct error *err) {
+    if (count == 0) return STATUS_OK;
+    if (!engine->images) {
+        return error_set(err, STATUS_UNPROCESSABLE, "model \"%s\" has no vision tower",
+                         engine->name);
+    }
+    struct call call;
+    struct decode decode = {.call = &call, .files = files, .deadline_ns = how->deadline_ns};
+    enum status status = call_init(&call, engine, count, embeddings, err);
+    size_t bytes;
+    if (!status && size_multiply(&bytes, count, engine->crop_bytes)) decode.crops = malloc(bytes);
+    if (!status && !decode.crops) {
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu images", count);
+    }
+    uint64_t started = clock_now_ns();
+    if (!status) {
+        status =
+            thread_pool_run(runtime_decoders(engine->runtime), decode_one, &decode, count, err);
+    }
+    how->timings.decode_ns += clock_now_ns() - started;
+    if (!status) status = call_report(&call, how->errors, err);
+    if (!status) {
+        status = call_encode(&call, engine->images, decode.crops, engine->crop_bytes, how, err);
+    }
+    free(decode.crops);
+    call_free(&call);
+    return status;
+}
+
+enum status engine_preprocess(struct engine *engine, struct bytes file, uint8_t *pixels,
+                              struct error *err) {
+    return preprocess_file(engine, file, pixels, err);
+}
+
+/* ---- texts ---- */
+
+enum status engine_tokenize(struct engine *engine, struct bytes text, bool truncate, uint32_t *ids,
+                            struct engine_text_info *info, struct error *err) {
+    if (!engine->tokenizer) {
+        return error_set(err, STATUS_UNPROCESSABLE, "model \"%s\" has no %s", engine->name,
+                         engine->info.text.layers ? "vocabulary" : "text tower");
+    }
+    struct tokens tokens = {.ids = ids};
+    enum status status = tokenizer_encode(engine->tokenizer, text, engine->info.context_length,
+                                          truncate, &tokens, err);
+    *info = (struct engine_text_info){.tokens = tokens.count, .truncated = tokens.truncated};
+    return status;
+}
+
+/* Tokenizes into `ids`, [count, context_length], and `inputs`, [count]. */
+static void tokenize_all(struct call *call, const struct bytes *texts, bool truncate, uint32_t *ids,
+                         struct model_text *inputs, struct engine_text_info *infos) {
+    for (size_t i = 0; i < call->count; i++) {
+        struct engine_text_info info;
+        uint32_t *own = ids + i * call->engine->info.context_length;
+        engine_tokenize(call->engine, texts[i], truncate, own, &info, &call->errors[i]);
+        inputs[i] = (struct model_text){.ids = own, .count = (uint32_t)info.tokens};
+        if (infos) infos[i] = info;
+    }
+}
+
+enum status engine_embed_texts(struct engine *engine, const struct bytes *texts, size_t count,
+                               bool truncate, float *embeddings, struct engine_text_info *infos,
+                               struct engine_call *how, struct error *err) {
+    if (count == 0) return STATUS_OK;
+    if (!engine->texts) {
+        return error_set(err, STATUS_UNPROCESSABLE, "model \"%s\" has no %s", engine->name,
+                         engine->info.text.layers ? "vocabulary" : "text tower");
+    }
+    struct call call;
+    enum status status = call_init(&call, engine, count, embeddings, err);
+    uint32_t *ids = NULL;
+    struct model_text *inputs = calloc(count, sizeof(*inputs));
+    size_t size;
+    if (size_multiply(&size, count, engine->info.context_length)) ids = calloc(size, sizeof(*ids));
+    if (!status && (!ids || !inputs)) {
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu texts", count);
+    }
+    if (!status) {
+        uint64_t started = clock_now_ns();
+        tokenize_all(&call, texts, truncate, ids, inputs, infos);
+        how->timings.decode_ns += clock_now_ns() - started;
+        status = call_report(&call, how->errors, err);
+    }
+    if (!status) {
+        status = call_encode(&call, engine->texts, inputs, sizeof(*inputs), how, err);
+    }
+    free(ids);
+    free(inputs);
+    call_free(&call);
+    return status;
+}

@@ -1,0 +1,71 @@
+#include "core/runtime.h"
+
+#include <stdlib.h>
+
+#include "core/base/cpu.h"
+#include "core/base/thread_pool.h"
+#include "core/batch/batcher.h"
+#include "core/kernels/kernels.h"
+
+struct runtime {
+    struct runtime_options options;
+    struct kernels kernels;
+    struct thread_pool *decoders;
+    struct batcher *batcher;
+};
+
+const struct runtime_options runtime_options_default = {
+    .queue_limit = 1024,
+    .batch_max = 8,
+};
+
+enum status runtime_create(struct runtime **out, const struct runtime_options *options,
+                           struct error *err) {
+    struct runtime *runtime = calloc(1, sizeof(*runtime));
+    if (!runtime) return error_set(err, STATUS_NO_MEMORY, "out of memory for the runtime");
+    runtime->options = *options;
+    uint32_t cores = cpu_usable_cores();
+    if (!runtime->options.threads) runtime->options.threads = cores;
+    if (!runtime->options.decode_threads) runtime->options.decode_threads = cores;
+    kernels_init(&runtime->kernels, cpu_features());
+    struct thread_pool_options decoders = {
+        .name = "decoder",
+        .threads = runtime->options.decode_threads,
+        .queue_limit = options->queue_limit,
+    };
+    enum status status = thread_pool_create(&runtime->decoders, &decoders, err);
+    if (!status) status = batcher_create(&runtime->batcher, runtime->options.threads, err);
+    if (status) {
+        runtime_destroy(runtime);
+        return status;
+    }
+    *out = runtime;
+    return STATUS_OK;
+}
+
+void runtime_destroy(struct runtime *runtime) {
+    if (!runtime) return;
+    thread_pool_destroy(runtime->decoders);
+    batcher_destroy(runtime->batcher);
+    free(runtime);
+}
+
+const struct runtime_options *runtime_options(const struct runtime *runtime) {
+    return &runtime->options;
+}
+
+const char *runtime_kernels_name(const struct runtime *runtime) {
+    return runtime->kernels.name;
+}
+
+const struct kernels *runtime_kernels(const struct runtime *runtime) {
+    return &runtime->kernels;
+}
+
+struct thread_pool *runtime_decoders(const struct runtime *runtime) {
+    return runtime->decoders;
+}
+
+struct batcher *runtime_batcher(const struct runtime *runtime) {
+    return runtime->batcher;
+}
