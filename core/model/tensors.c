@@ -1,0 +1,113 @@
+#include "core/model/tensors.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} types[] = {
+    [TENSOR_F64] = {"F64", 8},   [TENSOR_F32] = {"F32", 4}, [TENSOR_F16] = {"F16", 2},
+    [TENSOR_BF16] = {"BF16", 2}, [TENSOR_I64] = {"I64", 8}, [TENSOR_I32] = {"I32", 4},
+    [TENSOR_I16] = {"I16", 2},   [TENSOR_I8] = {"I8", 1},   [TENSOR_U8] = {"U8", 1},
+    [TENSOR_BOOL] = {"BOOL", 1},
+};
+
+size_t tensor_type_size(enum tensor_type type) {
+    return types[type].size;
+}
+
+const char *tensor_type_name(enum tensor_type type) {
+    return types[type].name;
+}
+
+size_t tensor_elements(const struct tensor *tensor) {
+    return tensor->data.size / types[tensor->type].size;
+}
+
+void tensor_shape_text(const struct tensor *tensor, char *text, size_t size) {
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (uint32_t i = 0; i < tensor->rank && used < size; i++) {
+        int n = snprintf(text + used, size - used, "%s%zu", i ? ", " : "", tensor->shape[i]);
+        used += (size_t)n;
+    }
+    if (used < size) snprintf(text + used, size - used, "]");
+}
+
+static int by_name(const void *a, const void *b) {
+    const struct tensor *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+void tensors_sort(struct tensors *tensors) {
+    if (tensors->count) qsort(tensors->list, tensors->count, sizeof(*tensors->list), by_name);
+}
+
+/* The first tensor whose name is not before `name`. */
+static size_t lower_bound(const struct tensors *tensors, const char *name) {
+    size_t low = 0, high = tensors->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(tensors->list[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct tensor *tensors_find(const struct tensors *tensors, const char *name) {
+    size_t i = lower_bound(tensors, name);
+    return i < tensors->count && !strcmp(tensors->list[i].name, name) ? &tensors->list[i] : NULL;
+}
+
+bool tensors_any_with_prefix(const struct tensors *tensors, const char *prefix) {
+    size_t i = lower_bound(tensors, prefix);
+    return i < tensors->count && !strncmp(tensors->list[i].name, prefix, strlen(prefix));
+}
+
+void tensors_free(struct tensors *tensors) {
+    for (size_t i = 0; i < tensors->count; i++) free(tensors->list[i].name);
+    free(tensors->list);
+    *tensors = (struct tensors){0};
+}
+
+static float float_of(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+/* IEEE half to single: the exponent is rebiased by a multiplication, which also
+ * gives subnormals their value. */
+static float widen_f16(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    uint32_t rest = (uint32_t)(half & 0x7fff) << 13;
+    float value = float_of(rest) * 0x1p112f;
+    if ((half & 0x7c00) == 0x7c00) value = float_of(rest | 0x7f800000); /* infinity, NaN */
+    return sign ? -value : value;
+}
+
+void tensor_widen(float *out, const struct tensor *tensor, size_t first, size_t count) {
+    const uint8_t *from = tensor->data.data + first * types[tensor->type].size;
+    switch (tensor->type) {
+    case TENSOR_F32: memcpy(out, from, count * sizeof(float)); return;
+    case TENSOR_F16:
+        for (size_t i = 0; i < count; i++) {
+            uint16_t half;
+            memcpy(&half, from + 2 * i, sizeof(half));
+            out[i] = widen_f16(half);
+        }
+        return;
+    case TENSOR_BF16:
+        for (size_t i = 0; i < count; i++) {
+            uint16_t half;
+            memcpy(&half, from + 2 * i, sizeof(half));
+            out[i] = float_of((uint32_t)half << 16);
+        }
+        return;
+    default: assert(!"a tensor that is not floating point");
+    }
+}

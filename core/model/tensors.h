@@ -1,0 +1,58 @@
+/* tensors.h - a checkpoint's tensors by name, whatever file form they came in.
+ *
+ * The data stays where the file reader has it (a mapping); nothing is copied. */
+#ifndef CORE_MODEL_TENSORS_H
+#define CORE_MODEL_TENSORS_H
+
+#include <stdbool.h>
+
+#include "core/base/bytes.h"
+
+enum tensor_type {
+    TENSOR_F64,
+    TENSOR_F32,
+    TENSOR_F16,
+    TENSOR_BF16,
+    TENSOR_I64,
+    TENSOR_I32,
+    TENSOR_I16,
+    TENSOR_I8,
+    TENSOR_U8,
+    TENSOR_BOOL,
+};
+
+enum { TENSOR_RANK_MAX = 8 };
+
+struct tensor {
+    char *name;
+    enum tensor_type type;
+    uint32_t rank;
+    size_t shape[TENSOR_RANK_MAX];
+    struct bytes data; /* little-endian, row-major; not necessarily aligned */
+    bool used;         /* set when a model takes it, so that leftovers can be named */
+};
+
+struct tensors {
+    struct tensor *list; /* [count], sorted by name */
+    size_t count;
+};
+
+/* Bytes of one element. */
+size_t tensor_type_size(enum tensor_type type);
+/* "F32" ... */
+const char *tensor_type_name(enum tensor_type type);
+size_t tensor_elements(const struct tensor *tensor);
+/* "[768, 3, 32, 32]" into `text`. */
+void tensor_shape_text(const struct tensor *tensor, char *text, size_t size);
+
+/* Sorts by name, as tensors_find() needs. */
+void tensors_sort(struct tensors *tensors);
+/* NULL if there is none. */
+struct tensor *tensors_find(const struct tensors *tensors, const char *name);
+bool tensors_any_with_prefix(const struct tensors *tensors, const char *prefix);
+void tensors_free(struct tensors *tensors);
+
+/* Element i as f32 from any of F32, F16, BF16, for a whole run of elements. */
+void tensor_widen(float *out, const struct tensor *tensor, size_t first, size_t count);
+
+#endif
