@@ -1,0 +1,43 @@
+/* config.h - what a checkpoint's JSON files say of it (SPEC 6.2, 6.6, 7.4).
+ *
+ * Numbers that are stated are checked against the weights later; what the weights
+ * alone can tell is not read here. Features that we do not have are refused by
+ * name, so that no model is ever run wrongly in silence. */
+#ifndef CORE_MODEL_CONFIG_H
+#define CORE_MODEL_CONFIG_H
+
+#include "core/base/bytes.h"
+#include "core/model/model.h"
+
+/* Zeros: not stated. */
+struct config_tower {
+    uint32_t width, layers, heads, mlp_width;
+    enum model_activation activation;
+    float layer_norm_eps;
+};
+
+struct model_config {
+    bool found;               /* there was a configuration at all */
+    enum model_naming naming; /* MODEL_NAMES_HF or MODEL_NAMES_OPEN_CLIP, if found */
+    struct config_tower vision, text;
+    uint32_t image_size, patch_size, context_length, vocab_size;
+    enum model_pooling pooling;
+    uint32_t end_token;
+    struct model_preprocess preprocess;
+    uint32_t crop_size; /* what preprocessing says the model sees; 0: not stated */
+    struct model_tokenizer tokenizer;
+};
+
+/* OpenAI's mean, std, bicubic, shortest; QuickGELU; argmax. */
+void model_config_init(struct model_config *out);
+
+/* open_clip_config.json */
+enum status model_config_parse_open_clip(struct model_config *out, struct bytes json,
+                                         struct error *err);
+/* config.json of transformers */
+enum status model_config_parse_hf(struct model_config *out, struct bytes json, struct error *err);
+/* preprocessor_config.json of transformers, after config.json */
+enum status model_config_parse_preprocessor(struct model_config *out, struct bytes json,
+                                            struct error *err);
+
+#endif
