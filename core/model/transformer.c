@@ -88,3 +88,13 @@ void transformer_forward(const struct transformer *transformer, const struct ker
         k->add(a->x, a->normed, rows * shape->width);
     }
 }
+
+void transformer_pool(const struct transformer *transformer, const struct kernels *k,
+                      const float *row, const struct layer_norm *norm, const struct linear *proj,
+                      float *scratch, float *embedding) {
+    const struct model_tower *shape = &transformer->shape;
+    float *normed = proj->weight ? scratch : embedding;
+    k->layer_norm(normed, row, norm->gain, norm->bias, shape->width, shape->layer_norm_eps);
+    if (!proj->weight) return;
+    k->multiply_nt(embedding, proj->n, normed, proj->k, proj->weight, proj->k, 1, proj->n, proj->k);
+}

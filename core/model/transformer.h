@@ -63,4 +63,10 @@ void linear_apply(const struct linear *linear, const struct kernels *k, float *o
 void transformer_forward(const struct transformer *transformer, const struct kernels *k,
                          const struct activations *activations, const struct sequences *sequences);
 
+/* The end of both towers: one row through the last LayerNorm and the projection.
+ * `scratch` is [width]. */
+void transformer_pool(const struct transformer *transformer, const struct kernels *k,
+                      const float *row, const struct layer_norm *norm, const struct linear *proj,
+                      float *scratch, float *embedding);
+
 #endif

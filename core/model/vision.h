@@ -1,0 +1,37 @@
+/* vision.h - the ViT image tower (SPEC 1.1). */
+#ifndef CORE_MODEL_VISION_H
+#define CORE_MODEL_VISION_H
+
+#include "core/model/positions.h"
+#include "core/model/transformer.h"
+
+struct vision {
+    struct transformer transformer;
+    uint32_t patch_size;
+    struct grid grid;             /* patches down and across */
+    const float *class_embedding; /* [width] */
+    const float *positions;       /* [1 + patches, width] */
+    struct linear patch;          /* [width, 3 * patch_size^2], no bias */
+    struct layer_norm ln_pre, ln_post;
+    struct linear proj;   /* [embed_dim, width]; weight NULL: none */
+    float levels[3][256]; /* what an 8-bit value is after normalising, by channel */
+};
+
+size_t vision_patches(const struct vision *vision);
+/* Floats of one image's patches: patches * 3 * patch_size^2. */
+size_t vision_patch_floats(const struct vision *vision);
+
+/* Fills `levels`: (v * rescale - mean) / std in f32, as torchvision does. */
+void vision_set_levels(struct vision *vision, const struct model_preprocess *preprocess);
+
+/* Cuts an image, [rows * patch_size, columns * patch_size, 3] 8-bit RGB, into patches
+ * [patches, 3 * patch_size^2] in the order channel, y, x. */
+void vision_cut_patches(const struct vision *vision, const uint8_t *pixels, float *patches);
+
+/* Encodes `count` images given as patches, [count, patches, 3 * patch_size^2].
+ * `images` has one sequence of 1 + patches rows per image. */
+void vision_encode(const struct vision *vision, const struct kernels *k,
+                   const struct activations *activations, const struct sequences *images,
+                   const float *patches, float *const *embeddings);
+
+#endif
