@@ -218,6 +218,7 @@ static enum status open_parts(struct engine *engine, const struct engine_options
     struct model_options model = {
         .path = options->path,
         .image_size = options->image_size,
+        .activation = options->activation,
         .kernels = runtime_kernels(engine->runtime),
     };
     if (options->precision && strcmp(options->precision, "fp32") != 0) {

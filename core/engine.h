@@ -23,13 +23,14 @@ struct engine_image_limits {
 };
 
 struct engine_options {
-    const char *name;      /* what requests call it */
-    const char *path;      /* a directory, or a bare weight file */
-    const char *vocab;     /* tokenizer file or directory; NULL: beside the weights */
-    const char *tokenizer; /* "openai", "open_clip", "hf-fast"; NULL: as the checkpoint was made */
-    const char *precision; /* "fp32"; NULL: the best that is exact enough */
-    uint32_t image_size;   /* 0: the checkpoint's own */
-    bool exif_orientation; /* turn photographs upright; off in all references */
+    const char *name;       /* what requests call it */
+    const char *path;       /* a directory, or a bare weight file */
+    const char *vocab;      /* tokenizer file or directory; NULL: beside the weights */
+    const char *tokenizer;  /* "openai", "open_clip", "hf-fast"; NULL: as the checkpoint was made */
+    const char *activation; /* "quick_gelu", "gelu", "gelu_tanh"; NULL: as configured */
+    const char *precision;  /* "fp32"; NULL: the best that is exact enough */
+    uint32_t image_size;    /* 0: the checkpoint's own */
+    bool exif_orientation;  /* turn photographs upright; off in all references */
     struct engine_image_limits image_limits; /* zeros: the defaults */
 };
 

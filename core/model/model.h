@@ -68,8 +68,10 @@ struct model_info {
 };
 
 struct model_options {
-    const char *path;    /* a directory, or a bare weight file */
-    uint32_t image_size; /* 0: the checkpoint's; else positions are interpolated */
+    const char *path;       /* a directory, or a bare weight file */
+    uint32_t image_size;    /* 0: the checkpoint's; else positions are interpolated */
+    const char *activation; /* overrules the configuration; NULL: as configured, or quick_gelu
+                               for a bare file (SPEC 1.1) */
     const struct kernels *kernels;
 };
 
@@ -89,6 +91,11 @@ void workspace_destroy(struct workspace *workspace);
  * not normalised. The result for an image does not depend on its batch, bit for bit. */
 void model_encode_images(const struct model *model, struct workspace *workspace,
                          const uint8_t *const *pixels, uint32_t count, float *const *embeddings);
+
+/* The same from patches that are cut and normalised already, [count, patches,
+ * 3 * patch_size^2]. */
+void model_encode_patches(const struct model *model, struct workspace *workspace,
+                          const float *patches, uint32_t count, float *const *embeddings);
 
 struct model_text {
     const uint32_t *ids; /* start and end token included, below vocab_size */

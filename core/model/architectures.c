@@ -1,0 +1,56 @@
+#include "core/model/architectures.h"
+
+#include <string.h>
+
+const struct architecture architectures[] = {
+    {"ViT-S-32-alt", 256, 224, 32, 384, 12, 6, 1536, 256, 10, 4},
+    {"ViT-S-32", 384, 224, 32, 384, 12, 6, 1536, 384, 12, 6},
+    {"ViT-S-16-alt", 256, 224, 16, 384, 12, 6, 1536, 256, 10, 4},
+    {"ViT-S-16", 384, 224, 16, 384, 12, 6, 1536, 384, 12, 6},
+    {"ViT-M-32-alt", 384, 224, 32, 512, 12, 8, 2048, 384, 12, 6},
+    {"ViT-M-32", 512, 224, 32, 512, 12, 8, 2048, 512, 12, 8},
+    {"ViT-M-16", 512, 224, 16, 512, 12, 8, 2048, 512, 12, 8},
+    {"ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 512, 12, 8},
+    {"ViT-B-32-256", 512, 256, 32, 768, 12, 12, 3072, 512, 12, 8},
+    {"ViT-B-32-plus-256", 640, 256, 32, 896, 12, 14, 3584, 640, 12, 10},
+    {"ViT-B-16", 512, 224, 16, 768, 12, 12, 3072, 512, 12, 8},
+    {"ViT-B-16-plus", 640, 224, 16, 896, 12, 14, 3584, 640, 12, 10},
+    {"ViT-B-16-plus-240", 640, 240, 16, 896, 12, 14, 3584, 640, 12, 10},
+    {"ViT-L-16", 768, 224, 16, 1024, 24, 16, 4096, 768, 12, 12},
+    {"ViT-L-16-320", 768, 320, 16, 1024, 24, 16, 4096, 768, 12, 12},
+    {"ViT-L-14", 768, 224, 14, 1024, 24, 16, 4096, 768, 12, 12},
+    {"ViT-L-14-280", 768, 280, 14, 1024, 24, 16, 4096, 768, 12, 12},
+    {"ViT-L-14-336", 768, 336, 14, 1024, 24, 16, 4096, 768, 12, 12},
+    {"ViT-H-16", 1024, 224, 16, 1280, 32, 16, 5120, 1024, 24, 16},
+    {"ViT-H-14", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, 16},
+    {"ViT-H-14-378", 1024, 378, 14, 1280, 32, 16, 5120, 1024, 24, 16},
+    {"ViT-g-14", 1024, 224, 14, 1408, 40, 16, 6144, 1024, 24, 16},
+    {"ViT-bigG-14", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, 20},
+    {"ViT-e-14", 1280, 224, 14, 1792, 56, 16, 15360, 1280, 36, 20},
+    {"TinyCLIP-ViT-39M-16-Text-19M", 512, 224, 16, 512, 12, 8, 2048, 512, 6, 8},
+    {"TinyCLIP-ViT-40M-32-Text-19M", 512, 224, 32, 512, 12, 8, 2048, 512, 6, 8},
+    {"TinyCLIP-ViT-61M-32-Text-29M", 512, 224, 32, 640, 12, 10, 2560, 512, 9, 8},
+    {"TinyCLIP-ViT-8M-16-Text-3M", 512, 224, 16, 256, 10, 4, 1024, 256, 3, 4},
+};
+
+const size_t architectures_count = sizeof(architectures) / sizeof(architectures[0]);
+
+const struct architecture *architecture_named(const char *name) {
+    for (size_t i = 0; i < architectures_count; i++) {
+        if (!strcmp(architectures[i].name, name)) return &architectures[i];
+    }
+    return NULL;
+}
+
+const struct architecture *architecture_of(const struct model_info *info) {
+    for (size_t i = 0; i < architectures_count; i++) {
+        const struct architecture *a = &architectures[i];
+        bool vision = a->image_size == info->image_size && a->patch_size == info->patch_size &&
+                      a->vision_width == info->vision.width &&
+                      a->vision_layers == info->vision.layers &&
+                      a->vision_mlp == info->vision.mlp_width;
+        bool text = a->text_width == info->text.width && a->text_layers == info->text.layers;
+        if (vision && text && a->embed_dim == info->embed_dim) return a;
+    }
+    return NULL;
+}

@@ -1,0 +1,22 @@
+/* architectures.h - the dimensions of known models (SPEC 1.4; the numbers are those of
+ * open_clip's model configurations). */
+#ifndef CORE_MODEL_ARCHITECTURES_H
+#define CORE_MODEL_ARCHITECTURES_H
+
+#include "core/model/model.h"
+
+struct architecture {
+    const char *name; /* as open_clip calls it */
+    uint32_t embed_dim, image_size, patch_size;
+    uint32_t vision_width, vision_layers, vision_heads, vision_mlp;
+    uint32_t text_width, text_layers, text_heads; /* MLP 4 x width, 77 tokens, 49408 ids */
+};
+
+extern const struct architecture architectures[];
+extern const size_t architectures_count;
+
+/* NULL if unknown. */
+const struct architecture *architecture_named(const char *name);
+const struct architecture *architecture_of(const struct model_info *info);
+
+#endif
