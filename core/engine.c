@@ -219,6 +219,7 @@ static enum status open_parts(struct engine *engine, const struct engine_options
         .path = options->path,
         .image_size = options->image_size,
         .activation = options->activation,
+        .head_width = options->head_width,
         .kernels = runtime_kernels(engine->runtime),
     };
     if (options->precision && strcmp(options->precision, "fp32") != 0) {

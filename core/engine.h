@@ -30,6 +30,7 @@ struct engine_options {
     const char *activation; /* "quick_gelu", "gelu", "gelu_tanh"; NULL: as configured */
     const char *precision;  /* "fp32"; NULL: the best that is exact enough */
     uint32_t image_size;    /* 0: the checkpoint's own */
+    uint32_t head_width;    /* for a bare file with unusual heads; 0: inferred */
     bool exif_orientation;  /* turn photographs upright; off in all references */
     struct engine_image_limits image_limits; /* zeros: the defaults */
 };

@@ -21,6 +21,7 @@ struct model_config {
     enum model_naming naming; /* MODEL_NAMES_HF or MODEL_NAMES_OPEN_CLIP, if found */
     struct config_tower vision, text;
     uint32_t image_size, patch_size, context_length, vocab_size;
+    uint32_t head_width; /* said by the user; 0: not */
     enum model_pooling pooling;
     uint32_t end_token;
     struct model_preprocess preprocess;

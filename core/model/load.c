@@ -126,7 +126,8 @@ static uint32_t count_layers(const struct loader *loader, const char *pattern) {
 }
 
 /* Heads by SPEC 1.3, when no configuration says how many. */
-static uint32_t default_heads(uint32_t width, uint32_t layers) {
+static uint32_t default_heads(uint32_t width, uint32_t layers, uint32_t head_width) {
+    if (head_width) return width >= head_width ? width / head_width : 1;
     static const uint32_t sixteen[][2] = {
         {1280, 32}, {1408, 40}, {1664, 48}, {1792, 56}, {1152, 27}};
     for (size_t i = 0; i < sizeof(sixteen) / sizeof(sixteen[0]); i++) {
@@ -152,7 +153,9 @@ static enum status take_transformer(struct loader *loader, const char *pattern, 
     snprintf(what, sizeof(what), "%s layers", tower);
     if (!status) status = check_stated(what, config->layers, shape->layers, err);
     if (status) return status;
-    shape->heads = config->heads ? config->heads : default_heads(shape->width, shape->layers);
+    shape->heads = config->heads
+                       ? config->heads
+                       : default_heads(shape->width, shape->layers, loader->config->head_width);
     if (width % shape->heads) {
         return error_set(err, STATUS_UNPROCESSABLE, "%u %s heads do not divide the width %zu",
                          shape->heads, tower, width);

@@ -142,6 +142,7 @@ static enum status read_files(struct model *model, const struct model_options *o
                         options->path);
         }
     }
+    config->head_width = options->head_width;
     if (!status && options->activation) {
         status = parse_activation(&config->vision.activation, options->activation, err);
         config->text.activation = config->vision.activation;

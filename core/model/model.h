@@ -72,6 +72,8 @@ struct model_options {
     uint32_t image_size;    /* 0: the checkpoint's; else positions are interpolated */
     const char *activation; /* overrules the configuration; NULL: as configured, or quick_gelu
                                for a bare file (SPEC 1.1) */
+    uint32_t
+        head_width; /* for a bare file whose heads are not 64 wide (nor SPEC 1.3's); 0: infer */
     const struct kernels *kernels;
 };
 
