@@ -119,12 +119,25 @@ START_TEST(what_waits_becomes_one_batch) {
 }
 END_TEST
 
+static void *submit_eight(void *argument) {
+    struct client *c = argument;
+    int inputs[8] = {0}, outputs[8];
+    c->status = submit(c->f, inputs, outputs, 8, CLOCK_NEVER, NULL);
+    return NULL;
+}
+
 START_TEST(idle_workers_share) {
     struct fixture f;
-    int inputs[8] = {0}, outputs[8];
+    struct client eight = {.f = &f};
+    pthread_t thread;
     open_fixture(&f, 2, 8, 100);
     usleep(20000); /* both workers are waiting */
-    ck_assert_int_eq(submit(&f, inputs, outputs, 8, CLOCK_NEVER, NULL), STATUS_OK);
+    pthread_mutex_lock(&f.model.gate);
+    pthread_create(&thread, NULL, submit_eight, &eight);
+    while (atomic_load(&f.model.running) < 2) usleep(500);
+    pthread_mutex_unlock(&f.model.gate);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(eight.status, STATUS_OK);
     ck_assert_uint_eq(f.model.batches, 2);
     ck_assert_uint_eq(f.model.largest, 4);
     close_fixture(&f);
