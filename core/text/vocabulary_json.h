@@ -1,0 +1,11 @@
+/* vocabulary_json.h - symbols and merges as JSON: tokenizer.json and vocab.json. */
+#ifndef CORE_TEXT_VOCABULARY_JSON_H
+#define CORE_TEXT_VOCABULARY_JSON_H
+
+#include "core/text/vocabulary_draft.h"
+
+/* Tells the two apart by content. vocab.json has no merges: `needs_merges` is set then. */
+enum status vocabulary_json_all(struct vocabulary_draft *draft, bool *needs_merges,
+                                struct bytes file, struct error *err);
+
+#endif
