@@ -1,8 +1,9 @@
 # clipd - `make help` lists the targets.
 #
-# One Makefile, no recursion but for the sanitizer variants. Sources are found by
-# folder, so a new file needs no edit here. Every variant builds in its own folder
-# under build/, so that they never mix.
+# Sources are found by folder, so a new file needs no edit here. Every variant builds
+# in its own folder under build/, so that they never mix. The targets for people come
+# first: they install what is missing and then call make again for the work, because
+# the flags of a library can be asked for only when it is there.
 
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
@@ -28,6 +29,13 @@ SANITIZE_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-
 SANITIZE_tsan    := -fsanitize=thread
 SANITIZE_fuzz    := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+JOBS ?= $(shell nproc)
+# Again, in parallel unless the caller said how.
+AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+FUZZ_SECONDS ?= 10
+
 FOLDERS  := cli server api core config tests bench
 LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c))
 CLI_SRC  := $(sort $(wildcard cli/*.c))
@@ -38,41 +46,123 @@ HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
 HEADERS   = $(shell find $(wildcard $(FOLDERS)) -name '*.h')
 
-LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o)
+LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $(if $(wildcard openapi.yaml),$O/api/openapi_text.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$O/%.o)
 HELP_OBJ := $(HELP_SRC:%.c=$O/%.o)
 TESTS    := $(TEST_SRC:%.c=$O/%)
 REPLAYS  := $(FUZZ_SRC:%.c=$O/%)
+TIDIES   := $(patsubst %.c,$O/%.tidy,$(SOURCES))
 
 .DEFAULT_GOAL := all
-.PHONY: all help serve test unit deps asan tsan lint layers format fuzz install uninstall clean
+.PHONY: all help serve test asan tsan lint fuzz format install uninstall clean \
+        deps deps-test check fuzzers layers tidy
 .SECONDARY:
-
-all: $O/clipd ## Build the server (build/release/clipd)
+.DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-deps: ## Install missing packages with apt when allowed, else say which
+all: $O/clipd ## Build the program (build/release/clipd)
+
+serve: deps ## Install what is missing, build, and serve models/starter on 127.0.0.1:8080
+	$(AGAIN) all
+	@exec $O/clipd serve --model models/starter --listen 127.0.0.1:8080
+
+test: deps-test ## Install what is missing, build, and run every test
+	$(AGAIN) check
+
+asan: deps-test ## Every test under the address and undefined-behaviour sanitizers
+	$(AGAIN) BUILD=asan O=build/asan check
+
+tsan: deps-test ## Every test under the thread sanitizer
+	$(AGAIN) BUILD=tsan O=build/tsan check
+
+fuzz: deps-test ## Fuzz every parser for FUZZ_SECONDS (10) each
+	$(AGAIN) BUILD=fuzz O=build/fuzz CC=clang fuzzers
+	@tools/run_fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+lint: deps-test ## Layers, sizes, format, clang-tidy, scripts, openapi.yaml
+	@tools/check_layers.sh
+	@tools/check_sizes.sh
+	@tools/check_headers.sh
+	@clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
+	@shellcheck .ci/run tools/*.sh
+	@$(PYTHON) tools/check_openapi.py
+	$(AGAIN) O=build/lint tidy
+
+format: ## Let clang-format lay out every source file
+	clang-format -i $(SOURCES) $(HEADERS)
+
+install: all ## Install below DESTDIR and PREFIX (/usr/local)
+	install -D -m 755 $O/clipd $(DESTDIR)$(PREFIX)/bin/clipd
+	install -D -m 644 docs/clipd.1 $(DESTDIR)$(PREFIX)/share/man/man1/clipd.1
+	install -D -m 644 config/clipd.example.yaml $(DESTDIR)$(PREFIX)/share/doc/clipd/clipd.example.yaml
+
+uninstall: ## Remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/clipd $(DESTDIR)$(PREFIX)/share/man/man1/clipd.1
+	rm -f $(DESTDIR)$(PREFIX)/share/doc/clipd/clipd.example.yaml
+
+clean: ## Remove everything that was built
+	rm -rf build
+
+deps:
 	@tools/install_deps.sh
+
+deps-test:
+	@tools/install_deps.sh test
+
+check: all $(TESTS) $(REPLAYS)
+	@tools/check_layers.sh
+	@tools/run_tests.sh $O $(TESTS) $(REPLAYS)
+
+fuzzers: $(REPLAYS)
+
+tidy: $(TIDIES)
 
 $O/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# openapi.yaml is compiled in, so that the program can answer with it from anywhere.
+$O/api/openapi_text.c: openapi.yaml
+	@mkdir -p $(@D)
+	@echo "  GEN   $@"
+	$(Q){ echo '#include "api/openapi_text.h"'; \
+	    echo 'const unsigned char openapi_text[] = {'; \
+	    od -An -v -tx1 $< | sed 's/\([0-9a-f][0-9a-f]\)/0x\1,/g'; \
+	    echo '};'; \
+	    echo 'const size_t openapi_text_size = sizeof(openapi_text);'; } > $@
+
+$O/api/openapi_text.o: $O/api/openapi_text.c
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $O/libclipd.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  AR    $@"
+	$(Q)ar rcs $@ $^
 
 $O/clipd: $(CLI_OBJ) $O/libclipd.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # A test is one file; `make $O/tests/core/image/test_jpeg` builds it alone.
 $(TESTS): $O/%: $O/%.o $(HELP_OBJ) $O/libclipd.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
-# A fuzz target with a plain main() replays files; `make fuzz` links libFuzzer instead.
-$(REPLAYS): $O/%: $O/%.o $O/tests/fuzz/replay.o $(HELP_OBJ) $O/libclipd.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+# A fuzz target with a plain main() replays files; `make fuzz` links libFuzzer's instead.
+FUZZ_MAIN_release := $O/tests/fuzz/replay.o
+FUZZ_MAIN_asan    := $(FUZZ_MAIN_release)
+FUZZ_MAIN_tsan    := $(FUZZ_MAIN_release)
+$(REPLAYS): $O/%: $O/%.o $(FUZZ_MAIN_$(BUILD)) $(HELP_OBJ) $O/libclipd.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) -o $@ $^ $(ALL_LDLIBS)
+
+$O/%.tidy: %.c $(HEADERS) .clang-tidy
+	@mkdir -p $(@D)
+	@echo "  TIDY  $<"
+	$(Q)clang-tidy -quiet $< -- $(ALL_CPPFLAGS) -std=c11 $(filter -m%,$(ISA)) 2>/dev/null
+	@touch $@
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

@@ -1,0 +1,18 @@
+#!/bin/sh
+# check_headers.sh - every header of ours compiles alone and has a guard that spells its
+# path.
+cd "$(dirname "$0")/.." || exit 2
+status=0
+for header in $(git ls-files '*.h'); do
+    [ -f "$header" ] || continue
+    guard=$(echo "$header" | tr 'a-z/.' 'A-Z__')
+    if ! grep -q "^#ifndef $guard\$" "$header"; then
+        echo "$header: the include guard is not $guard"
+        status=1
+    fi
+    if ! "${CC:-cc}" -I. -D_GNU_SOURCE -std=c11 -Wall -Wextra -fsyntax-only -x c "$header"; then
+        echo "$header: does not compile alone"
+        status=1
+    fi
+done
+exit $status
