@@ -1,0 +1,203 @@
+/* The way of every request: admitted by its headers, handled by its route, counted
+ * and logged. Everything that is said about failures leaves through fail(). */
+#include "api/api.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/body.h"
+#include "api/context.h"
+#include "api/metrics.h"
+#include "api/problem.h"
+#include "api/response.h"
+#include "api/routes.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+const struct api_options api_options_default = {
+    .images_max = 64,
+    .texts_max = 2048,
+    .timeout_ms = 30000,
+    .body_max = 20 << 20,
+    .text_body_max = 2 << 20,
+    .label_cache_max = 64 << 20,
+};
+
+enum status api_create(struct api **out, const struct api_options *options,
+                       struct registry *registry, struct error *err) {
+    struct api *api = calloc(1, sizeof(*api));
+    if (!api) return error_set(err, STATUS_NO_MEMORY, "out of memory for the service");
+    api->options = *options;
+    api->registry = registry;
+    atomic_init(&api->state, API_LOADING);
+    enum status status = metrics_create(&api->metrics, err);
+    if (!status) status = classifier_create(&api->classifier, options->label_cache_max, err);
+    if (status)
+        api_destroy(api);
+    else
+        *out = api;
+    return status;
+}
+
+void api_destroy(struct api *api) {
+    if (!api) return;
+    classifier_destroy(api->classifier);
+    metrics_destroy(api->metrics);
+    free(api);
+}
+
+void api_set_state(struct api *api, enum api_state state) {
+    atomic_store(&api->state, state);
+}
+
+void api_set_server_stats(struct api *api, api_server_stats_fn *read, void *context) {
+    api->read_server_stats = read;
+    api->server_context = context;
+}
+
+/* ---- failures ---- */
+
+static void fail(struct api *api, const struct http_request *request, int http_status,
+                 const struct error *err, struct http_response *response) {
+    problem_respond(response, request, http_status, err);
+    switch (err->status) {
+    case STATUS_OVERLOADED: metrics_count_rejection(api->metrics, METRICS_QUEUE_FULL); break;
+    case STATUS_TIMEOUT: metrics_count_rejection(api->metrics, METRICS_DEADLINE); break;
+    case STATUS_TOO_LARGE: metrics_count_rejection(api->metrics, METRICS_TOO_LARGE); break;
+    default: break;
+    }
+}
+
+/* ---- admission ---- */
+
+static enum status check_state(struct api *api, const struct route *route, struct error *err) {
+    enum api_state state = (enum api_state)atomic_load(&api->state);
+    if (state == API_READY || route->always) return STATUS_OK;
+    bool loading = state == API_LOADING;
+    metrics_count_rejection(api->metrics, loading ? METRICS_LOADING : METRICS_DRAINING);
+    return error_set(err, STATUS_UNAVAILABLE,
+                     loading ? "loading models, try again later" : "shutting down");
+}
+
+static enum status check_content(const struct http_request *request, const struct route *route,
+                                 struct error *err) {
+    const char *type = request->header(request, "Content-Type");
+    enum body_content content = body_content(type);
+    if (!route->accepts || content == BODY_UNDECLARED || content & route->accepts) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_UNSUPPORTED, "content type is \"%.64s\", expected %s", type,
+                     route->accepts == BODY_JSON
+                         ? "application/json"
+                         : "image/*, multipart/form-data or application/json");
+}
+
+bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
+               struct http_response *response) {
+    struct error err = ERROR_NONE;
+    const struct route *other = NULL;
+    const struct route *route = routes_find(&other, request->path, request->method);
+    request->route = route ? route : other;
+    if (!request->route) {
+        error_set(&err, STATUS_NOT_FOUND, "no resource \"%.64s\": see /openapi.yaml",
+                  request->path);
+        fail(api, request, 0, &err, response);
+        return false;
+    }
+    if (!route) {
+        const char *allowed = other->method == HTTP_GET ? "GET, HEAD" : "POST";
+        error_set(&err, STATUS_INVALID, "%s takes %s only", other->path, allowed);
+        fail(api, request, 405, &err, response);
+        response_header(response, "Allow", "%s", allowed);
+        return false;
+    }
+    enum status status = check_state(api, route, &err);
+    if (!status) status = check_content(request, route, &err);
+    if (status) {
+        fail(api, request, 0, &err, response);
+        return false;
+    }
+    *admission = (struct api_admission){
+        .immediate = !route->accepts,
+        .body_max = route->text_only ? api->options.text_body_max : api->options.body_max,
+    };
+    if (!route->accepts) admission->body_max = 0;
+    return true;
+}
+
+/* ---- handling ---- */
+
+static void add_timing_header(const struct http_request *request, struct http_response *response) {
+    const struct engine_timings *timings = &request->timings;
+    if (!request->inputs) return;
+    response_header(response, "Server-Timing",
+                    "decode;dur=%.3f, queue;dur=%.3f, encode;dur=%.3f, total;dur=%.3f",
+                    (double)timings->decode_ns / 1e6, (double)timings->queue_ns / 1e6,
+                    (double)timings->encode_ns / 1e6,
+                    (double)(clock_now_ns() - request->received_ns) / 1e6);
+}
+
+void api_handle(struct api *api, struct http_request *request, struct http_response *response) {
+    struct error err = ERROR_NONE;
+    enum status status = request->route->handle(api, request, response, &err);
+    if (status) fail(api, request, 0, &err, response);
+    add_timing_header(request, response);
+}
+
+void api_refuse(struct api *api, struct http_request *request, int http_status,
+                const struct error *err, struct http_response *response) {
+    const struct route *other = NULL;
+    if (!request->route) {
+        request->route = routes_find(&other, request->path, request->method);
+        if (!request->route) request->route = other;
+    }
+    if (err->status == STATUS_OVERLOADED) {
+        problem_respond(response, request, http_status, err);
+        metrics_count_rejection(api->metrics, METRICS_SERVER_BUSY);
+        return;
+    }
+    fail(api, request, http_status, err, response);
+}
+
+/* ---- afterwards ---- */
+
+static uint64_t body_size(const struct http_request *request) {
+    uint64_t size = request->body.size;
+    for (size_t i = 0; i < request->parts_count; i++) size += request->parts[i].data.size;
+    return size;
+}
+
+static const char *method_name(enum http_method method) {
+    switch (method) {
+    case HTTP_GET: return "GET";
+    case HTTP_HEAD: return "HEAD";
+    case HTTP_POST: return "POST";
+    case HTTP_PUT: return "PUT";
+    case HTTP_DELETE: return "DELETE";
+    case HTTP_OTHER: break;
+    }
+    return "other";
+}
+
+void api_finish(struct api *api, struct http_request *request, const struct http_response *response,
+                bool sent) {
+    uint64_t duration_ns = clock_now_ns() - request->received_ns;
+    metrics_count_request(api->metrics, request, response->status, duration_ns);
+    if (!log_enabled(LOG_INFO)) return;
+    const struct log_field fields[] = {
+        {.name = "id", .kind = LOG_FIELD_STRING, .string = request->id},
+        {.name = "method", .kind = LOG_FIELD_STRING, .string = method_name(request->method)},
+        {.name = "route", .kind = LOG_FIELD_STRING, .string = request->path},
+        {.name = "status", .kind = LOG_FIELD_COUNT, .number = (uint64_t)response->status},
+        {.name = "sent", .kind = LOG_FIELD_STRING, .string = sent ? "yes" : "no"},
+        {.name = "bytes_in", .kind = LOG_FIELD_COUNT, .number = body_size(request)},
+        {.name = "bytes_out", .kind = LOG_FIELD_COUNT, .number = response->body.size},
+        {.name = "inputs", .kind = LOG_FIELD_COUNT, .number = request->inputs},
+        {.name = "decode_ms", .kind = LOG_FIELD_MS, .number = request->timings.decode_ns},
+        {.name = "queue_ms", .kind = LOG_FIELD_MS, .number = request->timings.queue_ns},
+        {.name = "encode_ms", .kind = LOG_FIELD_MS, .number = request->timings.encode_ns},
+        {.name = "total_ms", .kind = LOG_FIELD_MS, .number = duration_ns},
+    };
+    log_event(LOG_INFO, "request", fields, sizeof(fields) / sizeof(fields[0]));
+}

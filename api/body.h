@@ -1,0 +1,65 @@
+/* body.h - reads the body of a native route, in whichever form it came.
+ *
+ * The same fields may arrive as members of a JSON object, as parts of a
+ * multipart/form-data body, or beside a raw image as query parameters. One table
+ * knows them all; each route says which it wants, and everything else is an error, so
+ * that a misspelt option is not silently ignored. */
+#ifndef API_BODY_H
+#define API_BODY_H
+
+#include "api/api.h"
+#include "api/inputs.h"
+
+/* What a body is declared to be; as bits for the table of routes. */
+enum body_content {
+    BODY_UNDECLARED = 0,
+    BODY_JSON = 1,
+    BODY_MULTIPART = 2,
+    BODY_IMAGE = 4, /* image/..., application/octet-stream */
+    BODY_UNKNOWN = 8,
+};
+
+/* By a Content-Type header; NULL when there is none. */
+enum body_content body_content(const char *content_type);
+
+/* The fields, as bits. */
+enum body_field {
+    BODY_MODEL = 1,
+    BODY_NORMALIZE = 2,
+    BODY_ENCODING = 4,
+    BODY_PARTIAL = 8,
+    BODY_TRUNCATE = 16,
+    BODY_TOP_K = 32,
+    BODY_IMAGES = 64,
+    BODY_TEXTS = 128,
+    BODY_LABELS = 256,
+    BODY_TEMPLATES = 512,
+};
+
+enum { BODY_MODEL_MAX = 128 };
+
+struct body {
+    char model[BODY_MODEL_MAX]; /* "": the default one */
+    bool normalize, base64, partial, truncate;
+    uint32_t top_k; /* 0: all */
+    struct inputs images, texts, labels, templates;
+    json_t *root; /* what views point into, or NULL */
+};
+
+/* Reads the fields in `allowed` (enum body_field). What was read borrows from the
+ * request. Release it with body_free(), on failure as well. */
+enum status body_read(struct body *out, const struct http_request *request,
+                      const struct api_options *options, unsigned allowed, struct error *err);
+void body_free(struct body *body);
+
+/* How many values a JSON body may have. */
+size_t body_json_values_max(const struct api_options *options);
+
+/* Copies the name of a model, "" for one that no model can have. */
+void body_copy_model(char out[BODY_MODEL_MAX], struct bytes name);
+
+/* "float" or "base64". */
+enum status body_parse_encoding(bool *base64, struct bytes name, const char *pointer,
+                                struct error *err);
+
+#endif

@@ -1,0 +1,38 @@
+/* context.h - what the handlers share. Only the files of api/ include it. */
+#ifndef API_CONTEXT_H
+#define API_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include "api/api.h"
+
+struct metrics;
+
+/* Immutable after the start, but for what is atomic or has a lock of its own. */
+struct api {
+    struct api_options options;
+    struct registry *registry; /* borrowed */
+    struct classifier *classifier;
+    struct metrics *metrics;
+    _Atomic int state;                      /* enum api_state */
+    api_server_stats_fn *read_server_stats; /* NULL: not set */
+    void *server_context;
+};
+
+/* A handler fills `response` with a success, or fails and leaves `response` to
+ * api_handle(). Called from many threads at a time. */
+typedef enum status api_handler(struct api *api, struct http_request *request,
+                                struct http_response *response, struct error *err);
+
+api_handler embed_image;
+api_handler embed_text;
+api_handler classify_post;
+api_handler openai_embeddings;
+api_handler openai_models;
+api_handler models_get;
+api_handler metrics_get;
+api_handler probes_livez;
+api_handler probes_readyz;
+api_handler probes_openapi;
+
+#endif

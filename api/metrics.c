@@ -1,0 +1,264 @@
+/* The handler is at the end; it writes family by family, because the text format
+ * wants all samples of a name together:
+ * https://prometheus.io/docs/instrumenting/exposition_formats/ */
+#include "api/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "api/exposition.h"
+#include "api/process_stats.h"
+#include "api/response.h"
+#include "api/routes.h"
+#include "core/base/histogram.h"
+#include "core/batch/batcher.h"
+
+static const char *const method_names[] = {
+    [HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",
+    [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE", [HTTP_OTHER] = "other",
+};
+enum { METHODS_COUNT = sizeof(method_names) / sizeof(method_names[0]) };
+
+/* The statuses that are told apart; the last stands for all others. */
+static const int statuses[] = {200, 400, 404, 405, 408, 409, 411, 413, 415, 422, 500, 503, 504, 0};
+enum { STATUSES_COUNT = sizeof(statuses) / sizeof(statuses[0]) };
+
+static const char *const rejection_names[METRICS_REJECTIONS_COUNT] = {
+    [METRICS_QUEUE_FULL] = "queue_full", [METRICS_DEADLINE] = "deadline",
+    [METRICS_TOO_LARGE] = "too_large",   [METRICS_LOADING] = "loading",
+    [METRICS_DRAINING] = "draining",     [METRICS_SERVER_BUSY] = "server_busy",
+};
+
+struct route_metrics {
+    _Atomic uint64_t requests[METHODS_COUNT][STATUSES_COUNT];
+    struct histogram durations; /* ns */
+};
+
+struct metrics {
+    time_t started;
+    _Atomic uint64_t rejections[METRICS_REJECTIONS_COUNT];
+    struct route_metrics routes[]; /* [routes_count + 1]: the last for unknown paths */
+};
+
+enum status metrics_create(struct metrics **out, struct error *err) {
+    size_t count = routes_count + 1;
+    struct metrics *metrics = calloc(1, sizeof(*metrics) + count * sizeof(metrics->routes[0]));
+    if (!metrics) return error_set(err, STATUS_NO_MEMORY, "out of memory for metrics");
+    metrics->started = time(NULL);
+    for (size_t i = 0; i < count; i++) {
+        histogram_init(&metrics->routes[i].durations, &histogram_durations);
+    }
+    *out = metrics;
+    return STATUS_OK;
+}
+
+void metrics_destroy(struct metrics *metrics) {
+    free(metrics);
+}
+
+static void add_one(_Atomic uint64_t *counter) {
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+void metrics_count_request(struct metrics *metrics, const struct http_request *request, int status,
+                           uint64_t duration_ns) {
+    size_t route = request->route ? (size_t)(request->route - routes) : routes_count;
+    size_t code = 0;
+    while (code + 1 < STATUSES_COUNT && statuses[code] != status) code++;
+    add_one(&metrics->routes[route].requests[request->method][code]);
+    histogram_observe(&metrics->routes[route].durations, duration_ns);
+}
+
+void metrics_count_rejection(struct metrics *metrics, enum metrics_rejection reason) {
+    add_one(&metrics->rejections[reason]);
+}
+
+/* ---- /metrics ---- */
+
+static void put_requests(struct exposition *out, const struct metrics *metrics) {
+    static const char name[] = "clipd_http_requests_total";
+    exposition_family(out, name, "counter", "Requests answered.");
+    for (size_t i = 0; i <= routes_count; i++) {
+        for (size_t cell = 0; cell < METHODS_COUNT * STATUSES_COUNT; cell++) {
+            size_t method = cell / STATUSES_COUNT, status = cell % STATUSES_COUNT;
+            char code[16];
+            uint64_t count = atomic_load_explicit(&metrics->routes[i].requests[method][status],
+                                                  memory_order_relaxed);
+            if (!count) continue;
+            snprintf(code, sizeof(code), "%d", statuses[status]);
+            struct exposition_labels labels = {{
+                {"route", i < routes_count ? routes[i].path : "other"},
+                {"method", method_names[method]},
+                {"code", statuses[status] ? code : "other"},
+            }};
+            exposition_sample(out, name, &labels, (double)count);
+        }
+    }
+}
+
+static void put_durations(struct exposition *out, const struct metrics *metrics) {
+    static const char name[] = "clipd_http_request_duration_seconds";
+    exposition_family(out, name, "histogram", "From a request's first byte to its last answered.");
+    for (size_t i = 0; i <= routes_count; i++) {
+        struct exposition_labels labels = {
+            {{"route", i < routes_count ? routes[i].path : "other"}}};
+        exposition_histogram(out, name, &labels, &metrics->routes[i].durations, 1e-9);
+    }
+}
+
+static void put_rejections(struct exposition *out, const struct metrics *metrics) {
+    static const char name[] = "clipd_rejected_total";
+    exposition_family(out, name, "counter", "Requests refused or given up, by reason.");
+    for (size_t i = 0; i < METRICS_REJECTIONS_COUNT; i++) {
+        struct exposition_labels labels = {{{"reason", rejection_names[i]}}};
+        uint64_t count = atomic_load_explicit(&metrics->rejections[i], memory_order_relaxed);
+        exposition_sample(out, name, &labels, (double)count);
+    }
+}
+
+/* What is measured at every tower of every model. */
+struct tower_family {
+    const char *name, *type, *help;
+    double scale;
+    const struct histogram *(*histogram)(const struct batch_queue_stats *stats); /* NULL: depth */
+};
+
+static const struct histogram *wait_of(const struct batch_queue_stats *stats) {
+    return &stats->wait_ns;
+}
+
+static const struct histogram *run_of(const struct batch_queue_stats *stats) {
+    return &stats->run_ns;
+}
+
+static const struct histogram *size_of(const struct batch_queue_stats *stats) {
+    return &stats->batch_size;
+}
+
+static const struct tower_family tower_families[] = {
+    {"clipd_queue_wait_seconds", "histogram", "Time an input waited for an encoder.", 1e-9,
+     wait_of},
+    {"clipd_encode_seconds", "histogram", "Time a batch took in the tower.", 1e-9, run_of},
+    {"clipd_batch_size", "histogram", "Inputs in a batch.", 1, size_of},
+    {"clipd_queue_depth", "gauge", "Inputs waiting for an encoder now.", 1, NULL},
+};
+
+struct visit {
+    struct exposition *out;
+    const struct tower_family *family;
+};
+
+static void put_tower(const struct visit *visit, const char *model, const char *tower,
+                      const struct batch_queue_stats *stats) {
+    const struct tower_family *family = visit->family;
+    struct exposition_labels labels = {{{"model", model}, {"tower", tower}}};
+    if (!stats) return;
+    if (family->histogram) {
+        exposition_histogram(visit->out, family->name, &labels, family->histogram(stats),
+                             family->scale);
+        return;
+    }
+    uint64_t waiting = atomic_load_explicit(&stats->waiting, memory_order_relaxed);
+    exposition_sample(visit->out, family->name, &labels, (double)waiting);
+}
+
+static void visit_towers(void *context, struct engine *engine, bool is_default) {
+    struct engine_stats stats;
+    const char *model = engine_info(engine)->name;
+    (void)is_default;
+    engine_read_stats(engine, &stats);
+    put_tower(context, model, "vision", stats.images);
+    put_tower(context, model, "text", stats.texts);
+}
+
+static void visit_decode(void *context, struct engine *engine, bool is_default) {
+    struct engine_stats stats;
+    struct exposition_labels labels = {{{"model", engine_info(engine)->name}}};
+    (void)is_default;
+    engine_read_stats(engine, &stats);
+    exposition_histogram(context, "clipd_decode_seconds", &labels, stats.decode_ns, 1e-9);
+}
+
+static void visit_info(void *context, struct engine *engine, bool is_default) {
+    const struct engine_info *info = engine_info(engine);
+    struct exposition_labels labels = {
+        {{"model", info->name}, {"sha256", info->sha256}, {"precision", info->precision}}};
+    (void)is_default;
+    exposition_sample(context, "clipd_model_info", &labels, 1);
+}
+
+static void put_models(struct exposition *out, struct registry *registry) {
+    for (size_t i = 0; i < sizeof(tower_families) / sizeof(tower_families[0]); i++) {
+        const struct tower_family *family = &tower_families[i];
+        struct visit visit = {.out = out, .family = family};
+        exposition_family(out, family->name, family->type, family->help);
+        registry_each(registry, visit_towers, &visit);
+    }
+    exposition_family(out, "clipd_decode_seconds", "histogram",
+                      "Time to decode and resize an image.");
+    registry_each(registry, visit_decode, out);
+    exposition_family(out, "clipd_model_info", "gauge", "The models that are loaded.");
+    registry_each(registry, visit_info, out);
+}
+
+static void put_one(struct exposition *out, const char *name, const char *type, const char *help,
+                    double value) {
+    exposition_family(out, name, type, help);
+    exposition_sample(out, name, NULL, value);
+}
+
+static void put_service(struct exposition *out, const struct api *api) {
+    struct classifier_stats cache;
+    classifier_read_stats(api->classifier, &cache);
+    put_one(out, "clipd_label_cache_hits_total", "counter", "Labels found in the cache.",
+            (double)cache.hits);
+    put_one(out, "clipd_label_cache_misses_total", "counter", "Labels that had to be embedded.",
+            (double)cache.misses);
+    put_one(out, "clipd_label_cache_bytes", "gauge", "Memory held by the label cache.",
+            (double)cache.bytes);
+    struct exposition_labels build = {
+        {{"version", CLIPD_VERSION},
+         {"kernels", runtime_kernels_name(registry_runtime(api->registry))}}};
+    exposition_family(out, "clipd_build_info", "gauge", "The program that runs.");
+    exposition_sample(out, "clipd_build_info", &build, 1);
+    if (!api->read_server_stats) return;
+    struct api_server_stats server = {0};
+    api->read_server_stats(api->server_context, &server);
+    put_one(out, "clipd_http_connections", "gauge", "Open connections.",
+            (double)server.connections);
+    put_one(out, "clipd_http_requests_active", "gauge", "Requests being handled.",
+            (double)server.requests_active);
+    put_one(out, "clipd_http_body_bytes", "gauge", "Memory held by request bodies.",
+            (double)server.body_bytes);
+}
+
+static void put_process(struct exposition *out, const struct metrics *metrics) {
+    struct process_stats process;
+    process_stats_read(&process);
+    put_one(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
+            (double)process.resident_bytes);
+    put_one(out, "process_virtual_memory_bytes", "gauge", "Virtual memory.",
+            (double)process.virtual_bytes);
+    put_one(out, "process_cpu_seconds_total", "counter", "User and system time.", process.cpu_s);
+    put_one(out, "process_open_fds", "gauge", "Open file descriptors.", (double)process.open_fds);
+    put_one(out, "process_max_fds", "gauge", "Limit of file descriptors.", process.max_fds);
+    put_one(out, "process_start_time_seconds", "gauge", "Start time, since the epoch.",
+            (double)metrics->started);
+}
+
+enum status metrics_get(struct api *api, struct http_request *request,
+                        struct http_response *response, struct error *err) {
+    (void)request;
+    response_init(response, 200, "text/plain; version=0.0.4; charset=utf-8");
+    struct exposition out = {.out = &response->body, .error = ERROR_NONE};
+    put_requests(&out, api->metrics);
+    put_durations(&out, api->metrics);
+    put_rejections(&out, api->metrics);
+    /* Models may still be being added; the registry is read once that is over. */
+    if (atomic_load(&api->state) != API_LOADING) put_models(&out, api->registry);
+    put_service(&out, api);
+    put_process(&out, api->metrics);
+    if (out.error.status && err) *err = out.error;
+    return out.error.status;
+}

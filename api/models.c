@@ -1,0 +1,90 @@
+/* GET /models: what is loaded, and everything a client needs in order to compare
+ * embeddings with those of other servers. */
+#include "api/context.h"
+#include "api/response.h"
+#include "api/writer.h"
+
+static void write_number(struct writer *writer, const char *name, uint64_t number) {
+    writer_key(writer, name);
+    writer_uint(writer, number);
+}
+
+static void write_word(struct writer *writer, const char *name, const char *text) {
+    writer_key(writer, name);
+    writer_text(writer, text);
+}
+
+static void write_tower(struct writer *writer, const char *name,
+                        const struct engine_tower_info *tower) {
+    writer_key(writer, name);
+    if (!tower->layers) {
+        writer_null(writer);
+        return;
+    }
+    writer_begin_object(writer);
+    write_number(writer, "width", tower->width);
+    write_number(writer, "layers", tower->layers);
+    write_number(writer, "heads", tower->heads);
+    write_number(writer, "mlp_width", tower->mlp_width);
+    write_word(writer, "activation", tower->activation);
+    writer_end_object(writer);
+}
+
+static void write_preprocess(struct writer *writer, const struct engine_info *info) {
+    writer_key(writer, "preprocess");
+    writer_begin_object(writer);
+    write_word(writer, "resize", info->preprocess.resize);
+    write_number(writer, "resize_to", info->preprocess.resize_to);
+    write_word(writer, "order", info->preprocess.order);
+    write_word(writer, "interpolation", info->preprocess.interpolation);
+    writer_key(writer, "mean");
+    writer_floats(writer, info->preprocess.mean, 3);
+    writer_key(writer, "std");
+    writer_floats(writer, info->preprocess.std, 3);
+    writer_key(writer, "exif_orientation");
+    writer_bool(writer, info->preprocess.exif_orientation);
+    writer_end_object(writer);
+}
+
+static void write_model(void *context, struct engine *engine, bool is_default) {
+    struct writer *writer = context;
+    const struct engine_info *info = engine_info(engine);
+    writer_begin_object(writer);
+    write_word(writer, "name", info->name);
+    writer_key(writer, "default");
+    writer_bool(writer, is_default);
+    write_word(writer, "architecture", info->architecture);
+    write_number(writer, "embed_dim", info->embed_dim);
+    write_number(writer, "image_size", info->image_size);
+    write_number(writer, "patch_size", info->patch_size);
+    write_number(writer, "context_length", info->context_length);
+    write_number(writer, "vocab_size", info->vocab_size);
+    writer_key(writer, "towers");
+    writer_begin_object(writer);
+    write_tower(writer, "vision", &info->vision);
+    write_tower(writer, "text", &info->text);
+    writer_end_object(writer);
+    write_word(writer, "precision", info->precision);
+    write_word(writer, "sha256", info->sha256);
+    write_word(writer, "tokenizer", info->tokenizer);
+    writer_key(writer, "logit_scale");
+    writer_float(writer, info->logit_scale);
+    write_number(writer, "parameters", info->parameters);
+    write_preprocess(writer, info);
+    writer_end_object(writer);
+}
+
+enum status models_get(struct api *api, struct http_request *request,
+                       struct http_response *response, struct error *err) {
+    struct writer writer;
+    (void)request;
+    response_init(response, 200, "application/json");
+    writer_init(&writer, &response->body);
+    writer_begin_object(&writer);
+    writer_key(&writer, "models");
+    writer_begin_array(&writer);
+    registry_each(api->registry, write_model, &writer);
+    writer_end_array(&writer);
+    writer_end_object(&writer);
+    return writer_finish(&writer, err);
+}

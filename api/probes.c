@@ -1,0 +1,33 @@
+/* What orchestrators and people ask of the process itself. None of these touches a
+ * queue or a model, so that a busy service is not taken for a dead one. */
+#include "api/context.h"
+#include "api/openapi_text.h"
+#include "api/response.h"
+
+enum status probes_livez(struct api *api, struct http_request *request,
+                         struct http_response *response, struct error *err) {
+    (void)api;
+    (void)request;
+    response_init(response, 200, "application/json");
+    return buffer_printf(&response->body, err, "{\"status\":\"live\"}");
+}
+
+enum status probes_readyz(struct api *api, struct http_request *request,
+                          struct http_response *response, struct error *err) {
+    (void)request;
+    switch ((enum api_state)atomic_load(&api->state)) {
+    case API_LOADING: return error_set(err, STATUS_UNAVAILABLE, "loading models");
+    case API_DRAINING: return error_set(err, STATUS_UNAVAILABLE, "shutting down");
+    case API_READY: break;
+    }
+    response_init(response, 200, "application/json");
+    return buffer_printf(&response->body, err, "{\"status\":\"ready\"}");
+}
+
+enum status probes_openapi(struct api *api, struct http_request *request,
+                           struct http_response *response, struct error *err) {
+    (void)api;
+    (void)request;
+    response_init(response, 200, "application/yaml");
+    return buffer_append(&response->body, openapi_text, openapi_text_size, err);
+}

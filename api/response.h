@@ -1,0 +1,17 @@
+/* response.h - filling a struct http_response. */
+#ifndef API_RESPONSE_H
+#define API_RESPONSE_H
+
+#include "api/http.h"
+
+/* A response without a body yet: the body may be appended to. What it held before is
+ * freed. `content_type` is a literal. */
+void response_init(struct http_response *response, int status, const char *content_type);
+/* Adds a header; `name` is a literal. A value that is too long is cut. */
+void response_header(struct http_response *response, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* "Not Found"; "Error" for a status that we never send. */
+const char *response_reason(int status);
+
+#endif
