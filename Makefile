@@ -137,7 +137,19 @@ $O/api/openapi_text.c: openapi.yaml
 $O/api/openapi_text.o: $O/api/openapi_text.c
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-$O/libclipd.a: $(LIB_OBJ)
+# The contract, compiled in for GET /openapi.yaml.
+$O/api/openapi_text.c: openapi.yaml Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "api/openapi_text.h"'; \
+	  echo 'const unsigned char openapi_text[] = {'; \
+	  od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; \
+	  echo '};'; \
+	  echo 'const size_t openapi_text_size = sizeof(openapi_text);'; } > $@
+
+$O/api/openapi_text.o: $O/api/openapi_text.c
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$O/libclipd.a: $(LIB_OBJ) $O/api/openapi_text.o
 	@rm -f $@
 	@echo "  AR    $@"
 	$(Q)ar rcs $@ $^

@@ -24,7 +24,9 @@ struct route;
 struct http_request {
     enum http_method method;
     const char *path; /* percent-decoded, without the query */
-    char id[65];      /* the client's X-Request-Id if it is sane, else one of ours */
+    /* The client's X-Request-Id if it is sane, else one of ours; the server sends it
+     * back with every response. */
+    char id[65];
     uint64_t received_ns;
 
     /* Filled in before api_handle(). */
