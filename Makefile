@@ -46,7 +46,7 @@ HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
 HEADERS   = $(shell find $(wildcard $(FOLDERS)) -name '*.h')
 
-LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $(if $(wildcard openapi.yaml),$O/api/openapi_text.o)
+LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $O/api/openapi_text.o
 CLI_OBJ  := $(CLI_SRC:%.c=$O/%.o)
 HELP_OBJ := $(HELP_SRC:%.c=$O/%.o)
 TESTS    := $(TEST_SRC:%.c=$O/%)
@@ -137,19 +137,7 @@ $O/api/openapi_text.c: openapi.yaml
 $O/api/openapi_text.o: $O/api/openapi_text.c
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-# The contract, compiled in for GET /openapi.yaml.
-$O/api/openapi_text.c: openapi.yaml Makefile
-	@mkdir -p $(@D)
-	@{ echo '#include "api/openapi_text.h"'; \
-	  echo 'const unsigned char openapi_text[] = {'; \
-	  od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; \
-	  echo '};'; \
-	  echo 'const size_t openapi_text_size = sizeof(openapi_text);'; } > $@
-
-$O/api/openapi_text.o: $O/api/openapi_text.c
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-$O/libclipd.a: $(LIB_OBJ) $O/api/openapi_text.o
+$O/libclipd.a: $(LIB_OBJ)
 	@rm -f $@
 	@echo "  AR    $@"
 	$(Q)ar rcs $@ $^
