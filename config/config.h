@@ -1,7 +1,7 @@
 /* config.h - defaults, then the file, then the environment, then flags.
  *
  * A plain struct made of the modules' own option structs; each module is handed
- * its part and none reads configuration by itself. */
+ * its part and none reads configuration by itself. Immutable after loading. */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -10,18 +10,21 @@
 #include "core/engine.h"
 #include "server/http_server.h"
 
-enum { CONFIG_MODELS_MAX = 64 };
+enum { CONFIG_MODELS_MAX = 64, CONFIG_ALIASES_MAX = 16 };
 
 struct config_model {
     struct engine_options engine;
-    bool is_default;
+    const char **aliases; /* [aliases_count]: further names, such as a size */
+    size_t aliases_count;
+    bool is_default; /* of one model exactly, when there is a model */
 };
 
 struct config {
     struct http_server_options server;
     struct api_options api;
     struct runtime_options runtime;
-    struct config_model *models; /* [models_count] */
+    struct engine_image_limits image_limits; /* of all models */
+    struct config_model *models;             /* [models_count]; there may be none */
     size_t models_count;
     enum log_level log_level;
     enum log_format log_format;
@@ -29,15 +32,21 @@ struct config {
     struct config_storage *storage; /* owns the strings above */
 };
 
-/* `flags` are NULL-terminated "name=value" pairs in the names of the file
- * ("server.listen=0.0.0.0:8080"); `path` NULL: no file; the environment is read
- * from `environment` (CLIPD_SERVER_LISTEN=...). Errors name the line, variable or
- * flag at fault. */
+/* `path` NULL: no file. The environment is a NULL-terminated list such as `environ`:
+ * CLIPD_SERVER_LISTEN=..., CLIPD_MODEL=DIR, and PORT, which replaces the port of
+ * server.listen. `flags` is NULL, or a NULL-terminated list of "name=value" in the
+ * names of the file ("server.listen=:8080"), or "model=DIR". A model given by flag or
+ * environment takes the place of the file's list.
+ *
+ * STATUS_NOT_FOUND or STATUS_IO when the file cannot be read; else STATUS_INVALID, and
+ * the message names the line, variable or flag at fault. A variable that begins with
+ * CLIPD_ and is none of ours is a warning in the log: container platforms make such
+ * names up for a service called "clipd". On failure there is nothing to free. */
 enum status config_load(struct config *out, const char *path, char *const *environment,
                         const char *const *flags, struct error *err);
 void config_free(struct config *config);
 
-/* The whole configuration as YAML that config_load() reads back. */
+/* Appends the whole configuration as YAML that config_load() reads back. */
 enum status config_print(const struct config *config, struct buffer *out, struct error *err);
 
 #endif

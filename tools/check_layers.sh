@@ -35,6 +35,7 @@ deny .  'jpeglib.h|turbojpeg.h' 'only core/image/jpeg.c speaks JPEG'   './core/i
 deny .  'png.h'                'only core/image/png.c speaks PNG'      './core/image/png.c'
 deny .  'webp/'                'only core/image/webp.c speaks WebP'    './core/image/webp.c'
 deny .  'cyaml/'               'only config/file.c speaks YAML'        './config/file.c'
+deny .  'yaml.h'               'only config/lines.c speaks libyaml'    './config/lines.c'
 deny .  'utf8proc.h'           'only core/text/unicode.c speaks utf8proc' './core/text/unicode.c'
 deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha256|base64)\.c'

@@ -40,7 +40,7 @@ struct image_limits {
 
 struct image_options {
     struct image_limits limits;
-    bool exif_orientation; /* turn JPEGs upright; off in all references */
+    bool exif_orientation; /* turn photographs upright; off in all references */
 };
 
 /* 50 MP, 16384 a side. */
@@ -50,6 +50,7 @@ extern const struct image_limits image_limits_default;
 enum image_format image_sniff(struct bytes file);
 /* "image/jpeg" ...; "application/octet-stream" for IMAGE_UNKNOWN. */
 const char *image_format_type(enum image_format format);
+/* Of one pixel. */
 size_t image_mode_bytes(enum image_mode mode);
 
 /* STATUS_UNSUPPORTED for a format we do not have, STATUS_TOO_LARGE over a limit,
@@ -58,5 +59,15 @@ size_t image_mode_bytes(enum image_mode mode);
 enum status image_decode(struct image *out, struct bytes file, const struct image_options *options,
                          struct error *err);
 void image_free(struct image *image);
+
+/* For the decoders and whoever makes an image: allocates the pixels, unset, after
+ * checking the sides against `limits` (NULL: no limits). STATUS_UNPROCESSABLE for a
+ * side of 0. */
+enum status image_init(struct image *out, enum image_mode mode, uint32_t width, uint32_t height,
+                       const struct image_limits *limits, struct error *err);
+
+/* Converts `count` pixels of `image`'s mode (not necessarily in it) to RGB as Pillow
+ * does: alpha is dropped, never composited; 16-bit grey is clipped, not scaled. */
+void image_row_to_rgb(uint8_t *out, const uint8_t *pixels, size_t count, const struct image *image);
 
 #endif

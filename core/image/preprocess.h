@@ -18,7 +18,7 @@ enum preprocess_order {
 
 enum preprocess_resize {
     PREPROCESS_SHORTEST, /* short side to size, then centre crop */
-    PREPROCESS_SQUASH,   /* both sides to size */
+    PREPROCESS_SQUASH,   /* both sides to size, then centre crop */
     PREPROCESS_LONGEST,  /* long side to size, then centre pad */
     PREPROCESS_NONE,     /* no resize; crop or pad only (HF do_resize: false) */
 };
@@ -33,7 +33,8 @@ struct preprocess {
     uint8_t fill[3]; /* the colour of the padding */
 };
 
-/* `out` is [size, size, 3] RGB and belongs to the caller. */
+/* `out` is [size, size, 3] RGB and belongs to the caller. STATUS_NO_MEMORY is the only
+ * failure: every image of at least one pixel has a crop. */
 enum status preprocess_image(uint8_t *out, const struct preprocess *preprocess,
                              const struct image *image, struct error *err);
 

@@ -14,16 +14,22 @@ enum resample_filter {
     RESAMPLE_HAMMING = 5,
 };
 
-/* A rectangle of the resized image: only what it needs is computed. */
+/* A rectangle of the resized image, in pixels, not empty and inside of it. */
 struct resample_window {
     uint32_t x, y, width, height;
 };
 
-/* Resizes `in` to `width` x `height` and keeps `window` of the result, in the same
- * mode; palette and bilevel images are always resampled by nearest. The caller
- * frees `out` with image_free(). */
-enum status resample_image(struct image *out, const struct image *in, uint32_t width,
-                           uint32_t height, const struct resample_window *window,
-                           enum resample_filter filter, struct error *err);
+struct resample_options {
+    uint32_t width, height;        /* of the whole resized image, at least 1 */
+    struct resample_window window; /* what is kept of it; only what this needs is computed */
+    enum resample_filter filter;   /* palette and bilevel images are resampled by nearest */
+    bool rgb_first;                /* convert to RGB before, so that the result is RGB */
+};
+
+/* The result has the mode of `in`, or RGB. The caller frees `out` with image_free().
+ * STATUS_NO_MEMORY is the only failure. Memory is in proportion to the window, its
+ * source rows and the filter, never to the whole resized image. */
+enum status resample_image(struct image *out, const struct image *in,
+                           const struct resample_options *options, struct error *err);
 
 #endif

@@ -1,0 +1,253 @@
+/* Each source is applied over the one before: defaults, file, environment, flags.
+ * All of them go through value_read(), and each puts in front of its message where
+ * the value came from. */
+#include "config/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/file.h"
+#include "config/models.h"
+#include "config/schema.h"
+#include "config/storage.h"
+#include "config/value.h"
+
+enum { DRAIN_MS_DEFAULT = 10000, IMAGE_SIDE_DEFAULT = 16384, IMAGE_PIXELS_DEFAULT = 50000000 };
+
+static enum status set_defaults(struct config *config, struct error *err) {
+    *config = (struct config){
+        .server = http_server_options_default,
+        .api = api_options_default,
+        .runtime = runtime_options_default,
+        .image_limits = {.side_max = IMAGE_SIDE_DEFAULT, .pixels_max = IMAGE_PIXELS_DEFAULT},
+        .log_level = LOG_INFO,
+        .log_format = LOG_TEXT,
+        .drain_ms = DRAIN_MS_DEFAULT,
+        .storage = storage_create(),
+    };
+    return config->storage ? STATUS_OK : error_set(err, STATUS_NO_MEMORY, "out of memory");
+}
+
+static enum status read_file(struct config *config, const char *path, bool with_models,
+                             struct error *err) {
+    struct config_file *file = NULL;
+    enum status status = config_file_open(&file, path, err);
+    if (status != STATUS_OK) return status;
+    const struct config_file_values *values = config_file_values(file);
+    for (size_t i = 0; i < schema_keys_count && status == STATUS_OK; i++) {
+        const struct schema_key *key = &schema_keys[i];
+        struct error found = ERROR_NONE;
+        if (!values->values[i]) continue;
+        if (value_read(config, key, values->values[i], config->storage, &found) != STATUS_OK)
+            status = config_file_report(file, key->name, found.message, err);
+    }
+    if (status == STATUS_OK && with_models) status = models_read(config, file, err);
+    config_file_close(file);
+    return status;
+}
+
+/* The value of a variable; NULL when it is not set or empty. */
+static const char *find_variable(char *const *environment, const char *name) {
+    size_t size = strlen(name);
+    for (; *environment; environment++) {
+        if (!strncmp(*environment, name, size) && (*environment)[size] == '=')
+            return (*environment)[size + 1] ? *environment + size + 1 : NULL;
+    }
+    return NULL;
+}
+
+static void warn_of_unknown(char *const *environment) {
+    static const char *const others[] = {"CLIPD_CONFIG", "CLIPD_MODEL"};
+    for (; *environment; environment++) {
+        if (strncmp(*environment, "CLIPD_", 6)) continue;
+        int size = (int)strcspn(*environment, "=");
+        char name[SCHEMA_NAME_SIZE];
+        snprintf(name, sizeof(name), "%.*s", size, *environment);
+        bool known = false;
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+            known |= !strcmp(name, others[i]);
+        for (size_t i = 0; i < schema_keys_count; i++) {
+            char ours[SCHEMA_NAME_SIZE];
+            schema_environment_name(ours, &schema_keys[i]);
+            known |= !strcmp(name, ours);
+        }
+        if (!known) log_message(LOG_WARNING, "the variable %s is none of clipd's: ignored", name);
+    }
+}
+
+static enum status read_environment(struct config *config, char *const *environment,
+                                    struct error *err) {
+    for (size_t i = 0; i < schema_keys_count; i++) {
+        char name[SCHEMA_NAME_SIZE];
+        schema_environment_name(name, &schema_keys[i]);
+        const char *text = find_variable(environment, name);
+        struct error found = ERROR_NONE;
+        if (text && value_read(config, &schema_keys[i], text, config->storage, &found) != STATUS_OK)
+            return error_set_at(err, found.status, name, "%s: %s", name, found.message);
+    }
+    const char *port = find_variable(environment, "PORT");
+    if (!port) return STATUS_OK;
+    struct schema_key key = {.kind = SCHEMA_COUNT, .width = sizeof(uint32_t), .max = UINT16_MAX};
+    uint32_t number = 0;
+    struct error found = ERROR_NONE;
+    if (value_read(&number, &key, port, config->storage, &found) != STATUS_OK)
+        return error_set_at(err, found.status, "PORT", "PORT: %s", found.message);
+    config->server.port = (uint16_t)number;
+    return STATUS_OK;
+}
+
+/* The value of "name=value"; NULL when the flag has another name. */
+static const char *flag_value(const char *flag, const char *name) {
+    size_t size = strlen(name);
+    return !strncmp(flag, name, size) && flag[size] == '=' ? flag + size + 1 : NULL;
+}
+
+static enum status read_flag(struct config *config, const char *flag, struct error *err) {
+    char name[SCHEMA_NAME_SIZE];
+    size_t size = strcspn(flag, "=");
+    snprintf(name, sizeof(name), "%.*s", size < sizeof(name) ? (int)size : 0, flag);
+    const struct schema_key *key = schema_find(name);
+    if (!key || !flag[size])
+        return error_set_at(err, STATUS_INVALID, name,
+                            "flag '%.60s': expected name=value with a name of the configuration "
+                            "table, such as server.listen",
+                            flag);
+    struct error found = ERROR_NONE;
+    if (value_read(config, key, flag + size + 1, config->storage, &found) != STATUS_OK)
+        return error_set_at(err, found.status, name, "flag %s: %s", name, found.message);
+    return STATUS_OK;
+}
+
+static const char *find_model_path(char *const *environment, const char *const *flags) {
+    const char *path = find_variable(environment, "CLIPD_MODEL");
+    for (; flags && *flags; flags++) {
+        const char *flag = flag_value(*flags, "model");
+        if (flag) path = flag;
+    }
+    return path;
+}
+
+/* What no single value can be blamed for. */
+static enum status check_together(const struct config *config, struct error *err) {
+    if (config->api.body_max > config->server.memory_max)
+        return error_set(err, STATUS_INVALID,
+                         "limits.body_max is %zu bytes, more than the %zu of server.memory_max: no "
+                         "such body could be received",
+                         config->api.body_max, config->server.memory_max);
+    if (config->api.text_body_max > config->server.memory_max)
+        return error_set(err, STATUS_INVALID,
+                         "limits.text_body_max is %zu bytes, more than the %zu of "
+                         "server.memory_max: no such body could be received",
+                         config->api.text_body_max, config->server.memory_max);
+    return STATUS_OK;
+}
+
+static enum status load(struct config *config, const char *path, char *const *environment,
+                        const char *const *flags, struct error *err) {
+    const char *model_path = find_model_path(environment, flags);
+    enum status status = set_defaults(config, err);
+    if (status == STATUS_OK && path) status = read_file(config, path, !model_path, err);
+    if (status == STATUS_OK) status = read_environment(config, environment, err);
+    for (; flags && *flags && status == STATUS_OK; flags++) {
+        if (!flag_value(*flags, "model")) status = read_flag(config, *flags, err);
+    }
+    if (status == STATUS_OK && model_path) status = models_set(config, model_path, err);
+    if (status == STATUS_OK) status = check_together(config, err);
+    return status;
+}
+
+enum status config_load(struct config *out, const char *path, char *const *environment,
+                        const char *const *flags, struct error *err) {
+    enum status status = load(out, path, environment, flags, err);
+    if (status != STATUS_OK) {
+        config_free(out);
+        return status;
+    }
+    for (size_t i = 0; i < out->models_count; i++)
+        out->models[i].engine.image_limits = out->image_limits;
+    warn_of_unknown(environment);
+    return STATUS_OK;
+}
+
+void config_free(struct config *config) {
+    storage_destroy(config->storage);
+    *config = (struct config){0};
+}
+
+/* A double-quoted YAML scalar. */
+static enum status print_quoted(struct buffer *out, struct bytes text, struct error *err) {
+    enum status status = buffer_append(out, "\"", 1, err);
+    for (size_t i = 0; i < text.size && status == STATUS_OK; i++) {
+        unsigned char c = text.data[i];
+        if (c == '"' || c == '\\')
+            status = buffer_printf(out, err, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            status = buffer_printf(out, err, "\\x%02x", c);
+        else
+            status = buffer_append(out, &c, 1, err);
+    }
+    return status == STATUS_OK ? buffer_append(out, "\"", 1, err) : status;
+}
+
+/* The value behind "key: ", quoted where YAML could take it for something else. */
+static enum status print_value(const void *object, const struct schema_key *key, struct buffer *out,
+                               struct error *err) {
+    if (key->kind != SCHEMA_TEXT && key->kind != SCHEMA_LISTEN)
+        return value_print(object, key, out, err);
+    struct buffer text;
+    buffer_init(&text, out->limit);
+    enum status status = value_print(object, key, &text, err);
+    if (status == STATUS_OK) status = print_quoted(out, buffer_view(&text), err);
+    buffer_free(&text);
+    return status;
+}
+
+static enum status print_aliases(const struct config_model *model, struct buffer *out,
+                                 struct error *err) {
+    enum status status = buffer_append(out, "[", 1, err);
+    for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++) {
+        if (i) status = buffer_append(out, ", ", 2, err);
+        if (status == STATUS_OK) status = print_quoted(out, bytes_of(model->aliases[i]), err);
+    }
+    return status == STATUS_OK ? buffer_append(out, "]", 1, err) : status;
+}
+
+static enum status print_model(const struct config_model *model, struct buffer *out,
+                               struct error *err) {
+    enum status status = STATUS_OK;
+    const char *indent = "  - ";
+    for (size_t i = 0; i < schema_model_keys_count && status == STATUS_OK; i++) {
+        const struct schema_key *key = &schema_model_keys[i];
+        const void *field = (const char *)model + key->offset;
+        if (key->kind == SCHEMA_TEXT && !*(const char *const *)field) continue;
+        status = buffer_printf(out, err, "%s%s: ", indent, key->name);
+        if (status == STATUS_OK)
+            status = key->kind == SCHEMA_LIST ? print_aliases(model, out, err)
+                                              : print_value(model, key, out, err);
+        if (status == STATUS_OK) status = buffer_append(out, "\n", 1, err);
+        indent = "    ";
+    }
+    return status;
+}
+
+enum status config_print(const struct config *config, struct buffer *out, struct error *err) {
+    const char *section = "";
+    size_t section_size = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < schema_keys_count && status == STATUS_OK; i++) {
+        const char *name = schema_keys[i].name;
+        size_t size = strcspn(name, ".");
+        if (size != section_size || strncmp(name, section, size) != 0)
+            status = buffer_printf(out, err, "%.*s:\n", (int)size, name);
+        section = name;
+        section_size = size;
+        if (status == STATUS_OK) status = buffer_printf(out, err, "  %s: ", name + size + 1);
+        if (status == STATUS_OK) status = print_value(config, &schema_keys[i], out, err);
+        if (status == STATUS_OK) status = buffer_append(out, "\n", 1, err);
+    }
+    if (status == STATUS_OK)
+        status = buffer_printf(out, err, config->models_count ? "models:\n" : "models: []\n");
+    for (size_t i = 0; i < config->models_count && status == STATUS_OK; i++)
+        status = print_model(&config->models[i], out, err);
+    return status;
+}

@@ -1,0 +1,317 @@
+/* The whole way: file, environment and flags to a configuration and back, and for
+ * each mistake the place that the message names. */
+#include "config/config.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *const no_environment[] = {NULL};
+static char path[] = "/tmp/clipd-test-config-XXXXXX";
+static struct config config;
+static struct error err;
+
+static void setup(void) {
+    memcpy(path + sizeof(path) - 7, "XXXXXX", 6);
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    config = (struct config){0};
+}
+
+static void teardown(void) {
+    unlink(path);
+    config_free(&config);
+}
+
+static void write_file(const char *yaml) {
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(yaml, file), 0);
+    fclose(file);
+}
+
+static enum status load(char *const *environment, const char *const *flags) {
+    config_free(&config);
+    err = ERROR_NONE;
+    return config_load(&config, path, environment, flags, &err);
+}
+
+/* What the message says behind the path of the file; "" when there is none. */
+static const char *load_yaml(const char *yaml) {
+    write_file(yaml);
+    enum status status = load(no_environment, NULL);
+    ck_assert_int_eq(status, err.status);
+    if (status == STATUS_OK) return "";
+    size_t size = strlen(path);
+    ck_assert_int_eq(status, STATUS_INVALID);
+    ck_assert_msg(!strncmp(err.message, path, size), "%s", err.message);
+    return err.message + size + 1;
+}
+
+START_TEST(test_defaults) {
+    write_file("");
+    ck_assert_int_eq(load(no_environment, NULL), STATUS_OK);
+    ck_assert_uint_eq(config.server.port, http_server_options_default.port);
+    ck_assert_str_eq(config.server.address, http_server_options_default.address);
+    ck_assert_uint_eq(config.api.body_max, api_options_default.body_max);
+    ck_assert_uint_eq(config.image_limits.pixels_max, 50000000);
+    ck_assert_uint_eq(config.models_count, 0);
+    ck_assert_str_eq(load_yaml("# nothing but a comment\n"), "");
+}
+END_TEST
+
+START_TEST(test_no_such_file) {
+    unlink(path);
+    ck_assert_int_eq(load(no_environment, NULL), STATUS_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(test_precedence) {
+    write_file("server:\n  listen: 127.0.0.1:1001\n  io_threads: 3\n  idle_timeout: 11s\n");
+    ck_assert_int_eq(load(no_environment, NULL), STATUS_OK);
+    ck_assert_uint_eq(config.server.port, 1001);
+    char *environment[] = {"HOME=/", "CLIPD_SERVER_LISTEN=127.0.0.1:1002",
+                           "CLIPD_SERVER_IO_THREADS=4", "CLIPD_LOG_LEVEL=", NULL};
+    ck_assert_int_eq(load(environment, NULL), STATUS_OK);
+    ck_assert_uint_eq(config.server.port, 1002);
+    ck_assert_uint_eq(config.server.io_threads, 4);
+    ck_assert_uint_eq(config.server.idle_timeout_s, 11);
+    ck_assert_int_eq(config.log_level, LOG_INFO);
+    const char *const flags[] = {"server.listen=:1003", "log.level=error", NULL};
+    ck_assert_int_eq(load(environment, flags), STATUS_OK);
+    ck_assert_str_eq(config.server.address, "0.0.0.0");
+    ck_assert_uint_eq(config.server.port, 1003);
+    ck_assert_uint_eq(config.server.io_threads, 4);
+    ck_assert_int_eq(config.log_level, LOG_ERROR);
+}
+END_TEST
+
+START_TEST(test_port) {
+    char *environment[] = {"PORT=5000", "CLIPD_SERVER_LISTEN=0.0.0.0:8080", NULL};
+    ck_assert_int_eq(load(environment, NULL), STATUS_OK);
+    ck_assert_str_eq(config.server.address, "0.0.0.0");
+    ck_assert_uint_eq(config.server.port, 5000);
+    const char *const flags[] = {"server.listen=127.0.0.1:81", NULL};
+    ck_assert_int_eq(load(environment, flags), STATUS_OK);
+    ck_assert_uint_eq(config.server.port, 81);
+    char *bad[] = {"PORT=65536", NULL};
+    ck_assert_int_eq(load(bad, NULL), STATUS_INVALID);
+    ck_assert_str_eq(err.message, "PORT: found '65536', expected 0 to 65535");
+}
+END_TEST
+
+START_TEST(test_places) {
+    char *environment[] = {"CLIPD_ENGINE_BATCH_MAX=many", NULL};
+    ck_assert_int_eq(load(environment, NULL), STATUS_INVALID);
+    ck_assert_str_eq(err.message, "CLIPD_ENGINE_BATCH_MAX: found 'many', expected a whole number");
+    const char *const flags[] = {"engine.batch_max=0", NULL};
+    ck_assert_int_eq(load(no_environment, flags), STATUS_INVALID);
+    ck_assert_str_eq(err.message, "flag engine.batch_max: found '0', expected 1 to 1024");
+    const char *const unknown[] = {"engine.batch=3", NULL};
+    ck_assert_int_eq(load(no_environment, unknown), STATUS_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.message, "flag 'engine.batch=3': expected name=value"));
+    const char *const bare[] = {"engine.batch_max", NULL};
+    ck_assert_int_eq(load(no_environment, bare), STATUS_INVALID);
+    char *ours_not[] = {"CLIPD_PORT=tcp://10.0.0.1:80", "CLIPD_SERVICE_HOST=10.0.0.1", NULL};
+    ck_assert_int_eq(load(ours_not, NULL), STATUS_OK);
+}
+END_TEST
+
+START_TEST(test_unknown_keys) {
+    ck_assert_str_eq(load_yaml("server:\n  listen: :80\n\n  # more\n  lisen: 3\n"),
+                     "line 5: unknown key 'lisen', expected one of listen, connections_max, "
+                     "requests_max, io_threads, idle_timeout, request_timeout, memory_max, "
+                     "drain_timeout");
+    ck_assert_str_eq(err.where, "line 5");
+    ck_assert_str_eq(load_yaml("log:\n  level: info\n\n\nthraeds: 4\n"),
+                     "line 5: unknown key 'thraeds', expected one of server, limits, engine, log, "
+                     "models");
+    /* The name occurs before, as a value and in another section. */
+    ck_assert_str_eq(load_yaml("server:\n  io_threads: 4\nlog:\n  level: info\n  io_threads: 2\n"),
+                     "line 5: unknown key 'io_threads', expected one of level, format");
+    ck_assert_ptr_nonnull(strstr(load_yaml("models:\n  - path: a\n  - path: b\n    nmae: c\n"),
+                                 "line 4: unknown key 'nmae'"));
+    ck_assert_ptr_nonnull(
+        strstr(load_yaml("{log: {level: info},\n zz: 1}"), "line 2: unknown key 'zz'"));
+}
+END_TEST
+
+START_TEST(test_structure) {
+    ck_assert_str_eq(load_yaml("log:\n  level: info\n  format: text\n  level: off\n"),
+                     "line 4: 'level' is given twice");
+    ck_assert_str_eq(load_yaml("server: 5\n"),
+                     "line 1: server: found a single value, expected keys with values");
+    ck_assert_str_eq(load_yaml("log:\n  level: [a, b]\n"),
+                     "line 2: log.level: found a list, expected a single value");
+    ck_assert_str_eq(load_yaml("models: x\n"),
+                     "line 1: models: found a single value, expected a list");
+    ck_assert_str_eq(load_yaml("- a\n"), " found a list, expected keys with values");
+    ck_assert_ptr_nonnull(strstr(load_yaml("log:\n  level: \"info\n"),
+                                 "line 3: not YAML: found unexpected end of stream while scanning "
+                                 "a quoted scalar from line 2"));
+    ck_assert_ptr_nonnull(strstr(load_yaml("log:\n\tlevel: info\n"), "line 2: not YAML: "));
+    ck_assert_str_eq(load_yaml("log:\n  level: info\n---\nlog:\n"),
+                     "line 3: found a second document, expected one");
+    ck_assert_str_eq(load_yaml("log: &a\n  level: info\nserver: *a\n"),
+                     "line 3: YAML alias unsupported");
+    ck_assert_str_eq(load_yaml("? [a]\n: b\n"), " found a key that is no plain text");
+    ck_assert_str_eq(load_yaml("log:\n  level: \"in\\0fo\"\n"),
+                     "line 2: found a NUL character, expected text");
+}
+END_TEST
+
+START_TEST(test_values) {
+    ck_assert_str_eq(load_yaml("limits:\n  images_max: 3\n  body_max: 20XB\n"),
+                     "line 3: limits.body_max: found '20XB', expected a size such as 20MB, 64MiB "
+                     "or 500000");
+    ck_assert_str_eq(load_yaml("log:\n  level:\n"),
+                     "line 2: log.level: found '', expected debug|info|warning|error|off");
+    ck_assert_str_eq(load_yaml("models:\n  - path: a\n    image_size: 5000\n"),
+                     "line 3: models[0].image_size: found '5000', expected 0 to 4096");
+    ck_assert_str_eq(load_yaml("models:\n  - path: a\n    default: maybe\n"),
+                     "line 3: models[0].default: found 'maybe', expected true or false");
+    write_file("server:\n  memory_max: 1MiB\nlimits:\n  body_max: 2MiB\n");
+    ck_assert_int_eq(load(no_environment, NULL), STATUS_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.message, "limits.body_max is 2097152 bytes, more than"));
+}
+END_TEST
+
+START_TEST(test_models) {
+    ck_assert_str_eq(load_yaml("limits:\n"
+                               "  side_max: 99\n"
+                               "models:\n"
+                               "  - name: a\n"
+                               "    path: /m/a\n"
+                               "    precision: fp32\n"
+                               "    tokenizer: hf-fast\n"
+                               "    exif_orientation: true\n"
+                               "    aliases: [small, tiny]\n"
+                               "  - path: /m/ViT-B-32/\n"
+                               "    image_size: 288\n"
+                               "    default: true\n"),
+                     "");
+    ck_assert_uint_eq(config.models_count, 2);
+    const struct config_model *a = &config.models[0], *b = &config.models[1];
+    ck_assert_str_eq(a->engine.name, "a");
+    ck_assert_str_eq(a->engine.path, "/m/a");
+    ck_assert_str_eq(a->engine.tokenizer, "hf-fast");
+    ck_assert(a->engine.exif_orientation && !b->engine.exif_orientation);
+    ck_assert_uint_eq(a->aliases_count, 2);
+    ck_assert_str_eq(a->aliases[1], "tiny");
+    ck_assert_uint_eq(a->engine.image_limits.side_max, 99);
+    ck_assert_str_eq(b->engine.name, "ViT-B-32");
+    ck_assert_uint_eq(b->engine.image_size, 288);
+    ck_assert(!a->is_default && b->is_default);
+    ck_assert_str_eq(load_yaml("models:\n  - path: m/x.safetensors\n"), "");
+    ck_assert_str_eq(config.models[0].engine.name, "x");
+    ck_assert(config.models[0].is_default);
+    ck_assert_str_eq(load_yaml("models: []\n"), "");
+    ck_assert_uint_eq(config.models_count, 0);
+}
+END_TEST
+
+START_TEST(test_bad_models) {
+    ck_assert_str_eq(load_yaml("models:\n  - name: a\n"),
+                     "line 2: models[0]: has no path, expected path: DIRECTORY");
+    ck_assert_str_eq(load_yaml("models:\n  - path: a\n  - path: b\n"),
+                     "line 1: models: none is the default, expected default: true at exactly one");
+    ck_assert_str_eq(
+        load_yaml("models:\n  - {path: a, default: true}\n  - {path: b, default: true}\n"),
+        "line 3: models[1]: is a second default, expected exactly one");
+    ck_assert_str_eq(load_yaml("models:\n  - {path: a, default: true}\n  - path: x/a\n"),
+                     "line 2: models[0]: the name 'a' is given twice");
+    ck_assert_str_eq(
+        load_yaml("models:\n  - {path: a, default: true}\n  - {path: b, aliases: [a]}\n"),
+        "line 2: models[0]: the name 'a' is given twice");
+    ck_assert_str_eq(load_yaml("models:\n  - {path: a, aliases: ['']}\n"),
+                     "line 2: models[0]: the name '' has 0 bytes, expected 1 to 128");
+    ck_assert_str_eq(load_yaml("models:\n  - {path: a, precision: fp16}\n"),
+                     "line 2: models[0].precision: found 'fp16', expected fp32");
+    char yaml[8192] = "models:\n";
+    for (int i = 0; i <= CONFIG_MODELS_MAX; i++)
+        snprintf(yaml + strlen(yaml), 64, "  - {path: m%d, default: %s}\n", i,
+                 i ? "false" : "true");
+    ck_assert_str_eq(load_yaml(yaml), "line 1: models: has more than 64 entries");
+}
+END_TEST
+
+START_TEST(test_model_by_path) {
+    write_file("models:\n  - path: a\n  - path: b\n    default: true\n");
+    char *environment[] = {"CLIPD_MODEL=models/starter/", NULL};
+    ck_assert_int_eq(load(environment, NULL), STATUS_OK);
+    ck_assert_uint_eq(config.models_count, 1);
+    ck_assert_str_eq(config.models[0].engine.name, "starter");
+    ck_assert_str_eq(config.models[0].engine.path, "models/starter/");
+    const char *const flags[] = {"model=..", NULL};
+    ck_assert_int_eq(load(environment, flags), STATUS_OK);
+    ck_assert_str_eq(config.models[0].engine.name, "default");
+    ck_assert_str_eq(config.models[0].engine.path, "..");
+    const char *const empty[] = {"model=", NULL};
+    ck_assert_int_eq(load(environment, empty), STATUS_INVALID);
+}
+END_TEST
+
+static char *print(void) {
+    struct buffer out;
+    buffer_init(&out, 1 << 16);
+    ck_assert_int_eq(config_print(&config, &out, NULL), STATUS_OK);
+    char *text = strndup((const char *)out.data, out.size);
+    ck_assert_ptr_nonnull(text);
+    buffer_free(&out);
+    return text;
+}
+
+START_TEST(test_round_trip) {
+    ck_assert_str_eq(load_yaml("server:\n"
+                               "  listen: '[::1]:9'\n"
+                               "  drain_timeout: 1500ms\n"
+                               "limits:\n"
+                               "  body_max: 12345\n"
+                               "log:\n"
+                               "  format: json\n"
+                               "models:\n"
+                               "  - name: \"true\"\n"
+                               "    path: \"a \\\"b\\\\ #\\t: \xc3\xa9\"\n"
+                               "    aliases: [small, 'null', \"0x1\"]\n"
+                               "    default: true\n"
+                               "  - path: b\n"),
+                     "");
+    char *first = print();
+    ck_assert_str_eq(load_yaml(first), "");
+    char *second = print();
+    ck_assert_str_eq(first, second);
+    ck_assert_str_eq(config.models[0].engine.path, "a \"b\\ #\t: \xc3\xa9");
+    ck_assert_str_eq(config.models[0].aliases[1], "null");
+    ck_assert_ptr_nonnull(strstr(first, "  drain_timeout: 1500ms\n"));
+    free(first);
+    free(second);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("config");
+    TCase *tests = tcase_create("config");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, test_defaults);
+    tcase_add_test(tests, test_no_such_file);
+    tcase_add_test(tests, test_precedence);
+    tcase_add_test(tests, test_port);
+    tcase_add_test(tests, test_places);
+    tcase_add_test(tests, test_unknown_keys);
+    tcase_add_test(tests, test_structure);
+    tcase_add_test(tests, test_values);
+    tcase_add_test(tests, test_models);
+    tcase_add_test(tests, test_bad_models);
+    tcase_add_test(tests, test_model_by_path);
+    tcase_add_test(tests, test_round_trip);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,235 @@
+/* Batches form by themselves, queues are bounded, deadlines withdraw what waits, and
+ * every output belongs to its own input. */
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/batch/batcher.h"
+
+/* The "model": doubles its input; can be held by a gate. */
+struct model {
+    pthread_mutex_t gate;
+    _Atomic uint32_t batches, largest, running;
+    _Atomic uint32_t wrong; /* Check's assertions work on the main thread only */
+};
+
+static void run(void *context, uint32_t worker, struct batch_entry *const *entries,
+                uint32_t count) {
+    struct model *model = context;
+    if (worker >= 2) atomic_fetch_add(&model->wrong, 1);
+    atomic_fetch_add(&model->running, 1);
+    pthread_mutex_lock(&model->gate);
+    pthread_mutex_unlock(&model->gate);
+    atomic_fetch_add(&model->batches, 1);
+    if (count > model->largest) model->largest = count;
+    for (uint32_t i = 0; i < count; i++) {
+        *(int *)entries[i]->output = 2 * *(const int *)entries[i]->input;
+    }
+    atomic_fetch_sub(&model->running, 1);
+}
+
+struct fixture {
+    struct model model;
+    struct batcher *batcher;
+    struct batch_queue *queue;
+};
+
+static void open_fixture(struct fixture *f, uint32_t workers, uint32_t batch_max,
+                         uint32_t queue_limit) {
+    *f = (struct fixture){0};
+    pthread_mutex_init(&f->model.gate, NULL);
+    struct batch_queue_options options = {
+        .batch_max = batch_max, .queue_limit = queue_limit, .run = run, .context = &f->model};
+    ck_assert_int_eq(batcher_create(&f->batcher, workers, NULL), STATUS_OK);
+    ck_assert_int_eq(batch_queue_open(&f->queue, f->batcher, &options, NULL), STATUS_OK);
+}
+
+static void close_fixture(struct fixture *f) {
+    batch_queue_close(f->queue);
+    batcher_destroy(f->batcher);
+    ck_assert_uint_eq(f->model.wrong, 0);
+    pthread_mutex_destroy(&f->model.gate);
+}
+
+static enum status submit(struct fixture *f, int *inputs, int *outputs, size_t count,
+                          uint64_t deadline, struct error *err) {
+    struct batch_entry entries[64];
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = (struct batch_entry){.input = &inputs[i], .output = &outputs[i]};
+    }
+    return batch_queue_run(f->queue, entries, count, deadline, err);
+}
+
+START_TEST(a_request_larger_than_a_batch) {
+    struct fixture f;
+    int inputs[20], outputs[20];
+    open_fixture(&f, 2, 8, 100);
+    for (int i = 0; i < 20; i++) inputs[i] = i;
+    ck_assert_int_eq(submit(&f, inputs, outputs, 20, CLOCK_NEVER, NULL), STATUS_OK);
+    for (int i = 0; i < 20; i++) ck_assert_int_eq(outputs[i], 2 * i);
+    ck_assert_uint_le(f.model.largest, 8);
+    ck_assert_int_eq(submit(&f, inputs, outputs, 0, CLOCK_NEVER, NULL), STATUS_OK);
+    close_fixture(&f);
+}
+END_TEST
+
+struct client {
+    struct fixture *f;
+    int first;
+    enum status status;
+    uint64_t timeout_ns;
+};
+
+static void *client(void *argument) {
+    struct client *c = argument;
+    int input = c->first, output = -1;
+    uint64_t deadline = c->timeout_ns ? clock_now_ns() + c->timeout_ns : CLOCK_NEVER;
+    c->status = submit(c->f, &input, &output, 1, deadline, NULL);
+    if (c->status == STATUS_OK && output != 2 * c->first) atomic_fetch_add(&c->f->model.wrong, 1);
+    return NULL;
+}
+
+static void wait_until_waiting(struct fixture *f, uint64_t count) {
+    while (atomic_load(&batch_queue_stats(f->queue)->waiting) != count) usleep(500);
+}
+
+START_TEST(what_waits_becomes_one_batch) {
+    struct fixture f;
+    struct client clients[9];
+    pthread_t threads[9];
+    open_fixture(&f, 1, 16, 100);
+    pthread_mutex_lock(&f.model.gate);
+    for (int i = 0; i < 9; i++) {
+        clients[i] = (struct client){.f = &f, .first = i};
+        pthread_create(&threads[i], NULL, client, &clients[i]);
+        if (i == 0) {
+            while (!atomic_load(&f.model.running)) usleep(500);
+        }
+    }
+    wait_until_waiting(&f, 8);
+    pthread_mutex_unlock(&f.model.gate);
+    for (int i = 0; i < 9; i++) pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(f.model.batches, 2);
+    ck_assert_uint_eq(f.model.largest, 8);
+    close_fixture(&f);
+}
+END_TEST
+
+static void *submit_eight(void *argument) {
+    struct client *c = argument;
+    int inputs[8] = {0}, outputs[8];
+    c->status = submit(c->f, inputs, outputs, 8, CLOCK_NEVER, NULL);
+    return NULL;
+}
+
+START_TEST(idle_workers_share) {
+    struct fixture f;
+    struct client eight = {.f = &f};
+    pthread_t thread;
+    open_fixture(&f, 2, 8, 100);
+    usleep(20000); /* both workers are waiting */
+    pthread_mutex_lock(&f.model.gate);
+    pthread_create(&thread, NULL, submit_eight, &eight);
+    while (atomic_load(&f.model.running) < 2) usleep(500);
+    pthread_mutex_unlock(&f.model.gate);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(eight.status, STATUS_OK);
+    ck_assert_uint_eq(f.model.batches, 2);
+    ck_assert_uint_eq(f.model.largest, 4);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses_all_of_a_request) {
+    struct fixture f;
+    struct client holder = {.f = &f};
+    pthread_t thread;
+    int inputs[6] = {0}, outputs[6];
+    struct error err = ERROR_NONE;
+    open_fixture(&f, 1, 8, 5);
+    pthread_mutex_lock(&f.model.gate);
+    pthread_create(&thread, NULL, client, &holder);
+    while (!atomic_load(&f.model.running)) usleep(500);
+    ck_assert_int_eq(submit(&f, inputs, outputs, 6, CLOCK_NEVER, &err), STATUS_OVERLOADED);
+    ck_assert_uint_eq(batch_queue_stats(f.queue)->rejected, 6);
+    ck_assert_uint_eq(batch_queue_stats(f.queue)->waiting, 0);
+    pthread_mutex_unlock(&f.model.gate);
+    pthread_join(thread, NULL);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(a_deadline_withdraws_what_waits_and_nothing_else) {
+    struct fixture f;
+    struct client holder = {.f = &f, .first = 1};
+    struct client late = {.f = &f, .first = 2, .timeout_ns = 20 * (uint64_t)CLOCK_NS_PER_MS};
+    struct client patient = {.f = &f, .first = 3};
+    pthread_t threads[3];
+    open_fixture(&f, 1, 8, 100);
+    pthread_mutex_lock(&f.model.gate);
+    pthread_create(&threads[0], NULL, client, &holder);
+    while (!atomic_load(&f.model.running)) usleep(500);
+    pthread_create(&threads[1], NULL, client, &late);
+    pthread_create(&threads[2], NULL, client, &patient);
+    pthread_join(threads[1], NULL);
+    ck_assert_int_eq(late.status, STATUS_TIMEOUT);
+    wait_until_waiting(&f, 1);
+    pthread_mutex_unlock(&f.model.gate);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[2], NULL);
+    ck_assert_int_eq(holder.status, STATUS_OK);
+    ck_assert_int_eq(patient.status, STATUS_OK);
+    ck_assert_uint_eq(batch_queue_stats(f.queue)->expired, 1);
+    close_fixture(&f);
+}
+END_TEST
+
+static void *hammer(void *argument) {
+    struct client *c = argument;
+    int inputs[7], outputs[7];
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < 7; i++) inputs[i] = c->first + round * 7 + i;
+        enum status status = submit(c->f, inputs, outputs, 7, CLOCK_NEVER, NULL);
+        bool good = status == STATUS_OK;
+        for (int i = 0; i < 7; i++) good = good && outputs[i] == 2 * inputs[i];
+        if (!good) atomic_fetch_add(&c->f->model.wrong, 1);
+    }
+    return NULL;
+}
+
+START_TEST(many_clients_get_their_own) {
+    struct fixture f;
+    struct client clients[8];
+    pthread_t threads[8];
+    open_fixture(&f, 2, 8, 100);
+    for (int i = 0; i < 8; i++) {
+        clients[i] = (struct client){.f = &f, .first = i * 100000};
+        pthread_create(&threads[i], NULL, hammer, &clients[i]);
+    }
+    for (int i = 0; i < 8; i++) pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(batch_queue_stats(f.queue)->waiting, 0);
+    close_fixture(&f);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("batcher");
+    TCase *tcase = tcase_create("batcher");
+    tcase_add_test(tcase, a_request_larger_than_a_batch);
+    tcase_add_test(tcase, what_waits_becomes_one_batch);
+    tcase_add_test(tcase, idle_workers_share);
+    tcase_add_test(tcase, a_full_queue_refuses_all_of_a_request);
+    tcase_add_test(tcase, a_deadline_withdraws_what_waits_and_nothing_else);
+    tcase_add_test(tcase, many_clients_get_their_own);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
