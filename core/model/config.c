@@ -22,6 +22,13 @@ void model_config_init(struct model_config *out) {
 
 /* ---- open_clip ---- */
 
+static enum status read_eps(struct config_tower *out, const struct json_place *place,
+                            const char *key, struct error *err) {
+    enum status status = json_read_float(place, key, &out->layer_norm_eps, err);
+    if (status || out->layer_norm_eps > 0) return status;
+    return error_set(err, STATUS_UNPROCESSABLE, "%s.%s is not above 0", place->path, key);
+}
+
 struct refusal {
     const char *key, *meaning;
 };
@@ -61,13 +68,14 @@ static enum status refuse_vision(const struct json_place *vision, struct error *
                          vision->path);
     }
     const char *pool = "tok";
-    enum status status = json_read_string(vision, "pool_type", &pool, err);
+    enum status status = refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
+    if (!status) status = json_read_string(vision, "pool_type", &pool, err);
     if (status) return status;
     if (strcmp(pool, "tok") != 0) {
         return error_set(err, STATUS_UNSUPPORTED, "%s.pool_type is \"%.16s\", supported is \"tok\"",
                          vision->path, pool);
     }
-    return refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
+    return STATUS_OK;
 }
 
 static enum status refuse_text(const struct json_place *text, struct error *err) {
@@ -82,14 +90,16 @@ static enum status refuse_text(const struct json_place *text, struct error *err)
     return refuse(text, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
 }
 
-/* act_kwargs.approximate = "tanh" selects the tanh form of GELU. */
-static enum status read_act_kwargs(const struct json_place *tower, enum model_activation *out,
-                                   struct error *err) {
-    struct json_place kwargs;
+/* act_kwargs.approximate = "tanh" selects the tanh form of GELU; norm_kwargs has eps. */
+static enum status read_kwargs(struct config_tower *out, const struct json_place *tower,
+                               struct error *err) {
+    struct json_place act, norm;
     const char *approximate = "none";
-    enum status status = json_enter(&kwargs, tower, "act_kwargs", err);
-    if (!status) status = json_read_string(&kwargs, "approximate", &approximate, err);
-    if (!status && !strcmp(approximate, "tanh")) *out = MODEL_GELU_TANH;
+    enum status status = json_enter(&act, tower, "act_kwargs", err);
+    if (!status) status = json_read_string(&act, "approximate", &approximate, err);
+    if (!status) status = json_enter(&norm, tower, "norm_kwargs", err);
+    if (!status) status = read_eps(out, &norm, "eps", err);
+    if (!status && !strcmp(approximate, "tanh")) out->activation = MODEL_GELU_TANH;
     return status;
 }
 
@@ -117,9 +127,12 @@ static enum status read_open_clip_vision(struct model_config *out, const struct 
     if (!status) {
         status = json_read_u32(&vision, "image_size", 1, SIZE_MAX_STATED, &out->image_size, err);
     }
-    if (!status) status = read_act_kwargs(&vision, &tower->activation, err);
-    if (!status) tower->heads = tower->width / head_width;
-    return status;
+    if (!status) status = read_kwargs(tower, &vision, err);
+    if (status) return status;
+    tower->heads = tower->width / head_width;
+    if (tower->width % head_width == 0) return STATUS_OK;
+    return error_set(err, STATUS_UNPROCESSABLE, "%s: a width of %u is no multiple of head_width %u",
+                     vision.path, tower->width, head_width);
 }
 
 static enum status read_text_pooling(struct model_config *out, const struct json_place *text,
@@ -135,7 +148,7 @@ static enum status read_text_pooling(struct model_config *out, const struct json
     }
     out->pooling = MODEL_POOL_EOS;
     out->end_token = 2; /* open_clip's own default */
-    return json_read_u32(text, "eos_id", 0, VOCAB_MAX_STATED, &out->end_token, err);
+    return json_read_u32(text, "eos_id", 0, out->vocab_size - 1, &out->end_token, err);
 }
 
 static enum status read_clean(struct model_config *out, const struct json_place *text,
@@ -177,7 +190,7 @@ static enum status read_open_clip_text(struct model_config *out, const struct js
     if (!status) {
         status = json_read_u32(&text, "vocab_size", 2, VOCAB_MAX_STATED, &out->vocab_size, err);
     }
-    if (!status) status = read_act_kwargs(&text, &tower->activation, err);
+    if (!status) status = read_kwargs(tower, &text, err);
     if (!status) status = read_text_pooling(out, &text, err);
     return status ? status : read_clean(out, &text, err);
 }
@@ -196,7 +209,15 @@ static enum status read_open_clip_preprocess(struct model_config *out, const str
     if (!status) status = json_read_u32(&place, "fill_color", 0, 255, &fill, err);
     if (status) return status;
     memset(preprocess->fill, (int)fill, sizeof(preprocess->fill));
-    preprocess->filter = strcmp(interpolation, "bilinear") ? 3 : 2;
+    if (!strcmp(interpolation, "bilinear")) {
+        preprocess->filter = 2;
+    } else if (strcmp(interpolation, "bicubic") != 0 && strcmp(interpolation, "random") != 0) {
+        return error_set(
+            err, STATUS_UNSUPPORTED,
+            "%s.interpolation is \"%.16s\", supported are \"bicubic\", \"bilinear\" and "
+            "\"random\", which means bicubic",
+            place.path, interpolation);
+    }
     if (!strcmp(resize, "squash"))
         preprocess->resize = MODEL_RESIZE_SQUASH;
     else if (!strcmp(resize, "longest"))
@@ -222,6 +243,9 @@ enum status model_config_parse_open_clip(struct model_config *out, struct bytes 
     status = json_enter(&model, &top, "model_cfg", err);
     if (!status && !model.object) {
         status = error_set(err, STATUS_UNPROCESSABLE, "open_clip_config.json has no model_cfg");
+    }
+    if (!status) {
+        status = json_read_u32(&model, "embed_dim", 1, SIZE_MAX_STATED, &out->embed_dim, err);
     }
     if (!status) status = json_read_bool(&model, "quick_gelu", &quick_gelu, err);
     out->vision.activation = out->text.activation = quick_gelu ? MODEL_QUICK_GELU : MODEL_GELU_ERF;
@@ -272,7 +296,7 @@ static enum status read_hf_tower(struct config_tower *out, const struct json_pla
     if (!status) {
         status = json_read_u32(tower, "num_attention_heads", 1, SIZE_MAX_STATED, &out->heads, err);
     }
-    if (!status) status = json_read_float(tower, "layer_norm_eps", &out->layer_norm_eps, err);
+    if (!status) status = read_eps(out, tower, "layer_norm_eps", err);
     return status ? status : read_activation(tower, &out->activation, err);
 }
 
@@ -341,7 +365,8 @@ enum status model_config_parse_hf(struct model_config *out, struct bytes json, s
     if (status) {
         ;
     } else if (!strcmp(type, "clip")) {
-        status = enter_tower(&vision, &top, "vision_config", err);
+        status = json_read_u32(&top, "projection_dim", 1, SIZE_MAX_STATED, &out->embed_dim, err);
+        if (!status) status = enter_tower(&vision, &top, "vision_config", err);
         if (!status) status = enter_tower(&text, &top, "text_config", err);
         if (!status) status = read_hf_vision(out, &vision, err);
         if (!status) status = read_hf_text(out, &text, err);

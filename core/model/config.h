@@ -20,8 +20,8 @@ struct model_config {
     bool found;               /* there was a configuration at all */
     enum model_naming naming; /* MODEL_NAMES_HF or MODEL_NAMES_OPEN_CLIP, if found */
     struct config_tower vision, text;
-    uint32_t image_size, patch_size, context_length, vocab_size;
-    uint32_t head_width; /* said by the user; 0: not */
+    uint32_t embed_dim, image_size, patch_size, context_length, vocab_size;
+    uint32_t head_width; /* said by the user, overrules `heads`; 0: not */
     enum model_pooling pooling;
     uint32_t end_token;
     struct model_preprocess preprocess;

@@ -7,7 +7,7 @@
 
 #include "core/model/names.h"
 
-enum { NAME_SIZE = 128, LAYERS_MAX = 512 };
+enum { NAME_SIZE = 128, LAYERS_MAX = 512, SIDE_MAX = 512 };
 
 /* The loader's own: what all steps need. */
 struct loader {
@@ -16,6 +16,7 @@ struct loader {
     const struct model_config *config;
     struct model_info *info;
     uint32_t image_size;
+    bool has_vision, has_text;
 };
 
 /* A number that the configuration states must be what the weights have. */
@@ -126,14 +127,28 @@ static uint32_t count_layers(const struct loader *loader, const char *pattern) {
 }
 
 /* Heads by SPEC 1.3, when no configuration says how many. */
-static uint32_t default_heads(uint32_t width, uint32_t layers, uint32_t head_width) {
-    if (head_width) return width >= head_width ? width / head_width : 1;
+static uint32_t default_heads(uint32_t width, uint32_t layers, bool is_vision) {
     static const uint32_t sixteen[][2] = {
         {1280, 32}, {1408, 40}, {1664, 48}, {1792, 56}, {1152, 27}};
-    for (size_t i = 0; i < sizeof(sixteen) / sizeof(sixteen[0]); i++) {
+    for (size_t i = 0; is_vision && i < sizeof(sixteen) / sizeof(sixteen[0]); i++) {
         if (sixteen[i][0] == width && sixteen[i][1] == layers) return 16;
     }
-    return width >= 64 ? width / 64 : 1;
+    return width / 64;
+}
+
+static enum status set_heads(const struct loader *loader, const struct config_tower *config,
+                             bool is_vision, struct model_tower *shape, struct error *err) {
+    uint32_t head_width = loader->config->head_width;
+    if (head_width)
+        shape->heads = shape->width / head_width;
+    else if (config->heads)
+        shape->heads = config->heads;
+    else
+        shape->heads = default_heads(shape->width, shape->layers, is_vision);
+    if (shape->heads && shape->width % shape->heads == 0) return STATUS_OK;
+    return error_set(err, STATUS_UNPROCESSABLE,
+                     "a %s tower of width %u cannot have %u heads, which must divide it",
+                     is_vision ? "vision" : "text", shape->width, shape->heads);
 }
 
 static enum status take_transformer(struct loader *loader, const char *pattern, size_t width,
@@ -153,13 +168,8 @@ static enum status take_transformer(struct loader *loader, const char *pattern, 
     snprintf(what, sizeof(what), "%s layers", tower);
     if (!status) status = check_stated(what, config->layers, shape->layers, err);
     if (status) return status;
-    shape->heads = config->heads
-                       ? config->heads
-                       : default_heads(shape->width, shape->layers, loader->config->head_width);
-    if (width % shape->heads) {
-        return error_set(err, STATUS_UNPROCESSABLE, "%u %s heads do not divide the width %zu",
-                         shape->heads, tower, width);
-    }
+    status = set_heads(loader, config, config == &loader->config->vision, shape, err);
+    if (status) return status;
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
     size_t mlp_width = config->mlp_width;
@@ -172,21 +182,20 @@ static enum status take_transformer(struct loader *loader, const char *pattern, 
     return status;
 }
 
-/* The last projection, [embed_dim, width] for us however it is stored. Towers on their
- * own may have none: then the pooled features are the embedding. */
+/* The last projection, [embed_dim, width] for us however it is stored. A tower that
+ * stands alone may have none: then the pooled features are the embedding. */
 static enum status take_projection(struct loader *loader, const char *name, size_t width,
                                    struct linear *out, struct error *err) {
     size_t dims[2] = {loader->info->embed_dim, width};
-    if (!tensors_find(loader->weights->tensors, name)) {
+    bool alone = !loader->has_vision || !loader->has_text;
+    if (alone && !tensors_find(loader->weights->tensors, name)) {
         dims[0] = width;
-        if (loader->info->embed_dim && loader->info->embed_dim != width) {
-            return error_set(err, STATUS_UNPROCESSABLE, "tensor %s is missing", name);
-        }
     } else {
         enum status status =
             loader->names->proj_transposed
                 ? weights_take_transposed(loader->weights, name, dims, &out->weight, err)
                 : weights_take(loader->weights, name, dims, 2, &out->weight, err);
+        if (!status) status = check_stated("embed_dim", loader->config->embed_dim, dims[0], err);
         if (status) return status;
     }
     out->n = dims[0];
@@ -207,25 +216,27 @@ static enum status take_vision_positions(struct loader *loader, struct vision *o
         weights_take(loader->weights, loader->names->vision.positions, dims, 2, &stored, err);
     if (status) return status;
     uint32_t side = (uint32_t)lround(sqrt((double)(dims[0] - 1)));
-    if (dims[0] < 2 || (size_t)side * side + 1 != dims[0]) {
+    if (!side || side > SIDE_MAX || (size_t)side * side + 1 != dims[0]) {
         return error_set(err, STATUS_UNPROCESSABLE,
-                         "tensor %s has %zu rows, one more than a square number is expected",
-                         loader->names->vision.positions, dims[0]);
+                         "tensor %s has %zu rows, one more than the square of 1 to %d is expected",
+                         loader->names->vision.positions, dims[0], SIDE_MAX);
     }
     struct grid from = {.rows = side, .columns = side};
     uint32_t size = loader->image_size ? loader->image_size : loader->config->image_size;
     uint32_t wanted = size ? size / out->patch_size : side;
-    if (!wanted || wanted > 4096) {
-        return error_set(err, STATUS_INVALID, "image size %u is not possible with %u pixel patches",
-                         size, out->patch_size);
+    if (!wanted || wanted > SIDE_MAX) {
+        return error_set(err, STATUS_INVALID,
+                         "image size %u makes %u patches of %u pixels a side, 1 to %d are expected",
+                         size, wanted, out->patch_size, SIDE_MAX);
     }
-    bool is_hf = loader->config->naming == MODEL_NAMES_HF && loader->config->found;
+    bool is_hf = loader->info->naming == MODEL_NAMES_HF;
     if (is_hf && !loader->image_size && wanted != side) {
         return error_set(err, STATUS_UNPROCESSABLE,
                          "config.json says image size %u, the weights are for %u", size,
                          side * out->patch_size);
     }
-    loader->info->image_size = size ? size : side * out->patch_size;
+    out->image_size = size ? size : side * out->patch_size;
+    loader->info->image_size = out->image_size;
     out->grid = (struct grid){.rows = wanted, .columns = wanted};
     out->positions = stored;
     if (wanted == side) return STATUS_OK;
@@ -329,28 +340,35 @@ static enum status load_text(struct loader *loader, struct text *out, struct err
 
 /* ---- the whole ---- */
 
-static enum status take_logit_scale(struct loader *loader, struct error *err) {
-    struct tensor *tensor = tensors_find(loader->weights->tensors, "logit_scale");
-    loader->info->logit_scale = 100;
+/* A number of the whole model; *out stays as it is when there is none. */
+static enum status take_number(struct loader *loader, const char *name, float *out,
+                               struct error *err) {
+    struct tensor *tensor = tensors_find(loader->weights->tensors, name);
     if (!tensor) return STATUS_OK;
     size_t elements = tensor_elements(tensor);
     bool floating =
         tensor->type == TENSOR_F32 || tensor->type == TENSOR_F16 || tensor->type == TENSOR_BF16;
     if (elements != 1 || !floating) {
-        return error_set(
-            err, STATUS_UNPROCESSABLE,
-            "tensor logit_scale has %zu elements of type %s, one of F32, F16 or BF16 is "
-            "expected",
-            elements, tensor_type_name(tensor->type));
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "tensor %s has %zu elements of type %s, one of F32, F16 or BF16 is "
+                         "expected",
+                         name, elements, tensor_type_name(tensor->type));
     }
-    float exponent;
-    tensor_widen(&exponent, tensor, 0, 1);
+    tensor_widen(out, tensor, 0, 1);
     tensor->used = true;
     loader->weights->parameters++;
+    if (isfinite(expf(*out))) return STATUS_OK;
+    return error_set(err, STATUS_UNPROCESSABLE, "tensor %s is %g, whose exponential is no number",
+                     name, (double)*out);
+}
+
+static enum status take_logit_numbers(struct loader *loader, struct error *err) {
+    float exponent = logf(100), bias = 0;
+    enum status status = take_number(loader, "logit_scale", &exponent, err);
+    if (!status) status = take_number(loader, "logit_bias", &bias, err);
     loader->info->logit_scale = expf(exponent);
-    if (isfinite(loader->info->logit_scale)) return STATUS_OK;
-    return error_set(err, STATUS_UNPROCESSABLE, "logit_scale is %g: its exponential is no number",
-                     (double)exponent);
+    loader->info->logit_bias = bias;
+    return status;
 }
 
 /* A tower's tensor that nobody took means arithmetic that we would leave out. */
@@ -377,13 +395,17 @@ enum status load_towers(struct vision *vision, struct text *text, struct model_i
     enum status status = names_recognise(&loader.names, &is_hf, weights->tensors, err);
     if (status) return status;
     info->naming = config->found ? config->naming : is_hf ? MODEL_NAMES_HF : MODEL_NAMES_OPENAI;
-    if (tensors_find(weights->tensors, loader.names->vision.class_embedding)) {
-        status = load_vision(&loader, vision, err);
-    }
-    if (!status && tensors_find(weights->tensors, loader.names->text.embedding)) {
-        status = load_text(&loader, text, err);
-    }
-    if (!status) status = take_logit_scale(&loader, err);
+    /* A tower that the configuration describes must be there: its first tensor will be
+     * missed. One that it does not describe, but that is there, ends as a leftover. */
+    loader.has_vision = config->found ? config->vision.layers != 0
+                                      : tensors_find(weights->tensors,
+                                                     loader.names->vision.class_embedding) != NULL;
+    loader.has_text = config->found
+                          ? config->text.layers != 0
+                          : tensors_find(weights->tensors, loader.names->text.embedding) != NULL;
+    if (loader.has_vision) status = load_vision(&loader, vision, err);
+    if (!status && loader.has_text) status = load_text(&loader, text, err);
+    if (!status) status = take_logit_numbers(&loader, err);
     if (!status) status = check_leftovers(&loader, err);
     info->parameters = weights->parameters;
     return status;

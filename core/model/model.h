@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/error.h"
 #include "core/base/sha256.h"
 
 struct kernels;
@@ -20,7 +21,9 @@ struct workspace;
 
 enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
-enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS, MODEL_POOL_FIRST, MODEL_POOL_LAST };
+/* Which row of a text becomes its embedding: that of the largest id, or the first that
+ * is `end_token`. */
+enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS };
 
 struct model_tower {
     uint32_t width, layers, heads, mlp_width; /* layers 0: the checkpoint has no such tower */
@@ -68,12 +71,13 @@ struct model_info {
 };
 
 struct model_options {
-    const char *path;       /* a directory, or a bare weight file */
-    uint32_t image_size;    /* 0: the checkpoint's; else positions are interpolated */
-    const char *activation; /* overrules the configuration; NULL: as configured, or quick_gelu
-                               for a bare file (SPEC 1.1) */
-    uint32_t
-        head_width; /* for a bare file whose heads are not 64 wide (nor SPEC 1.3's); 0: infer */
+    const char *path;    /* a directory, or a bare weight file */
+    uint32_t image_size; /* 0: the checkpoint's; else positions are interpolated */
+    /* By its name; overrules the configuration. NULL: as configured, or quick_gelu for a
+     * bare file (SPEC 1.1). */
+    const char *activation;
+    /* For a bare file whose heads are not 64 wide (nor SPEC 1.3's). 0: infer. */
+    uint32_t head_width;
     const struct kernels *kernels;
 };
 
@@ -94,10 +98,10 @@ void workspace_destroy(struct workspace *workspace);
 void model_encode_images(const struct model *model, struct workspace *workspace,
                          const uint8_t *const *pixels, uint32_t count, float *const *embeddings);
 
-/* The same from patches that are cut and normalised already, [count, patches,
- * 3 * patch_size^2]. */
+/* The same from patches that are cut and normalised already: patches[i] is
+ * [(image_size / patch_size)^2, 3 * patch_size^2], in the order channel, y, x. */
 void model_encode_patches(const struct model *model, struct workspace *workspace,
-                          const float *patches, uint32_t count, float *const *embeddings);
+                          const float *const *patches, uint32_t count, float *const *embeddings);
 
 struct model_text {
     const uint32_t *ids; /* start and end token included, below vocab_size */

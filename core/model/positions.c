@@ -1,9 +1,10 @@
 #include "core/model/positions.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
-enum { TAPS_MAX = 512 };
+enum { TAPS_MAX = 512 }; /* the largest side of a stored grid */
 
 /* One output position as a weighted sum of input positions first, first + 1, ... */
 struct taps {
@@ -25,7 +26,7 @@ static void taps_open_clip(struct taps *taps, uint32_t i, uint32_t to, uint32_t 
     int low = (int)(centre - support + 0.5), high = (int)(centre + support + 0.5);
     if (low < 0) low = 0;
     if (high > (int)from) high = (int)from;
-    if (high - low > TAPS_MAX) high = low + TAPS_MAX;
+    assert(high - low <= TAPS_MAX);
     taps->first = low;
     taps->count = high - low;
     double sum = 0;

@@ -1,5 +1,6 @@
 /* positions.h - learned position embeddings for other sizes than they were trained at
- * (SPEC 1.2). Rows are [count, width]; the caller owns `out`. */
+ * (SPEC 1.2). Rows are [count, width]; the caller owns `out`. Grids have at most 512 rows
+ * and columns. */
 #ifndef CORE_MODEL_POSITIONS_H
 #define CORE_MODEL_POSITIONS_H
 

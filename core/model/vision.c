@@ -26,7 +26,7 @@ void vision_set_levels(struct vision *vision, const struct model_preprocess *pre
 }
 
 void vision_cut_patches(const struct vision *vision, const uint8_t *pixels, float *patches) {
-    size_t side = vision->patch_size, stride = vision->grid.columns * side * 3;
+    size_t side = vision->patch_size, stride = (size_t)vision->image_size * 3;
     for (size_t row = 0; row < vision->grid.rows; row++) {
         for (size_t column = 0; column < vision->grid.columns; column++) {
             const uint8_t *corner = pixels + row * side * stride + column * side * 3;
@@ -40,24 +40,26 @@ void vision_cut_patches(const struct vision *vision, const uint8_t *pixels, floa
     }
 }
 
+void vision_embed_patches(const struct vision *vision, const struct kernels *k,
+                          const float *patches, float *rows) {
+    const struct model_tower *shape = &vision->transformer.shape;
+    const struct linear *patch = &vision->patch;
+    size_t width = shape->width, count = vision_patches(vision);
+    memcpy(rows, vision->class_embedding, width * sizeof(*rows));
+    k->multiply_nt(rows + width, width, patches, patch->k, patch->weight, patch->k, count, width,
+                   patch->k);
+    k->add(rows, vision->positions, (1 + count) * width);
+    for (size_t i = 0; i <= count; i++) {
+        float *row = rows + i * width;
+        k->layer_norm(row, row, vision->ln_pre.gain, vision->ln_pre.bias, width,
+                      shape->layer_norm_eps);
+    }
+}
+
 void vision_encode(const struct vision *vision, const struct kernels *k,
                    const struct activations *a, const struct sequences *images,
-                   const float *patches, float *const *embeddings) {
-    const struct model_tower *shape = &vision->transformer.shape;
-    size_t width = shape->width, count = vision_patches(vision);
-    for (size_t i = 0; i < images->count; i++) {
-        float *rows = a->x + images->start[i] * width;
-        memcpy(rows, vision->class_embedding, width * sizeof(*rows));
-        k->multiply_nt(rows + width, width, patches + i * vision_patch_floats(vision),
-                       vision->patch.k, vision->patch.weight, vision->patch.k, count, width,
-                       vision->patch.k);
-        k->add(rows, vision->positions, (1 + count) * width);
-        for (size_t j = 0; j <= count; j++) {
-            float *row = rows + j * width;
-            k->layer_norm(row, row, vision->ln_pre.gain, vision->ln_pre.bias, width,
-                          shape->layer_norm_eps);
-        }
-    }
+                   float *const *embeddings) {
+    size_t width = vision->transformer.shape.width;
     transformer_forward(&vision->transformer, k, a, images);
     for (size_t i = 0; i < images->count; i++) {
         transformer_pool(&vision->transformer, k, a->x + images->start[i] * width, &vision->ln_post,

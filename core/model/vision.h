@@ -7,7 +7,7 @@
 
 struct vision {
     struct transformer transformer;
-    uint32_t patch_size;
+    uint32_t image_size, patch_size;
     struct grid grid;             /* patches down and across */
     const float *class_embedding; /* [width] */
     const float *positions;       /* [1 + patches, width] */
@@ -24,14 +24,17 @@ size_t vision_patch_floats(const struct vision *vision);
 /* Fills `levels`: (v * rescale - mean) / std in f32, as torchvision does. */
 void vision_set_levels(struct vision *vision, const struct model_preprocess *preprocess);
 
-/* Cuts an image, [rows * patch_size, columns * patch_size, 3] 8-bit RGB, into patches
- * [patches, 3 * patch_size^2] in the order channel, y, x. */
+/* An image takes three steps, so that one image's patches are all that is in memory.
+ *
+ * Cuts [image_size, image_size, 3] 8-bit RGB into patches [patches, 3 * patch_size^2] in
+ * the order channel, y, x. What is left at the right and at the bottom is dropped. */
 void vision_cut_patches(const struct vision *vision, const uint8_t *pixels, float *patches);
-
-/* Encodes `count` images given as patches, [count, patches, 3 * patch_size^2].
- * `images` has one sequence of 1 + patches rows per image. */
+/* Patches to the 1 + patches rows with which the image enters the transformer. */
+void vision_embed_patches(const struct vision *vision, const struct kernels *k,
+                          const float *patches, float *rows);
+/* Runs the images whose rows lie in activations->x, one sequence each. */
 void vision_encode(const struct vision *vision, const struct kernels *k,
                    const struct activations *activations, const struct sequences *images,
-                   const float *patches, float *const *embeddings);
+                   float *const *embeddings);
 
 #endif

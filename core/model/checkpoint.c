@@ -1,0 +1,127 @@
+#include "core/model/checkpoint.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { CONFIG_SIZE_MAX = 16 << 20 };
+
+typedef enum status parse_fn(struct model_config *out, struct bytes json, struct error *err);
+
+static enum status read_config(const char *directory, const char *name, parse_fn *parse,
+                               struct model_config *config, struct error *err) {
+    char *path = file_join(directory, name);
+    if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    struct buffer text;
+    buffer_init(&text, CONFIG_SIZE_MAX);
+    enum status status = file_read(&text, path, err);
+    if (!status) status = parse(config, buffer_view(&text), err);
+    buffer_free(&text);
+    free(path);
+    return status;
+}
+
+static bool exists(const char *directory, const char *name) {
+    char *path = file_join(directory, name);
+    struct stat info;
+    bool found = path && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+    free(path);
+    return found;
+}
+
+static bool ends_with(const char *name, const char *ending) {
+    size_t size = strlen(name), tail = strlen(ending);
+    return size > tail && strcmp(name + size - tail, ending) == 0;
+}
+
+/* A copy of the name of the only safetensors file. NULL if there is none, or more than
+ * one: then it is not for us to choose. */
+static char *find_only(const char *directory) {
+    DIR *entries = opendir(directory);
+    if (!entries) return NULL;
+    char *only = NULL;
+    size_t count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(entries))) {
+        if (!ends_with(entry->d_name, ".safetensors") || count++) continue;
+        only = strdup(entry->d_name);
+    }
+    closedir(entries);
+    if (count == 1) return only;
+    free(only);
+    return NULL;
+}
+
+/* The weight files in open_clip's order of preference, and the forms that we do not
+ * read, so that the error can name what was found instead. The caller frees the name. */
+static char *find_weights(const char *directory, struct error *err) {
+    static const char *const readable[] = {
+        "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"};
+    static const char *const unreadable[] = {"model.safetensors.index.json",
+                                             "open_clip_pytorch_model.bin", "pytorch_model.bin",
+                                             "pytorch_model.bin.index.json"};
+    for (size_t i = 0; i < sizeof(readable) / sizeof(readable[0]); i++) {
+        if (exists(directory, readable[i])) return strdup(readable[i]);
+    }
+    for (size_t i = 0; i < sizeof(unreadable) / sizeof(unreadable[0]); i++) {
+        if (!exists(directory, unreadable[i])) continue;
+        error_set(err, STATUS_UNSUPPORTED,
+                  "%.160s has its weights as %s; one file of safetensors is supported", directory,
+                  unreadable[i]);
+        return NULL;
+    }
+    char *only = find_only(directory);
+    if (!only) {
+        error_set(err, STATUS_NOT_FOUND,
+                  "%.160s has no weights: open_clip_model.safetensors, model.safetensors or a "
+                  "single file of another name is expected",
+                  directory);
+    }
+    return only;
+}
+
+/* A directory may hold both forms; configuration and weights must belong together. */
+static enum status read_configs(struct model_config *config, const char *directory,
+                                const char *weights, struct error *err) {
+    bool open_clip = exists(directory, "open_clip_config.json"),
+         hf = exists(directory, "config.json");
+    if (!open_clip && !hf) {
+        return error_set(err, STATUS_NOT_FOUND,
+                         "%.160s has no configuration: open_clip_config.json or config.json is "
+                         "expected beside %.60s",
+                         directory, weights);
+    }
+    if (open_clip && (!hf || strncmp(weights, "open_clip", 9) == 0)) {
+        return read_config(directory, "open_clip_config.json", model_config_parse_open_clip, config,
+                           err);
+    }
+    enum status status = read_config(directory, "config.json", model_config_parse_hf, config, err);
+    if (status || !exists(directory, "preprocessor_config.json")) return status;
+    return read_config(directory, "preprocessor_config.json", model_config_parse_preprocessor,
+                       config, err);
+}
+
+static enum status read_directory(struct checkpoint *out, const char *directory,
+                                  struct error *err) {
+    char *weights = find_weights(directory, err);
+    if (!weights) return err->status ? err->status : STATUS_NO_MEMORY;
+    enum status status = read_configs(&out->config, directory, weights, err);
+    char *path = file_join(directory, weights);
+    if (!status && !path) status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    if (!status) status = file_map_open(&out->weights, path, err);
+    free(path);
+    free(weights);
+    return status;
+}
+
+enum status checkpoint_read(struct checkpoint *out, const char *path, struct error *err) {
+    struct error local = ERROR_NONE;
+    if (!err) err = &local;
+    struct stat info;
+    *out = (struct checkpoint){.weights = {{0}}};
+    model_config_init(&out->config);
+    if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
+    if (S_ISDIR(info.st_mode)) return read_directory(out, path, err);
+    return file_map_open(&out->weights, path, err);
+}
