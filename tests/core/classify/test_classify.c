@@ -1,0 +1,187 @@
+/* Labels, templates and scores on the starter model. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/classify/classify.h"
+
+enum { DIM_MAX = 1024 };
+
+static struct runtime *runtime;
+static struct engine *engine;
+static struct classifier *classifier;
+
+static void open_all(void) {
+    struct runtime_options options = runtime_options_default;
+    struct engine_options model = {.name = "starter", .path = "models/starter"};
+    struct error err = ERROR_NONE;
+    ck_assert_int_eq(runtime_create(&runtime, &options, &err), STATUS_OK);
+    ck_assert_msg(engine_open(&engine, runtime, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(classifier_create(&classifier, 1 << 20, &err), STATUS_OK);
+    ck_assert_uint_le(engine_info(engine)->embed_dim, DIM_MAX);
+}
+
+static void close_all(void) {
+    classifier_destroy(classifier);
+    engine_close(engine);
+    runtime_destroy(runtime);
+}
+
+static void embed_labels(const char *const *names, size_t count, const char *const *templates,
+                         size_t templates_count, float *out) {
+    struct bytes labels[8], patterns[8];
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    struct error err = ERROR_NONE;
+    for (size_t i = 0; i < count; i++) labels[i] = bytes_of(names[i]);
+    for (size_t i = 0; i < templates_count; i++) patterns[i] = bytes_of(templates[i]);
+    enum status status = classify_embed_labels(classifier, engine, labels, count, patterns,
+                                               templates_count, out, &call, &err);
+    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+}
+
+static void embed_text(const char *text, float *out) {
+    struct bytes view = bytes_of(text);
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    ck_assert_int_eq(engine_embed_texts(engine, &view, 1, true, out, NULL, &call, NULL), STATUS_OK);
+}
+
+START_TEST(one_template_is_the_text_itself) {
+    static const char *const labels[] = {"cat", "dog"};
+    size_t dim = engine_info(engine)->embed_dim;
+    float classes[2 * DIM_MAX], cat[DIM_MAX], dog[DIM_MAX];
+    embed_labels(labels, 2, NULL, 0, classes);
+    embed_text("a photo of a cat.", cat);
+    embed_text("a photo of a dog.", dog);
+    for (size_t i = 0; i < dim; i++) {
+        ck_assert(fabsf(classes[i] - cat[i]) < 1e-6f);
+        ck_assert(fabsf(classes[dim + i] - dog[i]) < 1e-6f);
+    }
+}
+END_TEST
+
+START_TEST(an_ensemble_is_the_normalised_mean) {
+    static const char *const labels[] = {"ship"};
+    static const char *const templates[] = {"a photo of a {}.", "{}", "a big {} at night"};
+    size_t dim = engine_info(engine)->embed_dim;
+    float class[DIM_MAX], parts[3][DIM_MAX];
+    double sum[DIM_MAX], norm = 0;
+    embed_labels(labels, 1, templates, 3, class);
+    embed_text("a photo of a ship.", parts[0]);
+    embed_text("ship", parts[1]);
+    embed_text("a big ship at night", parts[2]);
+    for (size_t i = 0; i < dim; i++) {
+        sum[i] = (double)parts[0][i] + (double)parts[1][i] + (double)parts[2][i];
+        norm += sum[i] * sum[i];
+    }
+    for (size_t i = 0; i < dim; i++) {
+        ck_assert(fabs((double)class[i] - sum[i] / sqrt(norm)) < 1e-6);
+    }
+}
+END_TEST
+
+START_TEST(seen_labels_come_from_the_cache_bit_for_bit) {
+    static const char *const labels[] = {"deer", "frog", "deer"};
+    static const char *const other[] = {"a sketch of a {}."};
+    size_t dim = engine_info(engine)->embed_dim;
+    float first[3 * DIM_MAX], again[3 * DIM_MAX];
+    struct classifier_stats before, after;
+    embed_labels(labels, 3, NULL, 0, first);
+    ck_assert_mem_eq(first, first + 2 * dim, dim * sizeof(float));
+    classifier_read_stats(classifier, &before);
+    embed_labels(labels, 3, NULL, 0, again);
+    classifier_read_stats(classifier, &after);
+    ck_assert_uint_eq(after.hits - before.hits, 3);
+    ck_assert_uint_eq(after.misses, before.misses);
+    ck_assert_mem_eq(first, again, 3 * dim * sizeof(float));
+    embed_labels(labels, 3, other, 1, again); /* another template is another class */
+    ck_assert(memcmp(first, again, dim * sizeof(float)) != 0);
+}
+END_TEST
+
+START_TEST(many_prompts_go_in_several_calls) {
+    enum { LABELS = 100, TEMPLATES = 5 };
+    static char names[LABELS][16];
+    static float out[LABELS * DIM_MAX];
+    struct bytes labels[LABELS], templates[TEMPLATES];
+    float alone[DIM_MAX];
+    size_t dim = engine_info(engine)->embed_dim;
+    static const char *const patterns[] = {"{}", "a {}", "the {}", "one {}", "my {}"};
+    const char *last[1] = {names[LABELS - 1]};
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    for (int i = 0; i < LABELS; i++) {
+        snprintf(names[i], sizeof(names[i]), "thing %d", i);
+        labels[i] = bytes_of(names[i]);
+    }
+    for (int i = 0; i < TEMPLATES; i++) templates[i] = bytes_of(patterns[i]);
+    ck_assert_int_eq(classify_embed_labels(classifier, engine, labels, LABELS, templates, TEMPLATES,
+                                           out, &call, NULL),
+                     STATUS_OK);
+    struct classifier *fresh = classifier, *own;
+    ck_assert_int_eq(classifier_create(&own, 1 << 20, NULL), STATUS_OK);
+    classifier = own;
+    embed_labels(last, 1, patterns, TEMPLATES, alone);
+    classifier = fresh;
+    classifier_destroy(own);
+    ck_assert_mem_eq(alone, out + (LABELS - 1) * dim, dim * sizeof(float));
+}
+END_TEST
+
+START_TEST(templates_are_checked) {
+    struct error err = ERROR_NONE;
+    ck_assert_int_eq(classify_check_template(bytes_of("a {} b"), NULL), STATUS_OK);
+    ck_assert_int_eq(classify_check_template(bytes_of("{}"), NULL), STATUS_OK);
+    ck_assert_int_eq(classify_check_template(bytes_of("a photo"), &err), STATUS_INVALID);
+    ck_assert_str_eq(err.message, "a template needs {} where the label goes");
+    ck_assert_int_eq(classify_check_template(bytes_of("{} and {}"), NULL), STATUS_INVALID);
+    ck_assert_int_eq(classify_check_template(bytes_of(""), NULL), STATUS_INVALID);
+}
+END_TEST
+
+START_TEST(scores_are_sorted_and_sum_to_one) {
+    static const char *const labels[] = {"cat", "dog", "ship", "cat"};
+    size_t dim = engine_info(engine)->embed_dim;
+    float classes[4 * DIM_MAX];
+    struct classify_score scores[4];
+    double sum = 0;
+    embed_labels(labels, 4, NULL, 0, classes);
+    classify_score(engine, classes + 2 * dim, classes, 4, scores);
+    ck_assert_uint_eq(scores[0].label, 2);
+    ck_assert(fabsf(scores[0].cosine - 1) < 1e-5f);
+    for (size_t i = 0; i < 4; i++) {
+        sum += (double)scores[i].probability;
+        if (i) ck_assert(scores[i].probability <= scores[i - 1].probability);
+        double ratio = log((double)scores[0].probability / (double)scores[i].probability);
+        double expected = (double)engine_info(engine)->logit_scale *
+                          ((double)scores[0].cosine - (double)scores[i].cosine);
+        ck_assert(fabs(ratio - expected) < 1e-3);
+    }
+    ck_assert(fabs(sum - 1) < 1e-6);
+    for (size_t i = 1; i < 4; i++) { /* equal scores stay in label order */
+        if (scores[i].label == 3) ck_assert_uint_eq(scores[i - 1].label, 0);
+    }
+    classify_score(engine, classes, classes, 1, scores);
+    ck_assert(scores[0].probability == 1);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("classify");
+    TCase *tcase = tcase_create("starter");
+    tcase_add_unchecked_fixture(tcase, open_all, close_all);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, one_template_is_the_text_itself);
+    tcase_add_test(tcase, an_ensemble_is_the_normalised_mean);
+    tcase_add_test(tcase, seen_labels_come_from_the_cache_bit_for_bit);
+    tcase_add_test(tcase, many_prompts_go_in_several_calls);
+    tcase_add_test(tcase, templates_are_checked);
+    tcase_add_test(tcase, scores_are_sorted_and_sum_to_one);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
