@@ -1,0 +1,34 @@
+#include "tests/support/fake_request.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "core/base/clock.h"
+
+static const char *get_header(const struct http_request *request, const char *name) {
+    const struct fake_request *fake = request->transport;
+    return strcasecmp(name, "Content-Type") == 0 ? fake->content_type : NULL;
+}
+
+static const char *get_query(const struct http_request *request, const char *name) {
+    const struct fake_request *fake = request->transport;
+    for (size_t i = 0; i + 1 < FAKE_QUERY_MAX * 2 && fake->query[i]; i += 2) {
+        if (strcmp(fake->query[i], name) == 0) return fake->query[i + 1];
+    }
+    return NULL;
+}
+
+void fake_request_init(struct fake_request *fake, const char *path, const char *content_type,
+                       struct bytes body) {
+    *fake = (struct fake_request){.content_type = content_type};
+    fake->request = (struct http_request){
+        .method = HTTP_POST,
+        .path = path,
+        .id = "test",
+        .received_ns = clock_now_ns(),
+        .body = body,
+        .header = get_header,
+        .query = get_query,
+        .transport = fake,
+    };
+}
