@@ -32,6 +32,7 @@ struct decoder {
     struct bytes file;
     const struct image_limits *limits;
     struct image image; /* pixels NULL until they are allocated */
+    bool rows_read;
     enum status status;
     struct error *err;
 };
@@ -92,9 +93,11 @@ static void on_source(j_decompress_ptr jpeg) {
 }
 
 /* The whole file is in the buffer from the start, so asking for more means that it
- * was cut off. (libjpeg's own memory source would invent an end and go on in grey.) */
+ * was cut off; libjpeg's own memory source would go on in grey instead. Once all rows
+ * are there it does not matter. */
 static boolean on_fill(j_decompress_ptr jpeg) {
     struct decoder *decoder = decoder_of((j_common_ptr)jpeg);
+    if (decoder->rows_read) fail(decoder, STATUS_OK);
     fail(decoder,
          error_set(decoder->err, STATUS_UNPROCESSABLE,
                    "JPEG is cut off after %zu bytes, expected its end marker", decoder->file.size));
@@ -109,7 +112,7 @@ static void on_skip(j_decompress_ptr jpeg, long count) {
     source->bytes_in_buffer -= (size_t)count;
 }
 
-static void connect(struct decoder *decoder) {
+static void create(struct decoder *decoder) {
     struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
     jpeg->err = jpeg_std_error(&decoder->errors);
     decoder->errors.error_exit = on_error;
@@ -177,12 +180,13 @@ static void read_rows(struct decoder *decoder) {
         if (image->mode != IMAGE_MODE_CMYK) continue;
         for (size_t i = 0; i < stride; i++) row[i] = (uint8_t)~row[i];
     }
+    decoder->rows_read = true;
     jpeg_finish_decompress(jpeg);
 }
 
 static void decode(struct decoder *decoder) {
     if (setjmp(decoder->failed)) return;
-    connect(decoder);
+    create(decoder);
     start(decoder);
     read_rows(decoder);
 }

@@ -92,15 +92,18 @@ static enum image_mode mode_of(int color_type, int depth) {
     }
 }
 
+/* Pillow's palettes begin as a grey ramp: that is what indices past the file's mean. */
 static void read_palette(struct decoder *decoder) {
     png_colorp colors = NULL;
     int count = 0;
     png_get_PLTE(decoder->png, decoder->info, &colors, &count);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < 256; i++) {
+        png_color grey = {(png_byte)i, (png_byte)i, (png_byte)i};
+        png_color color = i < count ? colors[i] : grey;
         uint8_t *to = decoder->image.palette[i];
-        to[0] = colors[i].red;
-        to[1] = colors[i].green;
-        to[2] = colors[i].blue;
+        to[0] = color.red;
+        to[1] = color.green;
+        to[2] = color.blue;
     }
 }
 
