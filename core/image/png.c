@@ -8,8 +8,9 @@
  * because libpng 1.6.39 allocates what a chunk's length field claims. Nothing is
  * printed.
  *
- * Chunks that are skipped may be damaged. After the last row a file may end without
- * its end marker, as with Pillow; bad checksums are refused. */
+ * Chunks that are skipped may be damaged. After the chunks of the pixels a file may end
+ * without its end chunk, as with Pillow, which goes further and uses pixels although their
+ * checksum is wrong or missing; we do not. */
 #include "core/image/png.h"
 
 #include <png.h>
