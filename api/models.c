@@ -1,8 +1,9 @@
 /* GET /models: what is loaded, and everything a client needs in order to compare
  * embeddings with those of other servers. */
+#include "api/models.h"
+
 #include "api/context.h"
 #include "api/response.h"
-#include "api/writer.h"
 
 static void write_number(struct writer *writer, const char *name, uint64_t number) {
     writer_key(writer, name);
@@ -74,17 +75,21 @@ static void write_model(void *context, struct engine *engine, bool is_default) {
     writer_end_object(writer);
 }
 
+void models_write(struct writer *writer, struct registry *registry) {
+    writer_begin_object(writer);
+    writer_key(writer, "models");
+    writer_begin_array(writer);
+    registry_each(registry, write_model, writer);
+    writer_end_array(writer);
+    writer_end_object(writer);
+}
+
 enum status models_get(struct api *api, struct http_request *request,
                        struct http_response *response, struct error *err) {
     struct writer writer;
     (void)request;
     response_init(response, 200, "application/json");
     writer_init(&writer, &response->body);
-    writer_begin_object(&writer);
-    writer_key(&writer, "models");
-    writer_begin_array(&writer);
-    registry_each(api->registry, write_model, &writer);
-    writer_end_array(&writer);
-    writer_end_object(&writer);
+    models_write(&writer, api->registry);
     return writer_finish(&writer, err);
 }

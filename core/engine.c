@@ -17,9 +17,7 @@
 #include "core/base/log.h"
 #include "core/base/thread_pool.h"
 #include "core/batch/batcher.h"
-#include "core/image/preprocess.h"
-#include "core/model/model.h"
-#include "core/text/tokenizer.h"
+#include "core/recipe.h"
 
 struct engine {
     struct engine_info info;
@@ -49,19 +47,8 @@ static const char *filter_name(enum resample_filter filter) {
 static enum status set_preprocess(struct engine *engine, const struct engine_options *options,
                                   struct error *err) {
     const struct model_info *model = model_info(engine->model);
-    const struct model_preprocess *from = &model->preprocess;
-    if (from->filter > RESAMPLE_HAMMING) {
-        return error_set(err, STATUS_UNSUPPORTED, "resample filter %u is not one of Pillow's 0..5",
-                         from->filter);
-    }
-    engine->preprocess = (struct preprocess){
-        .size = model->image_size,
-        .resize_to = from->resize_to,
-        .resize = (enum preprocess_resize)from->resize,
-        .order = from->convert_first ? PREPROCESS_HF : PREPROCESS_OPENAI,
-        .filter = (enum resample_filter)from->filter,
-        .fill = {from->fill[0], from->fill[1], from->fill[2]},
-    };
+    enum status status = recipe_preprocess(&engine->preprocess, model, err);
+    if (status) return status;
     engine->image_options = (struct image_options){
         .limits = image_limits_default,
         .exif_orientation = options->exif_orientation,
@@ -111,28 +98,6 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     memcpy(info->preprocess.mean, model->preprocess.mean, sizeof(info->preprocess.mean));
     memcpy(info->preprocess.std, model->preprocess.std, sizeof(info->preprocess.std));
     info->preprocess.exif_orientation = engine->image_options.exif_orientation;
-}
-
-/* What the checkpoint was trained with, unless the options say otherwise. */
-static enum status choose_mode(struct tokenizer_options *out, const struct model_info *model,
-                               const struct engine_options *options, struct error *err) {
-    static const enum tokenizer_mode by_naming[] = {
-        [MODEL_NAMES_OPENAI] = TOKENIZER_OPENAI,
-        [MODEL_NAMES_OPEN_CLIP] = TOKENIZER_OPEN_CLIP,
-        [MODEL_NAMES_HF] = TOKENIZER_HF_FAST,
-    };
-    out->mode = by_naming[model->naming];
-    out->clean = TOKENIZER_LOWER;
-    if (model->tokenizer.canonicalize)
-        out->clean = TOKENIZER_CANONICALIZE;
-    else if (model->tokenizer.keep_case)
-        out->clean = TOKENIZER_WHITESPACE;
-    if (!options->tokenizer || tokenizer_mode_parse(&out->mode, options->tokenizer)) {
-        return STATUS_OK;
-    }
-    return error_set(err, STATUS_INVALID,
-                     "tokenizer \"%.32s\" is not one of openai, open_clip, hf-fast",
-                     options->tokenizer);
 }
 
 /* A checkpoint directory brings its vocabulary; a bare file needs `vocab`. Without
@@ -230,7 +195,8 @@ static enum status open_parts(struct engine *engine, const struct engine_options
     if (!engine->name) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
     enum status status = model_open(&engine->model, &model, err);
     struct tokenizer_options mode;
-    if (!status) status = choose_mode(&mode, model_info(engine->model), options, err);
+    if (!status)
+        status = recipe_tokenizer(&mode, model_info(engine->model), options->tokenizer, err);
     if (!status) status = open_tokenizer(engine, &mode, options, err);
     if (!status) status = set_preprocess(engine, options, err);
     if (status) return status;

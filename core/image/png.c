@@ -180,3 +180,21 @@ enum status png_decode(struct image *out, struct bytes file, const struct image_
     }
     return decoder.status;
 }
+
+/* Writing has no traps, so libpng's easy interface will do. */
+enum status png_encode(struct buffer *out, const uint8_t *pixels, uint32_t width, uint32_t height,
+                       struct error *err) {
+    png_image image = {
+        .version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};
+    png_alloc_size_t size = 0;
+    if (!png_image_write_get_memory_size(image, size, 0, pixels, 0, NULL))
+        return error_set(err, STATUS_INTERNAL, "PNG: %s", image.message);
+    struct error local = ERROR_NONE;
+    if (!err) err = &local;
+    uint8_t *to = buffer_reserve(out, size, err);
+    if (!to) return err->status;
+    if (!png_image_write_to_memory(&image, to, &size, 0, pixels, 0, NULL))
+        return error_set(err, STATUS_INTERNAL, "PNG: %s", image.message);
+    out->size += size;
+    return STATUS_OK;
+}

@@ -9,4 +9,8 @@
 enum status png_decode(struct image *out, struct bytes file, const struct image_limits *limits,
                        struct error *err);
 
+/* Appends an RGB image as a PNG file; `pixels` is [height, width, 3]. */
+enum status png_encode(struct buffer *out, const uint8_t *pixels, uint32_t width, uint32_t height,
+                       struct error *err);
+
 #endif

@@ -1,0 +1,10 @@
+/* models.h - what is loaded, as GET /models and `clipd info` print it. */
+#ifndef API_MODELS_H
+#define API_MODELS_H
+
+#include "api/writer.h"
+#include "core/registry.h"
+
+void models_write(struct writer *writer, struct registry *registry);
+
+#endif

@@ -1,0 +1,235 @@
+/* clipd classify: labels of images, best first; a table for people, one JSON object a
+ * line and image for programs. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "api/writer.h"
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/session.h"
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/classify/classify.h"
+
+enum { LABELS_MAX = 10000, TEMPLATES_MAX = 1000, FILE_SIZE_MAX = 256 << 20 };
+
+static const char usage[] =
+    "usage: clipd classify IMAGE... --labels A,B,C [OPTION]...\n\n"
+    "Prints how likely each label is for each image, best first: a table on a terminal,\n"
+    "else one JSON object a line and image. IMAGE - is standard input.\n\n"
+    "  --labels A,B,C   the labels; may be given more than once\n"
+    "  --template TEXT  sentence with {} for the label, \"a photo of a {}.\" by default; of\n"
+    "                   several the mean is taken\n"
+    "  --top-k N        only the best N labels\n"
+    "  --json           JSON also on a terminal\n"
+    "  --model DIR      directory of the checkpoint, or a weight file ($CLIPD_MODEL)\n"
+    "  --config FILE    configuration ($CLIPD_CONFIG); its default model is used\n"
+    "  --help           print this\n";
+
+struct texts {
+    struct bytes *items; /* [count] */
+    size_t count;
+};
+
+struct classify {
+    struct session session;
+    struct classifier *classifier;
+    struct texts labels, templates;
+    size_t top_k;
+    bool json;
+    float *label_embeddings;       /* [labels.count, embed_dim] */
+    float *image_embedding;        /* [embed_dim] */
+    struct classify_score *scores; /* [labels.count] */
+};
+
+static bool add_text(struct texts *texts, struct bytes text, size_t max) {
+    if (text.size == 0 || texts->count == max) return false;
+    struct bytes *items = realloc(texts->items, (texts->count + 1) * sizeof(*items));
+    if (!items) return false;
+    items[texts->count++] = text;
+    texts->items = items;
+    return true;
+}
+
+/* "a, b,c": white space around a label is not part of it. */
+static bool add_labels(struct texts *labels, const char *list) {
+    for (;;) {
+        list += strspn(list, " \t\n");
+        size_t end = strcspn(list, ","), size = end;
+        while (size && strchr(" \t\n", list[size - 1])) size--;
+        struct bytes label = {.data = (const uint8_t *)list, .size = size};
+        if (!add_text(labels, label, LABELS_MAX)) return false;
+        if (!list[end]) return true;
+        list += end + 1;
+    }
+}
+
+static int prepare(struct classify *c) {
+    struct error err = ERROR_NONE;
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    struct engine *engine = c->session.engine;
+    size_t dim = engine_info(engine)->embed_dim;
+    c->label_embeddings = calloc(c->labels.count * dim, sizeof(float));
+    c->image_embedding = calloc(dim, sizeof(float));
+    c->scores = calloc(c->labels.count, sizeof(*c->scores));
+    enum status status = STATUS_OK;
+    if (!c->label_embeddings || !c->image_embedding || !c->scores)
+        status = error_set(&err, STATUS_NO_MEMORY, "out of memory");
+    if (status == STATUS_OK)
+        status = classifier_create(&c->classifier, c->session.config.api.label_cache_max, &err);
+    if (status == STATUS_OK)
+        status = classify_embed_labels(c->classifier, engine, c->labels.items, c->labels.count,
+                                       c->templates.items, c->templates.count, c->label_embeddings,
+                                       &call, &err);
+    return status == STATUS_OK ? EX_OK : console_fail(&err);
+}
+
+static enum status write_json(const struct classify *c, const char *name, struct buffer *out,
+                              struct error *err) {
+    struct writer writer;
+    writer_init(&writer, out);
+    writer_begin_object(&writer);
+    writer_key(&writer, "input");
+    writer_text(&writer, name);
+    writer_key(&writer, "labels");
+    writer_begin_array(&writer);
+    for (size_t i = 0; i < c->top_k; i++) {
+        const struct classify_score *score = &c->scores[i];
+        writer_begin_object(&writer);
+        writer_key(&writer, "label");
+        writer_string(&writer, c->labels.items[score->label]);
+        writer_key(&writer, "probability");
+        writer_float(&writer, score->probability);
+        writer_key(&writer, "cosine");
+        writer_float(&writer, score->cosine);
+        writer_end_object(&writer);
+    }
+    writer_end_array(&writer);
+    writer_end_object(&writer);
+    enum status status = writer_finish(&writer, err);
+    return status == STATUS_OK ? buffer_append(out, "\n", 1, err) : status;
+}
+
+static enum status write_table(const struct classify *c, const char *name, struct buffer *out,
+                               struct error *err) {
+    enum status status = buffer_printf(out, err, "%s\n", name);
+    for (size_t i = 0; i < c->top_k && status == STATUS_OK; i++) {
+        const struct classify_score *score = &c->scores[i];
+        struct bytes label = c->labels.items[score->label];
+        status = buffer_printf(out, err, "  %5.1f %%  %.*s\n", 100 * (double)score->probability,
+                               (int)label.size, (const char *)label.data);
+    }
+    return status;
+}
+
+/* The exit code for one image. */
+static int classify_image(struct classify *c, const char *name) {
+    struct engine *engine = c->session.engine;
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    struct error err = ERROR_NONE;
+    struct buffer file, out;
+    buffer_init(&file, FILE_SIZE_MAX);
+    buffer_init(&out, SIZE_MAX);
+    enum status status = file_read(&file, name, &err);
+    struct bytes view = buffer_view(&file);
+    if (status == STATUS_OK)
+        status = engine_embed_images(engine, &view, 1, c->image_embedding, &call, &err);
+    if (status == STATUS_OK) {
+        classify_score(engine, c->image_embedding, c->label_embeddings, c->labels.count, c->scores);
+        status = c->json ? write_json(c, name, &out, &err) : write_table(c, name, &out, &err);
+    }
+    int code = status == STATUS_OK ? console_write(buffer_view(&out)) : console_fail_at(name, &err);
+    buffer_free(&file);
+    buffer_free(&out);
+    return code;
+}
+
+static int run(struct classify *c, char **images) {
+    int first = prepare(c);
+    if (first != EX_OK) return first;
+    for (; *images; images++) {
+        int code = classify_image(c, *images);
+        if (code == EX_IOERR) return code;
+        if (first == EX_OK) first = code;
+    }
+    return first;
+}
+
+static void classify_free(struct classify *c) {
+    free(c->labels.items);
+    free(c->templates.items);
+    free(c->label_embeddings);
+    free(c->image_embedding);
+    free(c->scores);
+}
+
+/* EX_OK, or the exit code after a complaint; -1 after --help. */
+static int read_options(struct classify *c, struct session_options *session, int argc,
+                        char **argv) {
+    static const struct option options[] = {
+        {"labels", required_argument, NULL, 'l'}, {"template", required_argument, NULL, 't'},
+        {"top-k", required_argument, NULL, 'k'},  {"json", no_argument, NULL, 'j'},
+        {"model", required_argument, NULL, 'm'},  {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    struct error err = ERROR_NONE;
+    char *end;
+    int option;
+    while ((option = getopt_long(argc, argv, "l:m:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'l':
+            if (!add_labels(&c->labels, optarg))
+                return console_usage("classify",
+                                     "--labels: found '%s', expected up to %d labels "
+                                     "with commas between, none empty",
+                                     optarg, LABELS_MAX);
+            break;
+        case 't':
+            if (classify_check_template(bytes_of(optarg), &err) != STATUS_OK)
+                return console_usage("classify", "--template: %s", err.message);
+            if (!add_text(&c->templates, bytes_of(optarg), TEMPLATES_MAX))
+                return console_usage("classify", "more than %d templates", TEMPLATES_MAX);
+            break;
+        case 'k':
+            c->top_k = strtoul(optarg, &end, 10);
+            if (*optarg < '1' || *optarg > '9' || *end)
+                return console_usage("classify",
+                                     "--top-k: found '%s', expected a whole number "
+                                     "from 1",
+                                     optarg);
+            break;
+        case 'j': c->json = true; break;
+        case 'm': session->model = optarg; break;
+        case 'c': session->config = optarg; break;
+        case 'h': fputs(usage, stdout); return -1;
+        default: return console_usage("classify", "%s", "");
+        }
+    }
+    if (optind == argc) return console_usage("classify", "expected an image");
+    if (c->labels.count == 0) return console_usage("classify", "expected --labels A,B,C");
+    return EX_OK;
+}
+
+int classify_command(int argc, char **argv) {
+    struct classify c = {.json = !isatty(STDOUT_FILENO)};
+    struct session_options session = {NULL, NULL};
+    int code = read_options(&c, &session, argc, argv);
+    if (code == EX_OK) {
+        if (c.templates.count == 0 &&
+            !add_text(&c.templates, bytes_of(classify_template_default), TEMPLATES_MAX))
+            code = EX_OSERR;
+        if (c.top_k == 0 || c.top_k > c.labels.count) c.top_k = c.labels.count;
+    }
+    if (code == EX_OK) code = session_open(&c.session, &session);
+    if (code == EX_OK) {
+        code = run(&c, argv + optind);
+        classifier_destroy(c.classifier);
+        session_close(&c.session);
+    }
+    classify_free(&c);
+    return code == -1 ? EX_OK : code;
+}

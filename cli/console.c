@@ -1,0 +1,65 @@
+/* Standard output is written without stdio: a failure is seen where it happens, and a
+ * line is out before the next one is computed. */
+#include "cli/console.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+int console_exit_code(enum status status) {
+    switch (status) {
+    case STATUS_OK: return EX_OK;
+    case STATUS_INVALID:
+    case STATUS_UNSUPPORTED:
+    case STATUS_UNPROCESSABLE:
+    case STATUS_TOO_LARGE:
+    case STATUS_CONFLICT: return EX_DATAERR;
+    case STATUS_NOT_FOUND: return EX_NOINPUT;
+    case STATUS_OVERLOADED:
+    case STATUS_TIMEOUT:
+    case STATUS_UNAVAILABLE: return EX_UNAVAILABLE;
+    case STATUS_IO: return EX_IOERR;
+    case STATUS_NO_MEMORY: return EX_OSERR;
+    case STATUS_INTERNAL: return EX_SOFTWARE;
+    }
+    return EX_SOFTWARE;
+}
+
+int console_fail(const struct error *err) {
+    fprintf(stderr, "clipd: %s\n", err->message);
+    return console_exit_code(err->status);
+}
+
+int console_fail_at(const char *subject, const struct error *err) {
+    fprintf(stderr, "clipd: %s: %s\n", subject, err->message);
+    return console_exit_code(err->status);
+}
+
+int console_usage(const char *command, const char *format, ...) {
+    if (*format) {
+        va_list args;
+        fprintf(stderr, "clipd %s: ", command);
+        va_start(args, format);
+        vfprintf(stderr, format, args);
+        va_end(args);
+        fputc('\n', stderr);
+    }
+    fprintf(stderr, "try 'clipd %s --help'\n", command);
+    return EX_USAGE;
+}
+
+int console_write(struct bytes text) {
+    while (text.size) {
+        ssize_t written = write(STDOUT_FILENO, text.data, text.size);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) {
+            perror("clipd: cannot write to standard output");
+            return EX_IOERR;
+        }
+        text.data += written;
+        text.size -= (size_t)written;
+    }
+    return EX_OK;
+}

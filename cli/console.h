@@ -1,0 +1,23 @@
+/* console.h - what all subcommands do to the terminal: complain, and print. */
+#ifndef CLI_CONSOLE_H
+#define CLI_CONSOLE_H
+
+#include "core/base/bytes.h"
+
+/* The exit code for a failure. */
+int console_exit_code(enum status status);
+
+/* "clipd: message" on standard error; returns the exit code. */
+int console_fail(const struct error *err);
+/* The same with what it was about in front: "clipd: cat.jpg: message". */
+int console_fail_at(const char *subject, const struct error *err);
+
+/* "clipd serve: message" and where to find help; returns EX_USAGE. An empty format for
+ * when getopt_long() has complained already. */
+int console_usage(const char *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Writes all of it to standard output; EX_OK, or EX_IOERR after a complaint. */
+int console_write(struct bytes text);
+
+#endif

@@ -1,0 +1,74 @@
+/* The program: finds the subcommand and returns its exit code. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/commands.h"
+
+struct command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+    {"serve", "answer embeddings and labels over HTTP", serve_command},
+    {"embed", "print the embeddings of images or texts", embed_command},
+    {"classify", "print the labels of an image, best first", classify_command},
+    {"info", "print what a checkpoint is", info_command},
+    {"tokenize", "print the token ids of a text", tokenize_command},
+    {"preprocess", "write the image that a model sees", preprocess_command},
+    {"healthcheck", "ask a running server whether it is ready", healthcheck_command},
+};
+static const size_t commands_count = sizeof(commands) / sizeof(commands[0]);
+
+static const struct command *find_command(const char *name) {
+    for (size_t i = 0; i < commands_count; i++) {
+        if (!strcmp(commands[i].name, name)) return &commands[i];
+    }
+    return NULL;
+}
+
+static void print_usage(FILE *out) {
+    fputs("clipd serves CLIP embeddings on CPUs.\n\nusage: clipd COMMAND [OPTION]...\n\n", out);
+    for (size_t i = 0; i < commands_count; i++)
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
+    fputs("  help         print this, or the help of a command\n\n"
+          "'clipd COMMAND --help' lists its options; 'clipd --version' prints the version.\n",
+          out);
+}
+
+static int help(const char *name) {
+    if (!name) {
+        print_usage(stdout);
+        return EX_OK;
+    }
+    const struct command *command = find_command(name);
+    if (!command) {
+        fprintf(stderr, "clipd: there is no command '%s'; try 'clipd help'\n", name);
+        return EX_USAGE;
+    }
+    char option[] = "--help";
+    char *arguments[] = {(char *)(size_t)command->name, option, NULL};
+    return command->run(2, arguments);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        print_usage(stderr);
+        return EX_USAGE;
+    }
+    const char *name = argv[1];
+    if (!strcmp(name, "--version") || !strcmp(name, "version")) {
+        puts("clipd " CLIPD_VERSION);
+        return EX_OK;
+    }
+    if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h"))
+        return help(argc > 2 ? argv[2] : NULL);
+    const struct command *command = find_command(name);
+    if (!command) {
+        fprintf(stderr, "clipd: there is no command '%s'; try 'clipd help'\n", name);
+        return EX_USAGE;
+    }
+    return command->run(argc - 1, argv + 1);
+}

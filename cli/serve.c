@@ -1,0 +1,260 @@
+/* clipd serve: the server, from the configuration to the last answer.
+ *
+ * It listens before it loads, so that probes can tell "loading" from "dead"; until the
+ * models are there, all but the probes answer 503.
+ *
+ * Signals are blocked in every thread. The main thread lets SIGTERM and SIGINT through
+ * where it is busy: while models are loaded (nothing to drain yet: exit) and while it
+ * drains (the second signal: exit at once). In between it waits for them. */
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/notify.h"
+#include "cli/session.h"
+#include "core/base/clock.h"
+
+enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
+
+static const char usage[] =
+    "usage: clipd serve [OPTION]...\n\n"
+    "Answers over HTTP until SIGTERM or SIGINT; then finishes what is running and exits\n"
+    "with 0. A second signal ends it at once.\n\n"
+    "  --model DIR          directory of a checkpoint, or a weight file ($CLIPD_MODEL)\n"
+    "  --listen ADDR:PORT   127.0.0.1:8080 by default; :8080 is every IPv4 address\n"
+    "  --config FILE        configuration ($CLIPD_CONFIG, else ~/.config/clipd/clipd.yaml)\n"
+    "  --threads N          threads that run the models; 0, one for each core, by default\n"
+    "  --log-level LEVEL    debug, info, warning, error or off\n"
+    "  --log-format FORMAT  text or json\n"
+    "  --set NAME=VALUE     any key of the configuration, such as limits.body_max=64MiB\n"
+    "  --print-config       print the whole configuration as YAML and exit\n"
+    "  --check-config       exit with 0 when the configuration is good, else 78\n"
+    "  --help               print this\n\n"
+    "A flag goes before the environment ($CLIPD_SERVER_LISTEN ...), that before the file.\n";
+
+struct arguments {
+    const char *config;
+    char *flags[FLAGS_MAX + 1]; /* "name=value", each allocated */
+    size_t flags_count;
+    bool print, check;
+};
+
+struct service {
+    struct config config;
+    struct registry *registry;
+    struct api *api;
+    struct http_server *server;
+};
+
+/* ---- signals ---- */
+
+static void exit_cleanly(int number) {
+    (void)number;
+    _exit(EX_OK);
+}
+
+static void exit_now(int number) {
+    _exit(SIGNAL_EXIT_BASE + number);
+}
+
+static void block_signals(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Lets the signals through to `handler`, in this thread. */
+static void unblock_signals(const sigset_t *set, void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, set, NULL);
+}
+
+/* ---- the service ---- */
+
+static int fail(const char *subject, const struct error *err) {
+    log_message(LOG_ERROR, "%s%s%s", subject, *subject ? ": " : "", err->message);
+    return console_exit_code(err->status);
+}
+
+static int start(struct service *service) {
+    const struct config *config = &service->config;
+    struct error err = ERROR_NONE;
+    enum status status = registry_create(&service->registry, &config->runtime, &err);
+    if (status == STATUS_OK)
+        status = api_create(&service->api, &config->api, service->registry, &err);
+    if (status == STATUS_OK)
+        status = http_server_start(&service->server, &config->server, service->api, &err);
+    if (status != STATUS_OK) return fail("", &err);
+    bool brackets = strchr(config->server.address, ':') != NULL;
+    log_message(LOG_INFO, "listening on http://%s%s%s:%u", brackets ? "[" : "",
+                config->server.address, brackets ? "]" : "", http_server_port(service->server));
+    return EX_OK;
+}
+
+static enum status load_model(struct service *service, const struct config_model *model,
+                              struct error *err) {
+    uint64_t started = clock_now_ns();
+    enum status status = registry_add(service->registry, &model->engine, model->is_default, err);
+    for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++)
+        status = registry_alias(service->registry, model->aliases[i], model->engine.name, err);
+    if (status != STATUS_OK) return status;
+    const struct log_field fields[] = {
+        {.name = "model", .kind = LOG_FIELD_STRING, .string = model->engine.name},
+        {.name = "path", .kind = LOG_FIELD_STRING, .string = model->engine.path},
+        {.name = "load_ms", .kind = LOG_FIELD_MS, .number = clock_now_ns() - started},
+    };
+    log_event(LOG_INFO, "loaded", fields, sizeof(fields) / sizeof(fields[0]));
+    return STATUS_OK;
+}
+
+static int load_models(struct service *service) {
+    for (size_t i = 0; i < service->config.models_count; i++) {
+        struct error err = ERROR_NONE;
+        const struct config_model *model = &service->config.models[i];
+        if (load_model(service, model, &err) != STATUS_OK) return fail(model->engine.path, &err);
+    }
+    return EX_OK;
+}
+
+static void wait_for_signal(const sigset_t *set) {
+    int number = 0;
+    while (sigwait(set, &number)) continue;
+    log_message(LOG_INFO, "%s: finishing what is running",
+                number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static int serve(struct service *service) {
+    sigset_t signals;
+    block_signals(&signals);
+    int code = start(service);
+    if (code == EX_OK) {
+        unblock_signals(&signals, exit_cleanly);
+        code = load_models(service);
+        block_signals(&signals);
+    }
+    if (code == EX_OK) {
+        api_set_state(service->api, API_READY);
+        log_message(LOG_INFO, "ready");
+        notify_send("READY=1");
+        wait_for_signal(&signals);
+        notify_send("STOPPING=1");
+        api_set_state(service->api, API_DRAINING);
+        unblock_signals(&signals, exit_now);
+    }
+    http_server_stop(service->server, code == EX_OK ? service->config.drain_ms : 0);
+    if (code == EX_OK) log_message(LOG_INFO, "stopped");
+    api_destroy(service->api);
+    registry_destroy(service->registry);
+    return code;
+}
+
+/* ---- the command ---- */
+
+static int print_config(const struct config *config) {
+    struct buffer out;
+    struct error err = ERROR_NONE;
+    buffer_init(&out, PRINT_SIZE_MAX);
+    enum status status = config_print(config, &out, &err);
+    int code = status == STATUS_OK ? console_write(buffer_view(&out)) : console_fail(&err);
+    buffer_free(&out);
+    return code;
+}
+
+static int check_config(const struct config *config) {
+    int code = session_default_model(config) ? EX_OK : EX_CONFIG;
+    for (size_t i = 0; i < config->models_count; i++) {
+        const struct engine_options *model = &config->models[i].engine;
+        if (access(model->path, R_OK) == 0) continue;
+        fprintf(stderr, "clipd: model %s: cannot read ", model->name);
+        perror(model->path);
+        code = EX_CONFIG;
+    }
+    return code;
+}
+
+static int run(const struct arguments *arguments) {
+    struct service service = {.registry = NULL};
+    const char *const *flags = (const char *const *)arguments->flags;
+    int code = session_load_config(&service.config, arguments->config, flags);
+    if (code != EX_OK) return arguments->check ? EX_CONFIG : code;
+    if (arguments->print)
+        code = print_config(&service.config);
+    else if (arguments->check)
+        code = check_config(&service.config);
+    else if (!session_default_model(&service.config))
+        code = EX_CONFIG;
+    else {
+        log_init(service.config.log_level, service.config.log_format);
+        code = serve(&service);
+    }
+    config_free(&service.config);
+    return code;
+}
+
+/* Adds "name=value", or `value` alone when it brings its name. */
+static bool add_flag(struct arguments *arguments, const char *name, const char *value) {
+    if (arguments->flags_count == FLAGS_MAX) return false;
+    size_t size = strlen(name) + strlen(value) + 2;
+    char *flag = malloc(size);
+    if (!flag) return false;
+    snprintf(flag, size, "%s%s%s", name, *name ? "=" : "", value);
+    arguments->flags[arguments->flags_count++] = flag;
+    return true;
+}
+
+/* EX_OK, or the exit code after a complaint; -1 after --help. */
+static int read_options(struct arguments *arguments, int argc, char **argv) {
+    static const struct option options[] = {
+        {"model", required_argument, NULL, 'm'},
+        {"listen", required_argument, NULL, 'l'},
+        {"config", required_argument, NULL, 'c'},
+        {"threads", required_argument, NULL, 't'},
+        {"log-level", required_argument, NULL, 'v'},
+        {"log-format", required_argument, NULL, 'f'},
+        {"set", required_argument, NULL, 's'},
+        {"print-config", no_argument, NULL, 'p'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "m:l:c:h", options, NULL)) != -1) {
+        bool added = true;
+        switch (option) {
+        case 'm': added = add_flag(arguments, "model", optarg); break;
+        case 'l': added = add_flag(arguments, "server.listen", optarg); break;
+        case 't': added = add_flag(arguments, "engine.threads", optarg); break;
+        case 'v': added = add_flag(arguments, "log.level", optarg); break;
+        case 'f': added = add_flag(arguments, "log.format", optarg); break;
+        case 's': added = add_flag(arguments, "", optarg); break;
+        case 'c': arguments->config = optarg; break;
+        case 'p': arguments->print = true; break;
+        case 'k': arguments->check = true; break;
+        case 'h': fputs(usage, stdout); return -1;
+        default: return console_usage("serve", "%s", "");
+        }
+        if (!added) return console_usage("serve", "more than %d options", FLAGS_MAX);
+    }
+    if (optind < argc)
+        return console_usage("serve", "found '%s', expected options only", argv[optind]);
+    return EX_OK;
+}
+
+int serve_command(int argc, char **argv) {
+    struct arguments arguments = {.config = NULL};
+    int code = read_options(&arguments, argc, argv);
+    if (code == EX_OK) code = run(&arguments);
+    for (size_t i = 0; i < arguments.flags_count; i++) free(arguments.flags[i]);
+    return code == -1 ? EX_OK : code;
+}

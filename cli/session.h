@@ -1,0 +1,33 @@
+/* session.h - the configuration of a subcommand, and a model opened by it. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "config/config.h"
+
+/* Loads the configuration: from `path`, or else from $CLIPD_CONFIG, or else from
+ * clipd/clipd.yaml in the user's configuration folder ($XDG_CONFIG_HOME or ~/.config)
+ * if it is there; and from environment and flags. Complains and returns an exit code
+ * unless it is EX_OK: EX_NOINPUT when a file that was named is not there, else
+ * EX_CONFIG. */
+int session_load_config(struct config *out, const char *path, const char *const *flags);
+
+/* The model of a configuration that answers when none is named. Complains and returns
+ * NULL when there is no model. */
+const struct engine_options *session_default_model(const struct config *config);
+
+/* The options --model and --config of a subcommand; NULL when not given. */
+struct session_options {
+    const char *model, *config;
+};
+
+struct session {
+    struct config config;
+    struct registry *registry;
+    struct engine *engine; /* the default model */
+};
+
+/* Complains and returns an exit code unless it is EX_OK; there is nothing to close then. */
+int session_open(struct session *out, const struct session_options *options);
+void session_close(struct session *session);
+
+#endif
