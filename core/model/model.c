@@ -143,6 +143,9 @@ const struct model_info *model_info(const struct model *model) {
 
 /* ---- workspace ---- */
 
+/* Far more than is useful: a larger number is a mistake. */
+enum { BATCH_MAX = 1 << 16 };
+
 /* Grows a size to hold rows * columns floats. */
 static bool fit(size_t *floats, size_t rows, size_t columns) {
     size_t needed;
@@ -191,6 +194,11 @@ static bool allocate(struct workspace *workspace, const struct sizes *sizes) {
 
 enum status workspace_create(struct workspace **out, const struct model *model, uint32_t images_max,
                              uint32_t texts_max, struct error *err) {
+    if (images_max > BATCH_MAX || texts_max > BATCH_MAX) {
+        return error_set(err, STATUS_TOO_LARGE,
+                         "batches of %u images and %u texts, at most %d are expected", images_max,
+                         texts_max, BATCH_MAX);
+    }
     struct sizes sizes = {0};
     struct workspace *workspace = calloc(1, sizeof(*workspace));
     if (workspace) {

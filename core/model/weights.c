@@ -113,13 +113,17 @@ enum status weights_take_transposed(struct weights *weights, const char *name, s
     enum status status = find(weights, name, stored, 2, &tensor, err);
     if (status) return status;
     size_t rows = dims[0] = stored[1], columns = dims[1] = stored[0];
-    float *row = weights_allocate(weights, rows, err);
     float *copy = weights_allocate(weights, rows * columns, err);
-    if (!row || !copy) return err->status;
-    for (size_t i = 0; i < columns; i++) {
-        tensor_widen(row, tensor, i * rows, rows);
-        for (size_t j = 0; j < rows; j++) copy[j * columns + i] = row[j];
+    float *row = malloc(rows * sizeof(*row));
+    if (copy && row) {
+        for (size_t i = 0; i < columns; i++) {
+            tensor_widen(row, tensor, i * rows, rows);
+            for (size_t j = 0; j < rows; j++) copy[j * columns + i] = row[j];
+        }
+    } else {
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu weights", rows);
     }
+    free(row);
     *out = copy;
-    return STATUS_OK;
+    return status;
 }
