@@ -85,6 +85,8 @@ static enum status refuse_text(const struct json_place *text, struct error *err)
         {"no_causal_mask", "a bidirectional text tower"},
         {"embed_cls", "an appended class token (CoCa)"},
         {"proj_bias", "a projection with bias"},
+        {"text_arch", "another text architecture"},
+        {"attention_mode", "another form of attention"},
         {"qk_norm", "normalised queries and keys"},
     };
     return refuse(text, refusals, sizeof(refusals) / sizeof(refusals[0]), err);

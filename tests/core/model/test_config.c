@@ -1,0 +1,297 @@
+/* What is read from each form of configuration, and what is refused. */
+#include "core/model/config.h"
+
+#include <check.h>
+#include <string.h>
+
+typedef enum status parse_fn(struct model_config *out, struct bytes json, struct error *err);
+
+static struct model_config parsed(parse_fn *parse, const char *json) {
+    struct model_config config;
+    struct error err = ERROR_NONE;
+    model_config_init(&config);
+    ck_assert_msg(parse(&config, bytes_of(json), &err) == STATUS_OK, "%s: %s", json, err.message);
+    return config;
+}
+
+static void check_error(parse_fn *parse, const char *json, enum status status,
+                        const char *message) {
+    struct model_config config;
+    struct error err = ERROR_NONE;
+    model_config_init(&config);
+    ck_assert_int_eq(parse(&config, bytes_of(json), &err), status);
+    ck_assert_msg(strstr(err.message, message), "%s: %s", json, err.message);
+}
+
+START_TEST(open_clip_defaults) {
+    struct model_config config =
+        parsed(model_config_parse_open_clip, "{\"model_cfg\":{\"embed_dim\":512}}");
+    ck_assert(config.found);
+    ck_assert_int_eq(config.naming, MODEL_NAMES_OPEN_CLIP);
+    ck_assert_uint_eq(config.embed_dim, 512);
+    ck_assert_uint_eq(config.vision.width, 768);
+    ck_assert_uint_eq(config.vision.layers, 12);
+    ck_assert_uint_eq(config.vision.heads, 12);
+    ck_assert_uint_eq(config.patch_size, 16);
+    ck_assert_uint_eq(config.image_size, 224);
+    ck_assert_uint_eq(config.text.width, 512);
+    ck_assert_uint_eq(config.text.heads, 8);
+    ck_assert_uint_eq(config.text.layers, 12);
+    ck_assert_uint_eq(config.context_length, 77);
+    ck_assert_uint_eq(config.vocab_size, 49408);
+    ck_assert_int_eq(config.vision.activation, MODEL_GELU_ERF);
+    ck_assert_int_eq(config.text.activation, MODEL_GELU_ERF);
+    ck_assert_float_eq(config.text.layer_norm_eps, 1e-5f);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_ARGMAX);
+    ck_assert_int_eq(config.preprocess.resize, MODEL_RESIZE_SHORTEST);
+    ck_assert_uint_eq(config.preprocess.filter, 3);
+    ck_assert_float_eq(config.preprocess.mean[1], 0.4578275f);
+    ck_assert(!config.preprocess.convert_first);
+    ck_assert(!config.tokenizer.canonicalize && !config.tokenizer.keep_case);
+}
+END_TEST
+
+START_TEST(open_clip_everything) {
+    struct model_config config = parsed(
+        model_config_parse_open_clip,
+        "{\"model_cfg\":{\"embed_dim\":24,\"quick_gelu\":true,\"custom_text\":true,"
+        "\"vision_cfg\":{\"width\":96,\"layers\":3,\"head_width\":32,\"patch_size\":8,"
+        "\"image_size\":64,\"mlp_ratio\":4.5,\"norm_kwargs\":{\"eps\":1e-6},\"qk_norm\":false,"
+        "\"ls_init_value\":null,\"pool_type\":\"tok\"},"
+        "\"text_cfg\":{\"width\":48,\"layers\":2,\"heads\":4,\"context_length\":16,"
+        "\"vocab_size\":99,\"pool_type\":\"eos\",\"eos_id\":98,\"no_causal_mask\":false,"
+        "\"act_kwargs\":{\"approximate\":\"tanh\"},"
+        "\"tokenizer_kwargs\":{\"clean\":\"canonicalize\"}}},"
+        "\"preprocess_cfg\":{\"mean\":[0.5,0.25,0],\"std\":[1,0.5,2],\"size\":64,\"mode\":\"RGB\","
+        "\"interpolation\":\"bilinear\",\"resize_mode\":\"longest\",\"fill_color\":7}}");
+    ck_assert_int_eq(config.vision.activation, MODEL_QUICK_GELU);
+    ck_assert_int_eq(config.text.activation, MODEL_GELU_TANH);
+    ck_assert_uint_eq(config.vision.heads, 3);
+    ck_assert_float_eq(config.vision.layer_norm_eps, 1e-6f);
+    ck_assert_float_eq(config.text.layer_norm_eps, 1e-5f);
+    ck_assert_uint_eq(config.image_size, 64);
+    ck_assert_uint_eq(config.text.heads, 4);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_EOS);
+    ck_assert_uint_eq(config.end_token, 98);
+    ck_assert_int_eq(config.preprocess.resize, MODEL_RESIZE_LONGEST);
+    ck_assert_uint_eq(config.preprocess.filter, 2);
+    ck_assert_uint_eq(config.preprocess.fill[2], 7);
+    ck_assert_float_eq(config.preprocess.mean[1], 0.25f);
+    ck_assert_float_eq(config.preprocess.std[2], 2);
+    ck_assert(config.tokenizer.canonicalize);
+}
+END_TEST
+
+#define VISION(feature) "{\"model_cfg\":{\"vision_cfg\":{" feature "}}}"
+#define TEXT(feature) "{\"model_cfg\":{\"text_cfg\":{" feature "}}}"
+#define PREPROCESS(what) "{\"model_cfg\":{},\"preprocess_cfg\":{" what "}}"
+
+START_TEST(open_clip_refused) {
+    static const struct {
+        const char *json;
+        enum status status;
+        const char *message;
+    } rows[] = {
+        {VISION("\"layers\":[3,4,6,3]"), STATUS_UNSUPPORTED, "ModifiedResNet"},
+        {VISION("\"timm_model_name\":\"x\""), STATUS_UNSUPPORTED, "timm image tower"},
+        {VISION("\"ls_init_value\":1e-4"), STATUS_UNSUPPORTED, "LayerScale"},
+        {VISION("\"attentional_pool\":true"), STATUS_UNSUPPORTED, "CoCa"},
+        {VISION("\"no_ln_pre\":true"), STATUS_UNSUPPORTED, "CLIPA"},
+        {VISION("\"pool_type\":\"avg\""), STATUS_UNSUPPORTED, "\"avg\", supported is \"tok\""},
+        {VISION("\"width\":100,\"head_width\":64"), STATUS_UNPROCESSABLE,
+         "vision_cfg: a width of 100 is no multiple of head_width 64"},
+        {VISION("\"width\":0"), STATUS_UNPROCESSABLE, "vision_cfg.width is not a whole number"},
+        {VISION("\"width\":65537"), STATUS_UNPROCESSABLE, "from 1 to 65536"},
+        {VISION("\"width\":\"64\""), STATUS_UNPROCESSABLE,
+         "vision_cfg.width is not a whole number"},
+        {VISION("\"patch_size\":1.5"), STATUS_UNPROCESSABLE, "patch_size is not a whole number"},
+        {VISION("\"norm_kwargs\":{\"eps\":0}"), STATUS_UNPROCESSABLE, "eps is not above 0"},
+        {VISION("\"norm_kwargs\":{\"eps\":1e300}"), STATUS_UNPROCESSABLE, "single precision"},
+        {"{\"model_cfg\":{\"vision_cfg\":[]}}", STATUS_UNPROCESSABLE,
+         "vision_cfg is not an object"},
+        {TEXT("\"hf_model_name\":\"roberta-base\""), STATUS_UNSUPPORTED, "transformers text tower"},
+        {TEXT("\"no_causal_mask\":true"), STATUS_UNSUPPORTED, "bidirectional"},
+        {TEXT("\"embed_cls\":true"), STATUS_UNSUPPORTED, "CoCa"},
+        {TEXT("\"proj_bias\":true"), STATUS_UNSUPPORTED, "projection with bias"},
+        {TEXT("\"pool_type\":\"last\""), STATUS_UNSUPPORTED, "\"last\", supported are"},
+        {TEXT("\"vocab_size\":10,\"pool_type\":\"eos\",\"eos_id\":10"), STATUS_UNPROCESSABLE,
+         "eos_id is not a whole number from 0 to 9"},
+        {TEXT("\"tokenizer_kwargs\":{\"clean\":\"x\"}"), STATUS_UNSUPPORTED, "clean is \"x\""},
+        {PREPROCESS("\"interpolation\":\"lanczos\""), STATUS_UNSUPPORTED, "\"lanczos\""},
+        {PREPROCESS("\"resize_mode\":\"crop\""), STATUS_UNSUPPORTED, "resize_mode is \"crop\""},
+        {PREPROCESS("\"mean\":[1,2]"), STATUS_UNPROCESSABLE, "three numbers"},
+        {PREPROCESS("\"mean\":[1,2,\"3\"]"), STATUS_UNPROCESSABLE, "three numbers"},
+        {PREPROCESS("\"fill_color\":256"), STATUS_UNPROCESSABLE, "from 0 to 255"},
+        {"{\"model_cfg\":{\"quick_gelu\":1}}", STATUS_UNPROCESSABLE, "is not true or false"},
+        {"{}", STATUS_UNPROCESSABLE, "has no model_cfg"},
+        {"[]", STATUS_UNPROCESSABLE, "an object is expected"},
+        {"{\"model_cfg\":{},\"model_cfg\":{}}", STATUS_UNPROCESSABLE, "duplicate"},
+        {"{", STATUS_UNPROCESSABLE, "open_clip_config.json line 1"},
+        {"", STATUS_UNPROCESSABLE, "open_clip_config.json line 1"},
+    };
+    check_error(model_config_parse_open_clip, rows[_i].json, rows[_i].status, rows[_i].message);
+}
+END_TEST
+
+START_TEST(hf_defaults) {
+    struct model_config config = parsed(model_config_parse_hf, "{}");
+    ck_assert_int_eq(config.naming, MODEL_NAMES_HF);
+    ck_assert_uint_eq(config.vision.width, 768);
+    ck_assert_uint_eq(config.vision.mlp_width, 3072);
+    ck_assert_uint_eq(config.patch_size, 32);
+    ck_assert_uint_eq(config.text.width, 512);
+    ck_assert_uint_eq(config.text.mlp_width, 2048);
+    ck_assert_uint_eq(config.text.heads, 8);
+    ck_assert_int_eq(config.text.activation, MODEL_QUICK_GELU);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_EOS);
+    ck_assert_uint_eq(config.end_token, 49407);
+    ck_assert(config.preprocess.convert_first);
+}
+END_TEST
+
+/* 2 stands for the largest id in old files; so does what the vocabulary has not. */
+START_TEST(hf_end_token) {
+    static const struct {
+        const char *json;
+        enum model_pooling pooling;
+    } rows[] = {
+        {"{\"text_config\":{\"eos_token_id\":2}}", MODEL_POOL_ARGMAX},
+        {"{\"text_config\":{\"eos_token_id\":3}}", MODEL_POOL_EOS},
+        {"{\"text_config\":{\"eos_token_id\":49407}}", MODEL_POOL_EOS},
+        {"{\"text_config\":{\"eos_token_id\":49408}}", MODEL_POOL_ARGMAX},
+        {"{\"text_config\":{\"vocab_size\":600}}", MODEL_POOL_ARGMAX},
+    };
+    ck_assert_int_eq(parsed(model_config_parse_hf, rows[_i].json).pooling, rows[_i].pooling);
+}
+END_TEST
+
+/* text_config_dict and the class defaults overrule text_config, null does not. */
+START_TEST(hf_config_dict) {
+    struct model_config config =
+        parsed(model_config_parse_hf, "{\"text_config\":{\"hidden_size\":64,\"eos_token_id\":2},"
+                                      "\"text_config_dict\":{\"vocab_size\":50000},"
+                                      "\"vision_config\":{\"patch_size\":14},"
+                                      "\"vision_config_dict\":null}");
+    ck_assert_uint_eq(config.text.width, 512);
+    ck_assert_uint_eq(config.end_token, 49407);
+    ck_assert_uint_eq(config.vocab_size, 50000);
+    ck_assert_uint_eq(config.patch_size, 14);
+}
+END_TEST
+
+START_TEST(hf_towers_apart) {
+    struct model_config config =
+        parsed(model_config_parse_hf, "{\"model_type\":\"clip_text_model\",\"hidden_act\":\"gelu\","
+                                      "\"hidden_size\":64,\"layer_norm_eps\":0.001}");
+    ck_assert_uint_eq(config.vision.layers, 0);
+    ck_assert_uint_eq(config.text.width, 64);
+    ck_assert_int_eq(config.text.activation, MODEL_GELU_ERF);
+    ck_assert_float_eq(config.text.layer_norm_eps, 0.001f);
+    config = parsed(model_config_parse_hf,
+                    "{\"model_type\":\"clip_vision_model\",\"hidden_act\":\"gelu_pytorch_tanh\"}");
+    ck_assert_uint_eq(config.text.layers, 0);
+    ck_assert_int_eq(config.vision.activation, MODEL_GELU_TANH);
+}
+END_TEST
+
+START_TEST(hf_refused) {
+    static const struct {
+        const char *json;
+        enum status status;
+        const char *message;
+    } rows[] = {
+        {"{\"model_type\":\"siglip\"}", STATUS_UNSUPPORTED, "\"siglip\" is not supported"},
+        {"{\"model_type\":7}", STATUS_UNPROCESSABLE, "model_type is not a string"},
+        {"{\"text_config\":{\"hidden_act\":\"relu\"}}", STATUS_UNSUPPORTED, "\"relu\""},
+        {"{\"text_config\":{\"num_hidden_layers\":513}}", STATUS_UNPROCESSABLE, "from 1 to 512"},
+        {"{\"text_config\":{\"layer_norm_eps\":-1}}", STATUS_UNPROCESSABLE, "is not above 0"},
+        {"{\"text_config\":3}", STATUS_UNPROCESSABLE, "text_config is not an object"},
+        {"{\"projection_dim\":-1}", STATUS_UNPROCESSABLE, "projection_dim is not a whole number"},
+    };
+    check_error(model_config_parse_hf, rows[_i].json, rows[_i].status, rows[_i].message);
+}
+END_TEST
+
+/* What old and new versions of transformers write. */
+START_TEST(preprocessor_forms) {
+    static const struct {
+        const char *json;
+        int resize;
+        uint32_t resize_to, crop;
+    } rows[] = {
+        {"{\"size\":224,\"crop_size\":224}", MODEL_RESIZE_SHORTEST, 224, 224},
+        {"{\"size\":{\"shortest_edge\":256},\"crop_size\":{\"height\":224,\"width\":224}}",
+         MODEL_RESIZE_SHORTEST, 256, 224},
+        {"{\"size\":{\"height\":224,\"width\":224},\"do_center_crop\":false}", MODEL_RESIZE_SQUASH,
+         224, 224},
+        {"{\"size\":{\"height\":256,\"width\":256},\"crop_size\":224}", MODEL_RESIZE_SQUASH, 256,
+         224},
+        {"{\"size\":224,\"crop_size\":224,\"do_resize\":false}", MODEL_RESIZE_NONE, 224, 224},
+        {"{\"size\":224}", MODEL_RESIZE_SHORTEST, 224, 224},
+        {"{}", MODEL_RESIZE_SHORTEST, 0, 0},
+    };
+    struct model_config config = parsed(model_config_parse_preprocessor, rows[_i].json);
+    ck_assert_int_eq((int)config.preprocess.resize, rows[_i].resize);
+    ck_assert_uint_eq(config.preprocess.resize_to, rows[_i].resize_to);
+    ck_assert_uint_eq(config.crop_size, rows[_i].crop);
+}
+END_TEST
+
+START_TEST(preprocessor_numbers) {
+    struct model_config config =
+        parsed(model_config_parse_preprocessor,
+               "{\"resample\":2,\"rescale_factor\":0.5,\"image_mean\":[1,2,3],"
+               "\"image_std\":[4,5,6],\"do_convert_rgb\":true}");
+    ck_assert_uint_eq(config.preprocess.filter, 2);
+    ck_assert_float_eq(config.preprocess.rescale, 0.5f);
+    ck_assert_float_eq(config.preprocess.mean[2], 3);
+    ck_assert_float_eq(config.preprocess.std[0], 4);
+    config = parsed(model_config_parse_preprocessor,
+                    "{\"do_rescale\":false,\"do_normalize\":false,\"image_mean\":[1,2,3]}");
+    ck_assert_float_eq(config.preprocess.rescale, 1);
+    ck_assert_float_eq(config.preprocess.mean[2], 0);
+    ck_assert_float_eq(config.preprocess.std[2], 1);
+}
+END_TEST
+
+START_TEST(preprocessor_refused) {
+    static const struct {
+        const char *json;
+        enum status status;
+        const char *message;
+    } rows[] = {
+        {"{\"size\":{\"shortest_edge\":224},\"do_center_crop\":false}", STATUS_UNSUPPORTED,
+         "without a crop"},
+        {"{\"size\":{\"height\":224,\"width\":448}}", STATUS_UNSUPPORTED, "size is neither"},
+        {"{\"size\":{\"longest_edge\":224}}", STATUS_UNSUPPORTED, "size is neither"},
+        {"{\"size\":\"224\"}", STATUS_UNPROCESSABLE, "size is not an object"},
+        {"{\"size\":0}", STATUS_UNPROCESSABLE, "size is not a whole number"},
+        {"{\"resample\":6}", STATUS_UNPROCESSABLE, "resample is not a whole number from 0 to 5"},
+        {"{\"image_mean\":0.5}", STATUS_UNPROCESSABLE, "image_mean is not"},
+    };
+    check_error(model_config_parse_preprocessor, rows[_i].json, rows[_i].status, rows[_i].message);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("config");
+    TCase *tests = tcase_create("all");
+    tcase_add_test(tests, open_clip_defaults);
+    tcase_add_test(tests, open_clip_everything);
+    tcase_add_loop_test(tests, open_clip_refused, 0, 32);
+    tcase_add_test(tests, hf_defaults);
+    tcase_add_loop_test(tests, hf_end_token, 0, 5);
+    tcase_add_test(tests, hf_config_dict);
+    tcase_add_test(tests, hf_towers_apart);
+    tcase_add_loop_test(tests, hf_refused, 0, 7);
+    tcase_add_loop_test(tests, preprocessor_forms, 0, 7);
+    tcase_add_test(tests, preprocessor_numbers);
+    tcase_add_loop_test(tests, preprocessor_refused, 0, 7);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
