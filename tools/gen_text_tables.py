@@ -70,6 +70,14 @@ def hf_class(pattern):
     return {c for c in POINTS if replace.normalize_str(chr(c)) == ""}
 
 
+def hf_marks():
+    """What the NFC of the tokenizers module sorts by class: what moves before U+0345."""
+    nfc = tokenizers.normalizers.NFC()
+    last = "\u0345"
+    marks = [c for c in POINTS if unicodedata.combining(chr(c))]
+    return [c for c in marks if chr(c) == last or nfc.normalize_str(last + chr(c))[0] != last]
+
+
 def beyond(points, ranges):
     """Of `points` the ranges that are not in `ranges`, all of which are in `points`."""
     known = {c for first, last in ranges for c in range(first, last + 1)}
@@ -144,7 +152,7 @@ def main(shared):
         " * Letters, numbers and spaces: the regex module, Unicode 15.0. Digits, lower case and",
         " * sigma: Python 3.11, Unicode 14.0. HTML: Python's html.entities (HTML 5).",
         f" * Fixes and upper-case names: ftfy {ftfy['ftfy']}. hf: the module tokenizers",
-        f" * {tokenizers.__version__}, Unicode 16.0, lower case 17.0. */",
+        f" * {tokenizers.__version__}, Unicode 16.0, lower case 17.0, marks 9.0. */",
         "/* clang-format off */",
         '#include "core/text/text_tables.h"\n',
     ]
@@ -156,6 +164,7 @@ def main(shared):
     write_ranges(out, "case_ignorable", ranges_of(ignorable))
     write_ranges(out, "hf_letters", beyond(hf_class(r"\p{L}"), regex["L"]))
     write_ranges(out, "hf_numbers", beyond(hf_class(r"\p{N}"), regex["N"]))
+    write_ranges(out, "hf_marks", ranges_of(set(hf_marks())))
     tables = {"text_lower": lower, "text_hf_lower": hf_lower, "text_fixes": fixes}
     for name, rows in tables.items():
         rows = [f"{{0x{c:x}, {c_string(to)}}}" for c, to in rows]

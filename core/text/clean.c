@@ -139,7 +139,7 @@ enum status clean_text(struct buffer *out, struct bytes text,
     if (is_plain(text))
         status = buffer_append(&work, text.data, text.size, err);
     else if (hf_fast)
-        status = unicode_nfc(&work, text, err);
+        status = unicode_nfc(&work, text, &text_hf_marks, err);
     else
         status = clean_basic(&work, text, err);
     if (!status && work.size) {

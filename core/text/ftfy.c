@@ -105,7 +105,7 @@ static enum status fix_once(struct fixer *fixer, struct error *err) {
     status = remove_controls(step, buffer_view(fixed), err);
     if (status) return status;
     fixed->size = 0;
-    return unicode_nfc(fixed, buffer_view(step), err);
+    return unicode_nfc(fixed, buffer_view(step), NULL, err);
 }
 
 static bool same(const struct buffer *a, const struct buffer *b) {

@@ -26,6 +26,8 @@ extern const struct text_ranges text_spaces;
 /* What hf-fast, with a newer Unicode, takes for letters and numbers besides. */
 extern const struct text_ranges text_hf_letters;
 extern const struct text_ranges text_hf_numbers;
+/* The only combining marks that its NFC, with an older Unicode, knows. */
+extern const struct text_ranges text_hf_marks;
 /* Of Python: \d, and what decides whether a capital sigma ends its word. A character
  * that is both cased and case-ignorable stands among the ignorable only. */
 extern const struct text_ranges text_digits;

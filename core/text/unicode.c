@@ -3,8 +3,8 @@
  * Decomposition, combining classes and composition are utf8proc's. Putting marks in
  * canonical order is ours: the library's exchange sort takes quadratic time, which
  * a text of half a million accents turns into hours. Classes come from the tables of the
- * references, because the library's Unicode version differs from theirs. Its NFC knows
- * Unicode 13; characters assigned later pass unchanged. */
+ * references, because the library's Unicode version differs from theirs. (NFC itself only
+ * changes for characters that are new; Debian 12 has Unicode 15.) */
 #include "core/text/unicode.h"
 
 #include <stdlib.h>
@@ -12,9 +12,10 @@
 #include <utf8proc.h>
 
 enum {
-    COMBINING_MIN = 0x300,     /* nothing below takes part in NFC but as a base */
-    COMBINING_LEAD_MIN = 0xCC, /* the first byte of U+0300 in UTF-8 */
-    DECOMPOSITION_MAX = 4,     /* characters a single one decomposes into */
+    COMBINING_MIN = 0x300,    /* nothing below takes part in NFC but as a base */
+    DECOMPOSITION_MAX = 4,    /* characters a single one decomposes into */
+    HANGUL_NO_FINAL = 0x11A7, /* one before the first final consonant */
+    NEW_VOWEL_SIGN = 0x11930, /* composes, but is no mark, since Unicode 13 */
     COMBINING_CLASSES = 256,
 };
 
@@ -163,26 +164,41 @@ static enum status normalize_run(struct buffer *out, struct bytes run, struct er
     return status;
 }
 
-enum status unicode_nfc(struct buffer *out, struct bytes text, struct error *err) {
+/* A character that takes no part, because the reference's Unicode is older than it.
+ * (utf8proc 2.8 also swallows U+11A7 after a Hangul syllable, where nothing composes.) */
+static bool is_inert(uint32_t c, const struct text_ranges *marks) {
+    if (c == HANGUL_NO_FINAL) return true;
+    if (!marks) return false;
+    return c == NEW_VOWEL_SIGN || (combining_class((int32_t)c) && !unicode_in(marks, c));
+}
+
+enum status unicode_nfc(struct buffer *out, struct bytes text, const struct text_ranges *marks,
+                        struct error *err) {
     size_t kept = 0; /* bytes before it are in `out` */
-    size_t base = 0; /* where the last character below COMBINING_MIN begins */
+    size_t base = 0; /* where the run begins: at the last character that can be a base */
     size_t at = 0;
     while (at < text.size) {
-        if (text.data[at] < COMBINING_LEAD_MIN) {
+        uint32_t c;
+        size_t size = unicode_decode(&c, text.data + at);
+        if (c < COMBINING_MIN) {
             base = at;
-            at += text.data[at] < 0x80 ? 1 : 2;
+            at += size;
             continue;
         }
-        /* Nothing composes over the next such base, so the run up to it stands alone. */
-        while (at < text.size && text.data[at] >= 0x80 &&
-               (text.data[at] < 0xC0 || text.data[at] >= COMBINING_LEAD_MIN))
-            at++;
+        /* Nothing composes over the next plain character, so the run up to it stands alone. */
+        while (c >= COMBINING_MIN && !is_inert(c, marks)) {
+            at += size;
+            if (at == text.size) break;
+            size = unicode_decode(&c, text.data + at);
+        }
         enum status status = unicode_keep(out, text, kept, base, err);
-        if (status) return status;
-        struct bytes run = {text.data + base, at - base};
-        status = normalize_run(out, run, err);
+        if (!status) status = normalize_run(out, (struct bytes){text.data + base, at - base}, err);
         if (status) return status;
         kept = base = at;
+        if (at < text.size && c >= COMBINING_MIN) {
+            at += size; /* the inert one stays as it is */
+            base = at;
+        }
     }
     return unicode_keep(out, text, kept, text.size, err);
 }

@@ -32,8 +32,9 @@ const char *unicode_replace(const struct text_replacement *table, size_t count, 
 enum status unicode_keep(struct buffer *out, struct bytes text, size_t from, size_t to,
                          struct error *err);
 
-/* Appends the text in normalization form C. Time grows with size x log(size) at worst,
- * also for a text of combining marks alone. */
-enum status unicode_nfc(struct buffer *out, struct bytes text, struct error *err);
+/* Appends the text in normalization form C. With `marks` no other combining mark counts
+ * as one. The time is linear, also for a text of combining marks alone. */
+enum status unicode_nfc(struct buffer *out, struct bytes text, const struct text_ranges *marks,
+                        struct error *err);
 
 #endif

@@ -149,6 +149,15 @@ START_TEST(rows_of_the_references) {
 }
 END_TEST
 
+START_TEST(rows_of_our_own) {
+    struct tally tally =
+        check_file("tests/golden/text/texts.jsonl", "tests/golden/text/merges.txt");
+    ck_assert_uint_gt(tally.rows, 60);
+    ck_assert_uint_eq(tally.skipped, 0);
+    ck_assert_uint_eq(tally.failed, 0);
+}
+END_TEST
+
 static void check_truncated(void *context, const json_t *row) {
     struct tally *tally = context;
     bool raises = json_is_true(json_object_get(row, "openai_raises_without_truncate"));
@@ -190,6 +199,7 @@ int main(void) {
     Suite *suite = suite_create("tokenizer goldens");
     TCase *goldens = tcase_create("goldens");
     tcase_set_timeout(goldens, 0);
+    tcase_add_test(goldens, rows_of_our_own);
     tcase_add_test(goldens, rows_of_the_references);
     tcase_add_test(goldens, truncation_of_the_references);
     suite_add_tcase(suite, goldens);
