@@ -38,7 +38,8 @@ uint8_t *buffer_reserve(struct buffer *buffer, size_t size, struct error *err) {
         return NULL;
     }
     size_t needed = buffer->size + size;
-    if (needed > buffer->capacity) {
+    /* Even nothing needs a place: NULL is for failures. */
+    if (needed > buffer->capacity || !buffer->data) {
         size_t capacity = buffer->capacity ? buffer->capacity : CAPACITY_MIN;
         while (capacity < needed)
             capacity = capacity > buffer->limit / 2 ? buffer->limit : capacity * 2;
