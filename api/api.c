@@ -2,9 +2,8 @@
  * and logged. Everything that is said about failures leaves through fail(). */
 #include "api/api.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "api/body.h"
 #include "api/context.h"
@@ -185,10 +184,12 @@ void api_finish(struct api *api, struct http_request *request, const struct http
     uint64_t duration_ns = clock_now_ns() - request->received_ns;
     metrics_count_request(api->metrics, request, response->status, duration_ns);
     if (!log_enabled(LOG_INFO)) return;
+    char path[128]; /* so that an endless one leaves room for the rest of the line */
+    snprintf(path, sizeof(path), "%s", request->path);
     const struct log_field fields[] = {
         {.name = "id", .kind = LOG_FIELD_STRING, .string = request->id},
         {.name = "method", .kind = LOG_FIELD_STRING, .string = method_name(request->method)},
-        {.name = "route", .kind = LOG_FIELD_STRING, .string = request->path},
+        {.name = "route", .kind = LOG_FIELD_STRING, .string = path},
         {.name = "status", .kind = LOG_FIELD_COUNT, .number = (uint64_t)response->status},
         {.name = "sent", .kind = LOG_FIELD_STRING, .string = sent ? "yes" : "no"},
         {.name = "bytes_in", .kind = LOG_FIELD_COUNT, .number = body_size(request)},

@@ -294,6 +294,23 @@ static void normalize(float *embedding, size_t dim) {
     for (size_t i = 0; i < dim; i++) embedding[i] = (float)(embedding[i] * scale);
 }
 
+/* How many of `left` inputs may enter a queue together. A queue takes all or none, so
+ * that more than fit at all go in parts, and a large call leaves room for others. */
+static size_t part_of(const struct engine *engine, size_t left) {
+    size_t most = (runtime_options(engine->runtime)->queue_limit + 1) / 2;
+    return left < most ? left : most;
+}
+
+static enum status run_queue(struct call *call, struct batch_queue *queue, size_t count,
+                             uint64_t deadline_ns, struct error *err) {
+    enum status status = STATUS_OK;
+    for (size_t done = 0, part; done < count && !status; done += part) {
+        part = part_of(call->engine, count - done);
+        status = batch_queue_run(queue, call->entries + done, part, deadline_ns, err);
+    }
+    return status;
+}
+
 /* Runs the good inputs, `inputs[i]` for input i, through a tower's queue. */
 static enum status call_encode(struct call *call, struct batch_queue *queue, const void *inputs,
                                size_t stride, struct engine_call *how, struct error *err) {
@@ -308,7 +325,7 @@ static enum status call_encode(struct call *call, struct batch_queue *queue, con
         entry->input = (const uint8_t *)inputs + i * stride;
         entry->output = embedding;
     }
-    enum status status = batch_queue_run(queue, call->entries, good, how->deadline_ns, err);
+    enum status status = run_queue(call, queue, good, how->deadline_ns, err);
     if (status) return status;
     uint64_t wait_ns = 0, run_ns = 0;
     for (size_t i = 0; i < good; i++) {
@@ -328,6 +345,7 @@ struct decode {
     struct call *call;
     const struct bytes *files; /* [count] */
     uint8_t *crops;            /* [count, crop_bytes] */
+    size_t first;              /* the part under way starts here */
     uint64_t deadline_ns;
 };
 
@@ -344,6 +362,7 @@ static enum status preprocess_file(struct engine *engine, struct bytes file, uin
 static void decode_one(void *context, size_t index) {
     struct decode *decode = context;
     struct engine *engine = decode->call->engine;
+    index += decode->first;
     struct error *error = &decode->call->errors[index];
     uint64_t started = clock_now_ns();
     if (started >= decode->deadline_ns) {
@@ -353,6 +372,16 @@ static void decode_one(void *context, size_t index) {
     preprocess_file(engine, decode->files[index], decode->crops + index * engine->crop_bytes,
                     error);
     histogram_observe(&engine->decode_ns, clock_now_ns() - started);
+}
+
+static enum status run_decoders(struct decode *decode, size_t count, struct error *err) {
+    struct engine *engine = decode->call->engine;
+    enum status status = STATUS_OK;
+    for (size_t part; decode->first < count && !status; decode->first += part) {
+        part = part_of(engine, count - decode->first);
+        status = thread_pool_run(runtime_decoders(engine->runtime), decode_one, decode, part, err);
+    }
+    return status;
 }
 
 enum status engine_embed_images(struct engine *engine, const struct bytes *files, size_t count,
@@ -371,10 +400,7 @@ enum status engine_embed_images(struct engine *engine, const struct bytes *files
         status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu images", count);
     }
     uint64_t started = clock_now_ns();
-    if (!status) {
-        status =
-            thread_pool_run(runtime_decoders(engine->runtime), decode_one, &decode, count, err);
-    }
+    if (!status) status = run_decoders(&decode, count, err);
     how->timings.decode_ns += clock_now_ns() - started;
     if (!status) status = call_report(&call, how->errors, err);
     if (!status) {

@@ -1,0 +1,417 @@
+"""The contract, row by row: every operation of openapi.yaml in every form it accepts,
+every status it documents, every answer held against its schema.
+
+test_every_status_was_seen runs last and fails for a documented status that nothing
+provoked, so a row cannot be forgotten.
+"""
+
+import base64
+import json
+import os
+import struct
+import tempfile
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+import schema
+from harness import Server, multipart, read_until_closed
+from images import png, text
+
+MODEL = "models/starter"
+RED = png(40, 30)
+BLUE = png(40, 30, (10, 20, 220))
+# 500 would be a bug, so nothing here provokes it.
+EXCUSED = {"500"}
+
+document = schema.load()
+operations = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, item in document["paths"].items()
+    for method, operation in item.items()
+}
+seen = set()
+
+
+def setting(name, value):
+    return ["--set", f"{name}={value}"]
+
+
+def ready(server):
+    while server.get("/readyz")[0] != 200:
+        time.sleep(0.02)
+
+
+class Contract(unittest.TestCase):
+    def answer(self, operation, status, reply):
+        """Holds a reply against what the operation documents; returns the parsed body."""
+        found, headers, body = reply
+        self.assertEqual(found, status, body[:500])
+        documented = operations[operation][2]["responses"][str(status)]
+        documented = schema.resolve(document, documented)
+        seen.add((operation, str(status)))
+        self.assertRegex(headers["X-Request-Id"], r"^[\x21-\x7e]{1,64}$")
+        for name in documented.get("headers", {}):
+            self.assertIn(name, headers)
+        kind = headers["Content-Type"].split(";")[0]
+        self.assertIn(kind, documented["content"])
+        value = json.loads(body) if "json" in kind else body.decode()
+        schema.check(document, documented["content"][kind]["schema"], value)
+        if kind == "application/problem+json":
+            self.assertEqual(value["status"], status)
+            self.assertEqual(value["instance"], headers["X-Request-Id"])
+        return value
+
+    def call(self, server, operation, status, body=None, content_type=None, query="", **headers):
+        method, path, _ = operations[operation]
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if content_type:
+            headers["Content-Type"] = content_type
+        reply = server.request(method, path + query, body, headers)
+        return self.answer(operation, status, reply)
+
+    def json(self, server, operation, status, value, **options):
+        """Posts JSON that fits the request's schema, or is meant to be refused."""
+        if status == 200:
+            content = operations[operation][2]["requestBody"]["content"]
+            schema.check(document, content["application/json"]["schema"], value)
+        return self.call(
+            server, operation, status, json.dumps(value), "application/json", **options
+        )
+
+
+class Answers(Contract):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(MODEL).__enter__()
+        ready(cls.server)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
+
+    def test_image_in_every_form(self):
+        forms = [
+            self.call(self.server, "embedImage", 200, RED, kind)
+            for kind in ("image/png", "image/jpeg", "application/octet-stream", None)
+        ]
+        form, kind = multipart([("image", "a.png", "image/png", RED)])
+        forms.append(self.call(self.server, "embedImage", 200, form, kind))
+        for image in ({"base64": text(RED)}, text(RED), "data:image/png;base64," + text(RED)):
+            forms.append(self.json(self.server, "embedImage", 200, {"images": [image]}))
+        forms.append(self.json(self.server, "embedImage", 200, {"image": text(RED)}))
+        for value in forms:
+            self.assertEqual(value, forms[0])
+        self.assertEqual(forms[0]["model"], "starter")
+        self.assertEqual(forms[0]["dim"], len(forms[0]["embeddings"][0]))
+        self.assertAlmostEqual(sum(x * x for x in forms[0]["embeddings"][0]), 1, places=5)
+
+    def test_options_in_every_place(self):
+        plain = self.call(self.server, "embedImage", 200, RED, query="?normalize=false")
+        raw = plain["embeddings"][0]
+        self.assertGreater(abs(sum(x * x for x in raw) - 1), 1e-3)
+        form, kind = multipart(
+            [("image", "a", None, RED), ("normalize", None, None, b"false"),
+             ("encoding", None, None, b"base64"), ("model", None, None, b"starter")])
+        packed = self.call(self.server, "embedImage", 200, form, kind)["embeddings"][0]
+        self.assertEqual(
+            struct.unpack(f"<{len(raw)}f", base64.b64decode(packed)),
+            struct.unpack(f"<{len(raw)}f", struct.pack(f"<{len(raw)}f", *raw)))
+        value = self.json(
+            self.server, "embedImage", 200,
+            {"images": [text(RED)], "normalize": False, "encoding": "base64", "model": "starter"})
+        self.assertEqual(value["embeddings"][0], packed)
+
+    def test_several_images_keep_their_order(self):
+        value = self.json(self.server, "embedImage", 200, {"images": [text(RED), text(BLUE)]})
+        form, kind = multipart([("image", "b", None, BLUE), ("image", "r", None, RED)])
+        other = self.call(self.server, "embedImage", 200, form, kind)
+        self.assertEqual(value["embeddings"], other["embeddings"][::-1])
+        self.assertNotEqual(value["embeddings"][0], value["embeddings"][1])
+
+    def test_partial(self):
+        images = {"images": [text(RED), text(b"GIF89a"), text(RED[:60]), "?"], "partial": True}
+        value = self.json(self.server, "embedImage", 200, images)
+        self.assertEqual([e is None for e in value["embeddings"]], [False, True, True, True])
+        self.assertEqual([e["index"] for e in value["errors"]], [1, 2, 3])
+        self.assertEqual([e["status"] for e in value["errors"]], [422, 422, 400])
+        form, kind = multipart([("image", "r", None, RED), ("image", "x", None, b"nothing")])
+        value = self.call(self.server, "embedImage", 200, form, kind, query="?partial=true")
+        self.assertIsNone(value["embeddings"][1])
+        images["labels"] = ["red", "blue"]
+        value = self.json(self.server, "classify", 200, images)
+        self.assertEqual([r is None for r in value["results"]], [False, True, True, True])
+
+    def test_texts(self):
+        value = self.json(self.server, "embedText", 200, {"texts": ["a red square", "a " * 200]})
+        self.assertEqual(value["truncated"], [False, True])
+        self.assertEqual(value["tokens"][1], 32)
+        one = self.json(self.server, "embedText", 200, {"text": "a red square", "truncate": False})
+        self.assertEqual(one["embeddings"], value["embeddings"][:1])
+        bare = self.call(self.server, "embedText", 200, json.dumps({"text": "a red square"}))
+        self.assertEqual(bare, one)
+        value = self.json(self.server, "embedText", 200,
+                          {"texts": ["x", "a " * 200], "partial": True}, query="?truncate=false")
+        self.assertEqual(value["tokens"][1], None)
+        self.assertEqual(value["errors"][0]["index"], 1)
+
+    def test_classify_in_every_form(self):
+        labels = ["red", "blue", "green"]
+        wanted = {"images": [text(RED)], "labels": labels}
+        values = [self.json(self.server, "classify", 200, wanted)]
+        for parts in ([("labels", None, None, label.encode()) for label in labels],
+                      [("labels", None, None, b"red, blue,green")]):
+            form, kind = multipart([("image", "r", None, RED)] + parts)
+            values.append(self.call(self.server, "classify", 200, form, kind))
+        values.append(self.call(self.server, "classify", 200, RED, "image/png",
+                                query="?labels=red,blue,green"))
+        for value in values:
+            self.assertEqual(value, values[0])
+        scores = values[0]["results"][0]["labels"]
+        self.assertAlmostEqual(sum(score["probability"] for score in scores), 1, places=5)
+        self.assertEqual(scores, sorted(scores, key=lambda score: -score["cosine"]))
+        top = self.json(self.server, "classify", 200, dict(wanted, top_k=1))
+        self.assertEqual(top["results"][0]["labels"], scores[:1])
+        default = self.json(self.server, "classify", 200,
+                            dict(wanted, template="a photo of a {}."))
+        self.assertEqual(default, values[0])
+        ensemble = self.json(self.server, "classify", 200, dict(wanted, templates=["{}", "a {}"]))
+        self.assertNotEqual(ensemble, values[0])
+
+    def test_openai(self):
+        value = self.json(self.server, "openaiEmbeddings", 200,
+                          {"model": "starter", "input": ["a red square"], "user": "me"})
+        native = self.json(self.server, "embedText", 200, {"text": "a red square"})
+        self.assertEqual(value["data"][0]["embedding"], native["embeddings"][0])
+        self.assertEqual(value["usage"]["prompt_tokens"], native["tokens"][0])
+        packed = self.json(self.server, "openaiEmbeddings", 200,
+                           {"input": "a red square", "encoding_format": "base64"})
+        numbers = struct.unpack(f"<{native['dim']}f",
+                                base64.b64decode(packed["data"][0]["embedding"]))
+        self.assertEqual(list(numbers), [struct.unpack("<f", struct.pack("<f", x))[0]
+                                         for x in native["embeddings"][0]])
+        image = self.json(self.server, "embedImage", 200, {"image": text(RED)})["embeddings"][0]
+        uri = "data:image/png;base64," + text(RED)
+        for item in ({"image": uri}, {"image": text(RED)}, {"type": "image_url",
+                     "image_url": {"url": uri}}, {"type": "image", "image_url": {"url": uri}}):
+            value = self.json(self.server, "openaiEmbeddings", 200,
+                              {"input": [{"text": "a red square"}, item]})
+            self.assertEqual(value["data"][0]["embedding"], native["embeddings"][0])
+            self.assertEqual(value["data"][1]["embedding"], image)
+            self.assertEqual([d["index"] for d in value["data"]], [0, 1])
+        for body in ({"input": uri, "modality": "image"}, {"messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": uri}}]}]}):
+            value = self.json(self.server, "openaiEmbeddings", 200, body)
+            self.assertEqual(value["data"][0]["embedding"], image)
+
+    def test_models_and_probes(self):
+        models = self.call(self.server, "listModels", 200)["models"]
+        self.assertEqual([model["default"] for model in models], [True])
+        names = [model["id"] for model in self.call(self.server, "openaiModels", 200)["data"]]
+        self.assertEqual(names, [model["name"] for model in models])
+        self.assertEqual(self.call(self.server, "live", 200), {"status": "live"})
+        self.assertEqual(self.call(self.server, "ready", 200), {"status": "ready"})
+        self.call(self.server, "metrics", 200)
+        with open(os.path.join(schema.ROOT, "openapi.yaml"), encoding="utf-8") as file:
+            self.assertEqual(self.call(self.server, "openapi", 200), file.read())
+
+    def test_head_and_request_ids(self):
+        status, headers, body = self.server.request("HEAD", "/models")
+        self.assertEqual((status, body), (200, b""))
+        headers = self.server.get("/livez", {"X-Request-Id": "mine-1"})[1]
+        self.assertEqual(headers["X-Request-Id"], "mine-1")
+        headers = self.server.get("/livez", {"X-Request-Id": "not sane"})[1]
+        self.assertNotEqual(headers["X-Request-Id"], "not sane")
+
+    # ---- failures ----
+
+    def test_405(self):
+        for operation, (method, path, _) in operations.items():
+            wrong = "POST" if method == "GET" else "GET"
+            reply = self.server.request(wrong, path, b"" if wrong == "POST" else None)
+            self.answer(operation, 405, reply)
+            self.assertIn(method, reply[1]["Allow"])
+            for wrong in ("PUT", "DELETE", "PATCH", "OPTIONS"):
+                self.answer(operation, 405, self.server.request(wrong, path))
+
+    def test_404(self):
+        status, headers, body = self.server.get("/nothing")
+        self.assertEqual((status, headers["Content-Type"]), (404, "application/problem+json"))
+        schema.check(document, {"$ref": "#/components/schemas/Problem"}, json.loads(body))
+        status, _, body = self.server.get("/v1/nothing")
+        schema.check(document, {"$ref": "#/components/schemas/OpenAIError"}, json.loads(body))
+        self.assertEqual(status, 404)
+        for operation, body in (("embedImage", {"image": text(RED)}), ("embedText", {"text": "a"}),
+                                ("classify", {"image": text(RED), "labels": ["a"]})):
+            value = self.json(self.server, operation, 404, dict(body, model="other"))
+            self.assertEqual(value["errors"][0]["pointer"], "/model")
+        self.call(self.server, "embedImage", 404, RED, query="?model=other")
+        value = self.json(self.server, "openaiEmbeddings", 404, {"input": "a", "model": "other"})
+        self.assertEqual(value["error"]["code"], "model_not_found")
+        self.assertEqual(value["error"]["param"], "model")
+
+    def test_400_points_to_the_field(self):
+        image, cases = text(RED), []
+        cases += [("embedImage", body, pointer) for body, pointer in (
+            ({}, "/images"), ({"images": []}, "/images"), ({"images": "x"}, "/images"),
+            ({"images": [1]}, "/images/0"), ({"images": [image, "?"]}, "/images/1"),
+            ({"images": ["http://127.0.0.1/x.png"]}, "/images/0"), ({"imagse": []}, "/imagse"),
+            ({"image": image, "normalize": "no"}, "/normalize"),
+            ({"image": image, "encoding": "int8"}, "/encoding"), ({"image": image, "a/b": 1}, "/a~1b"),
+            ({"image": image, "model": 3}, "/model"))]
+        cases += [("embedText", body, pointer) for body, pointer in (
+            ({}, "/texts"), ({"texts": []}, "/texts"), ({"texts": ["a", 1]}, "/texts/1"),
+            ({"text": "a", "texts": ["b"]}, "/texts"), ({"text": "a", "truncate": 1}, "/truncate"))]
+        cases += [("classify", dict(body, image=image), pointer) for body, pointer in (
+            ({}, "/labels"), ({"labels": []}, "/labels"), ({"labels": "a,b"}, "/labels"),
+            ({"labels": ["a", ""]}, "/labels/1"), ({"labels": ["a"], "top_k": 0}, "/top_k"),
+            ({"labels": ["a"], "template": "x"}, "/template"),
+            ({"labels": ["a"], "templates": ["{}", "{}{}"]}, "/templates/1"))]
+        for operation, body, pointer in cases:
+            with self.subTest(operation, body=body):
+                value = self.json(self.server, operation, 400, body)
+                self.assertEqual(value["errors"][0]["pointer"], pointer)
+        for body, param in (({}, "input"), ({"input": []}, "input"), ({"input": [[1]]}, "input[0]"),
+                            ({"input": "a", "dimensions": 2}, "dimensions"),
+                            ({"input": "a", "typo": 1}, "typo")):
+            value = self.json(self.server, "openaiEmbeddings", 400, body)
+            self.assertEqual(value["error"]["param"], param)
+
+    def test_400_malformed(self):
+        for operation in ("embedImage", "embedText", "classify", "openaiEmbeddings"):
+            for body in (b"", b"{", b"[]", b'{"a":1,"a":2}', b"{}\0", b"\xff", b"[" * 100000):
+                self.call(self.server, operation, 400, body, "application/json")
+        self.call(self.server, "embedImage", 400, b"", "image/png")
+        self.call(self.server, "embedImage", 400, RED, query="?normalize=maybe")
+        form, kind = multipart([("image", "r", None, RED), ("lables", None, None, b"a")])
+        value = self.call(self.server, "classify", 400, form, kind)
+        self.assertEqual(value["errors"][0]["pointer"], "/lables")
+        form, kind = multipart([("image", "r", None, RED), ("labels", None, None, b"caf\xe9")])
+        self.call(self.server, "classify", 400, form, kind)
+        self.call(self.server, "embedImage", 400, form[: len(form) // 2], kind)
+
+    def test_411(self):
+        for operation, (method, path, details) in operations.items():
+            if "requestBody" not in details:
+                continue
+            with self.server.socket() as sock:
+                sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                             "\r\n".encode())
+                head, body = read_until_closed(sock).split(b"\r\n\r\n", 1)
+            lines = head.decode().split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines[1:])
+            self.answer(operation, 411, (int(lines[0].split()[1]), headers, body))
+
+    def test_413_items_and_pixels(self):
+        value = self.json(self.server, "embedImage", 413, {"images": ["?"] * 65})
+        self.assertEqual(value["errors"][0]["pointer"], "/images")
+        self.json(self.server, "embedText", 413, {"texts": ["a"] * 2049})
+        self.json(self.server, "classify", 413,
+                  {"image": text(RED), "labels": ["a"] * 1025, "templates": ["{}", "a {}"]})
+        self.json(self.server, "openaiEmbeddings", 413, {"input": ["a"] * 2049})
+        bomb = png(1, 1, declared=(16384, 16384))
+        self.call(self.server, "embedImage", 413, bomb, "image/png")
+        value = self.json(self.server, "embedImage", 413, {"images": [text(RED), text(bomb)]})
+        self.assertEqual((value["index"], value["errors"][0]["pointer"]), (1, "/images/1"))
+        self.call(self.server, "embedText", 413, b'{"texts":[' + b"{}," * 300000, "application/json")
+
+    def test_415(self):
+        for operation, kind in (("embedImage", "text/plain"), ("embedText", "image/png"),
+                                ("classify", "application/x-www-form-urlencoded"),
+                                ("openaiEmbeddings", "multipart/form-data; boundary=x")):
+            self.call(self.server, operation, 415, b"x", kind)
+        for kind in ("image/gif", None):
+            self.call(self.server, "embedImage", 415, b"GIF89a" + b"x" * 100, kind)
+        value = self.json(self.server, "openaiEmbeddings", 415,
+                          {"input": ["a", {"image": text(b"GIF89a")}]})
+        self.assertEqual(value["error"]["param"], "input[1]")
+
+    def test_422(self):
+        self.call(self.server, "embedImage", 422, RED[:60], "image/png")
+        for bad in (RED[:60], b"GIF89a"):
+            for operation, more in (("embedImage", {}), ("classify", {"labels": ["a"]})):
+                value = self.json(self.server, operation, 422,
+                                  dict(more, images=[text(RED), text(bad), text(RED)]))
+                self.assertEqual((value["index"], value["errors"][0]["pointer"]), (1, "/images/1"))
+            form, kind = multipart([("image", "r", None, RED), ("image", "x", None, bad)])
+            value = self.call(self.server, "embedImage", 422, form, kind)
+            self.assertEqual(value["index"], 1)
+        value = self.json(self.server, "embedText", 422,
+                          {"texts": ["a", "a " * 200], "truncate": False})
+        self.assertEqual((value["index"], value["errors"][0]["pointer"]), (1, "/texts/1"))
+        value = self.json(self.server, "openaiEmbeddings", 422,
+                          {"input": ["a", "a " * 200], "truncate": False})
+        self.assertEqual(value["error"]["param"], "input[1]")
+
+
+class States(Contract):
+    requests = {
+        "embedImage": {"images": [text(RED)] * 4},
+        "embedText": {"texts": ["a cat"] * 2000},
+        "classify": {"images": [text(RED)] * 4, "labels": ["a", "b"]},
+        "openaiEmbeddings": {"input": ["a cat"] * 2000},
+    }
+
+    def test_503_while_loading(self):
+        # The vocabulary is a pipe, so loading lasts until somebody writes to it.
+        with tempfile.TemporaryDirectory() as folder:
+            pipe, config = os.path.join(folder, "vocab.json"), os.path.join(folder, "clipd.yaml")
+            os.mkfifo(pipe)
+            with open(config, "w", encoding="utf-8") as file:
+                file.write(f"models:\n  - path: {MODEL}\n    vocab: {pipe}\n")
+            with Server(args=["--config", config]) as server:
+                for operation in operations:
+                    if operation in ("live", "metrics", "openapi"):
+                        self.call(server, operation, 200)
+                    elif operation in self.requests:
+                        self.json(server, operation, 503, self.requests[operation])
+                    else:
+                        self.call(server, operation, 503)
+
+    def test_503_when_the_queue_is_full(self):
+        with Server(MODEL, args=setting("engine.queue_limit", 2)) as server:
+            ready(server)
+            with ThreadPoolExecutor(16) as pool:
+                body = json.dumps(self.requests["embedText"])
+                replies = list(pool.map(lambda _: server.post("/embed/text", body), range(32)))
+            for reply in replies:
+                self.assertIn(reply[0], (200, 503))
+                self.answer("embedText", reply[0], reply)
+            self.assertEqual({reply[0] for reply in replies}, {200, 503})
+            self.json(server, "embedText", 200, {"text": "there is room again"})
+
+    def test_a_request_may_be_larger_than_the_queue(self):
+        with Server(MODEL, args=setting("engine.queue_limit", 1)) as server:
+            ready(server)
+            for operation, body in self.requests.items():
+                self.json(server, operation, 200, body)
+
+    def test_504(self):
+        with Server(MODEL, args=setting("limits.deadline", "1ms")) as server:
+            ready(server)
+            big = [text(png(2000, 2000))] * 2
+            bodies = dict(self.requests, embedImage={"images": big},
+                          classify={"images": big, "labels": ["a"]})
+            for operation, body in bodies.items():
+                self.json(server, operation, 504, body)
+
+    def test_413_bytes(self):
+        limits = setting("limits.body_max", "100KiB") + setting("limits.text_body_max", "10KiB")
+        with Server(MODEL, args=limits) as server:
+            ready(server)
+            for operation, size in (("embedImage", 100), ("classify", 100), ("embedText", 10),
+                                    ("openaiEmbeddings", 100)):
+                body = b" " * (size << 10)
+                self.call(server, operation, 400, body, "application/json")
+                self.call(server, operation, 413, body + b" ", "application/json")
+
+
+class Zz(unittest.TestCase):
+    def test_every_status_was_seen(self):
+        documented = {(name, status) for name, (_, _, operation) in operations.items()
+                      for status in operation["responses"] if status not in EXCUSED}
+        self.assertEqual(documented - seen, set())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
