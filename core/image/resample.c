@@ -127,6 +127,7 @@ static bool axis_init(struct axis *axis, const struct filter *filter, uint32_t i
     for (size_t i = 0; i < size; i++) axis->fixed[i] = to_fixed(axis->weights[i]);
     axis->base = axis->first[0];
     axis->span = axis->first[count - 1] + axis->taps[count - 1] - axis->base;
+    assert(axis->span > 0);
     for (uint32_t i = 0; i < count; i++) axis->first[i] -= axis->base;
     return true;
 }
@@ -235,8 +236,9 @@ static void plan_free(struct plan *plan) {
     free(plan->sums);
 }
 
-static enum status plan_init(struct plan *plan, const struct image *in,
-                             const struct resample_options *options, struct error *err) {
+/* False without memory; plan_free() in any case. */
+static bool plan_init(struct plan *plan, const struct image *in,
+                      const struct resample_options *options) {
     const struct resample_window *window = &options->window;
     const struct filter *filter = &filters[options->filter];
     enum image_mode mode = options->rgb_first ? IMAGE_MODE_RGB : in->mode;
@@ -247,18 +249,14 @@ static enum status plan_init(struct plan *plan, const struct image *in,
         .bytes = image_mode_bytes(mode),
         .alpha = has_alpha(mode) && !same_size,
     };
-    bool fits = axis_init(&plan->x, filter, in->width, options->width, window->x, window->width) &&
-                axis_init(&plan->y, filter, in->height, options->height, window->y, window->height);
-    size_t middle;
-    if (fits && size_multiply(&middle, plan->x.count * plan->bytes, plan->y.span)) {
-        plan->scratch = malloc(plan->x.span * plan->bytes);
-        plan->middle = malloc(middle);
-        plan->sums = calloc(plan->x.count * plan->bytes, sizeof(*plan->sums));
-    }
-    if (plan->scratch && plan->middle && plan->sums) return STATUS_OK;
-    plan_free(plan);
-    return error_set(err, STATUS_NO_MEMORY, "out of memory to resize an image to %u x %u",
-                     options->width, options->height);
+    if (!axis_init(&plan->x, filter, in->width, options->width, window->x, window->width) ||
+        !axis_init(&plan->y, filter, in->height, options->height, window->y, window->height))
+        return false;
+    size_t stride = plan->x.count * plan->bytes;
+    plan->scratch = calloc(plan->x.span, plan->bytes);
+    plan->middle = calloc(plan->y.span, stride);
+    plan->sums = calloc(stride, sizeof(*plan->sums));
+    return plan->scratch && plan->middle && plan->sums;
 }
 
 /* The pixels that the window needs of source row `y`, in the plan's mode. */
@@ -314,9 +312,9 @@ static void run_vertical(uint8_t *out, const struct plan *plan) {
 static enum status resample_weighted(struct image *out, const struct image *in,
                                      const struct resample_options *options, struct error *err) {
     struct plan plan;
-    enum status status = plan_init(&plan, in, options, err);
-    if (status) return status;
-    status = image_init(out, plan.mode, plan.x.count, plan.y.count, NULL, err);
+    enum status status = plan_init(&plan, in, options)
+                             ? image_init(out, plan.mode, plan.x.count, plan.y.count, NULL, err)
+                             : error_set(err, STATUS_NO_MEMORY, "out of memory to resize an image");
     if (status == STATUS_OK) {
         run_horizontal(&plan);
         run_vertical(out->pixels, &plan);

@@ -101,7 +101,8 @@ START_TEST(lengths_that_lie_cost_nothing) {
     uint8_t file[41] =
         "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90\x77\x53\xde";
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        memcpy(file + 33, "\x3f\xff\xff\xff", 4);
+        file[33] = 0x3f;
+        memset(file + 34, 0xff, 3);
         memcpy(file + 37, types[i], 4);
         ck_assert_int_eq(decode((struct bytes){.data = file, .size = sizeof(file)}, NULL),
                          STATUS_UNPROCESSABLE);

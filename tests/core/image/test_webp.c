@@ -38,12 +38,13 @@ static struct buffer make_animation(const struct buffer *simple, uint32_t canvas
                                     uint32_t canvas_height, uint32_t x, uint32_t y) {
     enum { SIMPLE_HEADER = 12, FRAME_HEADER = 16 };
     uint32_t image_size = (uint32_t)simple->size - SIMPLE_HEADER;
-    uint8_t header[12 + 18 + 14 + 8 + FRAME_HEADER] = "RIFF....WEBPVP8X\x0a\0\0\0\x02";
+    uint8_t header[12 + 18 + 14 + 8 + FRAME_HEADER] = "RIFF....WEBP"
+                                                      "VP8X\x0a\0\0\0\x02\0\0\0......"
+                                                      "ANIM\x06\0\0\0\0\0\0\0\0\0"
+                                                      "ANMF";
     put_le(header + 4, (uint32_t)sizeof(header) - 8 + image_size, 4);
     put_le(header + 24, canvas_width - 1, 3);
     put_le(header + 27, canvas_height - 1, 3);
-    memcpy(header + 30, "ANIM\6\0\0", 7);
-    memcpy(header + 44, "ANMF", 4);
     put_le(header + 48, FRAME_HEADER + image_size, 4);
     put_le(header + 52, x / 2, 3);
     put_le(header + 55, y / 2, 3);
@@ -70,7 +71,7 @@ START_TEST(a_frame_lies_on_its_canvas) {
         for (uint32_t x = 0; x < 25; x++) {
             bool inside = x >= 6 && y >= 4 && y < 32;
             size_t at = (size_t)(y - 4) * 19 + x - 6;
-            ck_assert_mem_eq(canvas.pixels + (y * 25 + x) * 3,
+            ck_assert_mem_eq(canvas.pixels + ((size_t)y * 25 + x) * 3,
                              inside ? frame.pixels + at * 3 : black, 3);
         }
     }

@@ -1,0 +1,8 @@
+#include "tests/support/fuzz_image.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    fuzz_image((struct bytes){.data = data, .size = size}, IMAGE_PNG);
+    return 0;
+}
