@@ -63,7 +63,7 @@ static void point_to(char pointer[POINTER_SIZE], const char *name) {
     pointer[size++] = '/';
     for (; *name && size + 3 < POINTER_SIZE; name++) {
         if (*name == '~' || *name == '/') pointer[size++] = '~';
-        pointer[size++] = *name == '~' ? '0' : *name == '/' ? '1' : *name;
+        pointer[size++] = (char)(*name == '~' ? '0' : *name == '/' ? '1' : *name);
     }
     pointer[size] = '\0';
 }
@@ -195,7 +195,8 @@ static enum status read_flag_text(bool *out, struct bytes text, const char *poin
                                   struct error *err) {
     static const char *const words[] = {"false", "true", "0", "1"};
     for (int i = 0; i < 4; i++) {
-        if (text.size != strlen(words[i]) || memcmp(words[i], text.data, text.size)) continue;
+        if (text.size != strlen(words[i])) continue;
+        if (memcmp(words[i], text.data, text.size) != 0) continue;
         *out = i & 1;
         return STATUS_OK;
     }

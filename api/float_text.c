@@ -60,17 +60,21 @@ static int decimal_exponent(double value) {
     return e;
 }
 
+static size_t put_word(char *out, const char *word) {
+    size_t length = 0;
+    while (*word) out[length++] = *word++;
+    return length;
+}
+
 size_t float_text(char out[FLOAT_TEXT_MAX], float value) {
     if (!isfinite(value)) {
-        memcpy(out, "null", 4);
-        return 4;
+        return put_word(out, "null");
     }
     size_t sign = signbit(value) ? 1 : 0;
     if (sign) out[0] = '-';
     value = fabsf(value);
     if (value == 0) {
-        memcpy(out + sign, "0.0", 3);
-        return sign + 3;
+        return sign + put_word(out + sign, "0.0");
     }
     if (value < fast_min || value >= fast_max) {
         int length = snprintf(out + sign, FLOAT_TEXT_MAX - sign, "%.9g", (double)value);

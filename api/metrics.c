@@ -78,9 +78,10 @@ void metrics_count_rejection(struct metrics *metrics, enum metrics_rejection rea
 
 static void put_requests(struct exposition *out, const struct metrics *metrics) {
     static const char name[] = "clipd_http_requests_total";
+    const size_t cells = (size_t)METHODS_COUNT * STATUSES_COUNT;
     exposition_family(out, name, "counter", "Requests answered.");
     for (size_t i = 0; i <= routes_count; i++) {
-        for (size_t cell = 0; cell < METHODS_COUNT * STATUSES_COUNT; cell++) {
+        for (size_t cell = 0; cell < cells; cell++) {
             size_t method = cell / STATUSES_COUNT, status = cell % STATUSES_COUNT;
             char code[16];
             uint64_t count = atomic_load_explicit(&metrics->routes[i].requests[method][status],

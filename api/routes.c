@@ -27,7 +27,7 @@ const struct route *routes_find(const struct route **other, const char *path,
     if (method == HTTP_HEAD) method = HTTP_GET;
     *other = NULL;
     for (size_t i = 0; i < routes_count; i++) {
-        if (strcmp(routes[i].path, path)) continue;
+        if (strcmp(routes[i].path, path) != 0) continue;
         if (routes[i].method == method) return &routes[i];
         *other = &routes[i];
     }

@@ -12,7 +12,7 @@ static const char *get_header(const struct http_request *request, const char *na
 
 static const char *get_query(const struct http_request *request, const char *name) {
     const struct fake_request *fake = request->transport;
-    for (size_t i = 0; i + 1 < FAKE_QUERY_MAX * 2 && fake->query[i]; i += 2) {
+    for (size_t i = 0; i + 1 < FAKE_QUERY_SIZE && fake->query[i]; i += 2) {
         if (strcmp(fake->query[i], name) == 0) return fake->query[i + 1];
     }
     return NULL;

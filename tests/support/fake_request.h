@@ -4,12 +4,12 @@
 
 #include "api/http.h"
 
-enum { FAKE_QUERY_MAX = 8 };
+enum { FAKE_QUERY_SIZE = 16 };
 
 struct fake_request {
     struct http_request request;
-    const char *content_type;              /* NULL: none */
-    const char *query[FAKE_QUERY_MAX * 2]; /* name, value, ..., NULL */
+    const char *content_type;           /* NULL: none */
+    const char *query[FAKE_QUERY_SIZE]; /* name, value, ..., NULL */
 };
 
 /* POST `path`. Strings and bodies are borrowed. The struct must not move afterwards. */
