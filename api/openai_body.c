@@ -25,6 +25,8 @@ static enum status add(struct openai_body *body, bool image, const json_t *value
     else
         status = inputs_add(&body->texts, text, err);
     if (!status) body->is_image[index] = image;
+    /* The list of images counted images only. */
+    if (status && err && err->input >= 0) err->input = (int)index;
     return status;
 }
 

@@ -121,7 +121,7 @@ const struct schema_key schema_keys[] = {
      .kind = SCHEMA_COUNT,
      FIELD(runtime.batch_max),
      .min = 1,
-     .max = 1024,
+     .max = 256, /* BATCH_MAX_LIMIT */
      .meaning = "inputs that go through a model together"},
     {.name = "engine.queue_limit",
      .kind = SCHEMA_COUNT,

@@ -109,7 +109,7 @@ START_TEST(test_places) {
     ck_assert_str_eq(err.message, "CLIPD_ENGINE_BATCH_MAX: found 'many', expected a whole number");
     const char *const flags[] = {"engine.batch_max=0", NULL};
     ck_assert_int_eq(load(no_environment, flags), STATUS_INVALID);
-    ck_assert_str_eq(err.message, "flag engine.batch_max: found '0', expected 1 to 1024");
+    ck_assert_str_eq(err.message, "flag engine.batch_max: found '0', expected 1 to 256");
     const char *const unknown[] = {"engine.batch=3", NULL};
     ck_assert_int_eq(load(no_environment, unknown), STATUS_INVALID);
     ck_assert_ptr_nonnull(strstr(err.message, "flag 'engine.batch=3': expected name=value"));
