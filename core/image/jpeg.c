@@ -17,8 +17,9 @@
 
 enum {
     SCANS_MAX = 100,
-    /* A block of 8 x 8 pixels takes at least two bits in a baseline file, one in a
-     * progressive one: 512 pixels a byte. Small images may claim what they like. */
+    /* A block of 8 x 8 pixels takes at least two bits in a baseline file and one in a
+     * progressive one, so 512 pixels a byte; only arithmetic coding of next to nothing
+     * could do with less than half of that. Small images may claim what they like. */
     PIXELS_PER_BYTE_MAX = 1024,
     PIXELS_UNCHECKED = 1 << 22,
 };

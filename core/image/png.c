@@ -73,14 +73,6 @@ static void on_free(png_structp png, png_voidp block) {
     free(block);
 }
 
-/* All ancillary chunks, known to libpng or not, are passed over unread. */
-static void skip_ancillary(png_structp png) {
-    static const png_byte transparency[] = "tRNS";
-    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, transparency, 1);
-    png_set_crc_action(png, PNG_CRC_DEFAULT, PNG_CRC_QUIET_USE);
-}
-
 /* The mode Pillow opens this kind of file in. */
 static enum image_mode mode_of(int color_type, int depth) {
     switch (color_type) {
@@ -113,7 +105,10 @@ static void start(struct decoder *decoder) {
     png_set_read_fn(png, decoder, on_read);
     /* Our limits are checked below, with our words. */
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    skip_ancillary(png);
+    /* Passes over all ancillary chunks unread, known to libpng or not, except tRNS: that one
+     * is short and changes nothing unless asked for. */
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_set_crc_action(png, PNG_CRC_DEFAULT, PNG_CRC_QUIET_USE);
     png_read_info(png, decoder->info);
 
     int depth = png_get_bit_depth(png, decoder->info);

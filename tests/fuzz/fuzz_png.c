@@ -1,3 +1,4 @@
+/* PNG files through the decoder and every way of preprocessing. */
 #include "tests/support/fuzz_image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

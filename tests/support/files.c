@@ -1,3 +1,4 @@
+/* Tests have no use for an error they cannot handle: what goes wrong here aborts. */
 #include "tests/support/files.h"
 
 #include <dirent.h>

@@ -1,3 +1,6 @@
+/* One body for three targets, so that all formats are held to the same contract: an error
+ * is reported whenever a status is, and an image is within its limits, wholly written, and
+ * always has a crop. */
 #include "tests/support/fuzz_image.h"
 
 #include <stdlib.h>

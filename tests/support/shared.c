@@ -1,3 +1,4 @@
+/* One rule for where the shared folder lies, so that all tests skip alike. */
 #include "tests/support/shared.h"
 
 #include <stdio.h>

@@ -110,6 +110,19 @@ START_TEST(lengths_that_lie_cost_nothing) {
 }
 END_TEST
 
+/* Rows of 12 MB, where the limits allow them. */
+START_TEST(large_blocks_are_refused) {
+    const uint8_t file[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\x16\xe3\x60\0\0\0\x01"
+                           "\x10\x06\0\0\0\x2c\x52\xfa\x3e\0\0\0\0IDAT\x35\xaf\x06\x1e";
+    struct image image = {0};
+    struct error err = ERROR_NONE;
+    struct image_limits wide = {.side_max = 1500000, .pixels_max = 1500000};
+    struct bytes bytes = {.data = file, .size = sizeof(file) - 1};
+    ck_assert_int_eq(png_decode(&image, bytes, &wide, &err), STATUS_UNPROCESSABLE);
+    ck_assert_msg(strstr(err.message, "memory"), "%s", err.message);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("png");
     TCase *tcase = tcase_create("png");
@@ -118,6 +131,7 @@ int main(void) {
     tcase_add_test(tcase, the_end_chunk_may_be_missing_but_no_pixel);
     tcase_add_test(tcase, checksums_of_what_makes_pixels_count);
     tcase_add_test(tcase, lengths_that_lie_cost_nothing);
+    tcase_add_test(tcase, large_blocks_are_refused);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
