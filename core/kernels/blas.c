@@ -6,14 +6,16 @@ void blas_init(void) {
     openblas_set_num_threads(1);
 }
 
-void blas_multiply_nt(float *out, size_t out_stride, const float *a, size_t a_stride,
-                      const float *b, size_t b_stride, size_t m, size_t n, size_t k) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)m, (blasint)n, (blasint)k, 1, a,
-                (blasint)a_stride, b, (blasint)b_stride, 0, out, (blasint)out_stride);
+static void multiply(const struct product *p, enum CBLAS_TRANSPOSE b) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, b, (blasint)p->m, (blasint)p->n, (blasint)p->k, 1,
+                p->a, (blasint)p->a_stride, p->b, (blasint)p->b_stride, 0, p->out,
+                (blasint)p->out_stride);
 }
 
-void blas_multiply_nn(float *out, size_t out_stride, const float *a, size_t a_stride,
-                      const float *b, size_t b_stride, size_t m, size_t n, size_t k) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1, a,
-                (blasint)a_stride, b, (blasint)b_stride, 0, out, (blasint)out_stride);
+void blas_multiply_nt(const struct product *product) {
+    multiply(product, CblasTrans);
+}
+
+void blas_multiply_nn(const struct product *product) {
+    multiply(product, CblasNoTrans);
 }

@@ -5,12 +5,10 @@
 #ifndef CORE_KERNELS_BLAS_H
 #define CORE_KERNELS_BLAS_H
 
-#include <stddef.h>
+#include "core/kernels/kernels.h"
 
 void blas_init(void);
-void blas_multiply_nt(float *out, size_t out_stride, const float *a, size_t a_stride,
-                      const float *b, size_t b_stride, size_t m, size_t n, size_t k);
-void blas_multiply_nn(float *out, size_t out_stride, const float *a, size_t a_stride,
-                      const float *b, size_t b_stride, size_t m, size_t n, size_t k);
+void blas_multiply_nt(const struct product *product);
+void blas_multiply_nn(const struct product *product);
 
 #endif

@@ -10,17 +10,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* One matrix product; all matrices are row-major, their rows `stride` floats apart. */
+struct product {
+    float *out;     /* [m, n] */
+    const float *a; /* [m, k] */
+    const float *b; /* [n, k] for multiply_nt, [k, n] for multiply_nn */
+    size_t out_stride, a_stride, b_stride;
+    size_t m, n, k;
+};
+
 struct kernels {
     const char *name;
 
-    /* out[i, j] = sum over l of a[i, l] * b[j, l]: both row-major, as torch.nn.Linear
-     * stores its weight. a is [m, k], b is [n, k], out is [m, n]; each has the stride
-     * of its rows in floats. The same m, n, k and values give the same bits. */
-    void (*multiply_nt)(float *out, size_t out_stride, const float *a, size_t a_stride,
-                        const float *b, size_t b_stride, size_t m, size_t n, size_t k);
-    /* out[i, j] = sum over l of a[i, l] * b[l, j]: a is [m, k], b is [k, n]. */
-    void (*multiply_nn)(float *out, size_t out_stride, const float *a, size_t a_stride,
-                        const float *b, size_t b_stride, size_t m, size_t n, size_t k);
+    /* out[i, j] = sum over l of a[i, l] * b[j, l], as torch.nn.Linear stores its weight.
+     * The same sizes and values give the same bits. */
+    void (*multiply_nt)(const struct product *product);
+    /* out[i, j] = sum over l of a[i, l] * b[l, j]. */
+    void (*multiply_nn)(const struct product *product);
 
     /* (x - mean) / sqrt(variance + eps) * gain + bias over one row of n; the variance is
      * the biased one. out may be in. */

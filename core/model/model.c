@@ -144,12 +144,13 @@ const struct model_info *model_info(const struct model *model) {
 /* ---- workspace ---- */
 
 /* Far more than is useful: a larger number is a mistake. */
-enum { BATCH_MAX = 1 << 16 };
+enum { BATCH_MAX = 1 << 16, ALIGNMENT = 64 };
 
 /* Grows a size to hold rows * columns floats. */
 static bool fit(size_t *floats, size_t rows, size_t columns) {
     size_t needed;
-    if (!size_multiply(&needed, rows, columns) || needed > SIZE_MAX / sizeof(float)) return false;
+    if (!size_multiply(&needed, rows, columns) || needed > SIZE_MAX / sizeof(float) - 1)
+        return false;
     if (needed > *floats) *floats = needed;
     return true;
 }
@@ -177,15 +178,22 @@ static bool fit_model(struct sizes *sizes, const struct model *model, size_t ima
            fit_tower(sizes, &model->info.text, rows, model->info.context_length);
 }
 
+/* At least one float, so that a tower without texts or images is no special case. */
+static float *reserve(size_t floats) {
+    void *memory = NULL;
+    if (posix_memalign(&memory, ALIGNMENT, (floats + 1) * sizeof(float))) return NULL;
+    return memory;
+}
+
 static bool allocate(struct workspace *workspace, const struct sizes *sizes) {
     struct activations *a = &workspace->activations;
-    a->x = calloc(sizes->x, sizeof(float));
-    a->normed = calloc(sizes->x, sizeof(float));
-    a->mixed = calloc(sizes->x, sizeof(float));
-    a->qkv = calloc(sizes->qkv, sizeof(float));
-    a->hidden = calloc(sizes->hidden, sizeof(float));
-    a->scores = calloc(sizes->scores, sizeof(float));
-    workspace->patches = calloc(sizes->patches + 1, sizeof(float));
+    a->x = reserve(sizes->x);
+    a->normed = reserve(sizes->x);
+    a->mixed = reserve(sizes->x);
+    a->qkv = reserve(sizes->qkv);
+    a->hidden = reserve(sizes->hidden);
+    a->scores = reserve(sizes->scores);
+    workspace->patches = reserve(sizes->patches);
     workspace->images.start = calloc((size_t)workspace->images_max + 1, sizeof(size_t));
     workspace->texts.start = calloc((size_t)workspace->texts_max + 1, sizeof(size_t));
     return a->x && a->normed && a->mixed && a->qkv && a->hidden && a->scores &&

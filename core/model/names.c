@@ -95,9 +95,8 @@ enum status names_recognise(const struct names **out, bool *is_hf, const struct 
         *out = &hugging_face;
     else if (tensors_find(tensors, custom_text.text.embedding))
         *out = &custom_text;
-    else if (tensors_find(tensors, openai.vision.class_embedding))
-        *out = &openai;
-    else if (tensors_find(tensors, openai.text.embedding))
+    else if (tensors_find(tensors, openai.vision.class_embedding) ||
+             tensors_find(tensors, openai.text.embedding))
         *out = &openai;
     if (*out) return STATUS_OK;
     return error_set(err, STATUS_UNSUPPORTED,

@@ -53,27 +53,32 @@ static void taps_hf(struct taps *taps, uint32_t i, uint32_t to, uint32_t from) {
 
 typedef void taps_fn(struct taps *taps, uint32_t i, uint32_t to, uint32_t from);
 
+/* One value of one output position; `in` is that column of the first tap's row. */
+static float weigh(const struct taps *down, const struct taps *across, const float *in,
+                   size_t row_stride, size_t width) {
+    double sum = 0;
+    for (int v = 0; v < down->count; v++) {
+        const float *line = in + (size_t)v * row_stride;
+        double partial = 0;
+        for (int u = 0; u < across->count; u++) {
+            partial += across->weight[u] * (double)line[(size_t)u * width];
+        }
+        sum += down->weight[v] * partial;
+    }
+    return (float)sum;
+}
+
 static void resize(float *out, struct grid to, const float *in, struct grid from, size_t width,
                    taps_fn *make) {
     struct taps across, down;
+    size_t stride = from.columns * width;
     for (uint32_t y = 0; y < to.rows; y++) {
         make(&down, y, to.rows, from.rows);
         for (uint32_t x = 0; x < to.columns; x++) {
             make(&across, x, to.columns, from.columns);
-            float *row = out + ((size_t)y * to.columns + x) * width;
+            const float *corner = in + (size_t)down.first * stride + (size_t)across.first * width;
             for (size_t c = 0; c < width; c++) {
-                double sum = 0;
-                for (int v = 0; v < down.count; v++) {
-                    const float *line =
-                        in +
-                        ((size_t)(down.first + v) * from.columns + (size_t)across.first) * width;
-                    double partial = 0;
-                    for (int u = 0; u < across.count; u++) {
-                        partial += across.weight[u] * (double)line[(size_t)u * width + c];
-                    }
-                    sum += down.weight[v] * partial;
-                }
-                row[c] = (float)sum;
+                *out++ = weigh(&down, &across, corner + c, stride, width);
             }
         }
     }

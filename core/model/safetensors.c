@@ -87,13 +87,13 @@ static enum status parse_entry(struct tensor *out, const char *name, const json_
     return out->name ? STATUS_OK : error_set(err, STATUS_NO_MEMORY, "out of memory for a tensor");
 }
 
-static enum status check_metadata(const json_t *metadata, struct error *err) {
+static enum status check_metadata(json_t *metadata, struct error *err) {
     if (!json_is_object(metadata)) {
         return error_set(err, STATUS_UNPROCESSABLE, "__metadata__ is not an object");
     }
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {
+    json_object_foreach(metadata, key, value) {
         if (json_is_string(value)) continue;
         return error_set(err, STATUS_UNPROCESSABLE, "__metadata__ %.64s is not a string", key);
     }

@@ -8,12 +8,27 @@ static size_t rows_of(const struct sequences *sequences) {
     return sequences->start[sequences->count];
 }
 
+void linear_multiply(const struct linear *linear, const struct kernels *k, float *out,
+                     size_t out_stride, const float *in, size_t rows) {
+    k->multiply_nt(&(struct product){
+        .out = out,
+        .out_stride = out_stride,
+        .a = in,
+        .a_stride = linear->k,
+        .b = linear->weight,
+        .b_stride = linear->k,
+        .m = rows,
+        .n = linear->n,
+        .k = linear->k,
+    });
+}
+
 void linear_apply(const struct linear *linear, const struct kernels *k, float *out,
                   size_t out_stride, const float *in, const struct sequences *sequences) {
     for (size_t i = 0; i < sequences->count; i++) {
         size_t first = sequences->start[i], rows = sequences->start[i + 1] - first;
-        k->multiply_nt(out + first * out_stride, out_stride, in + first * linear->k, linear->k,
-                       linear->weight, linear->k, rows, linear->n, linear->k);
+        linear_multiply(linear, k, out + first * out_stride, out_stride, in + first * linear->k,
+                        rows);
     }
     if (!linear->bias) return;
     for (size_t i = 0; i < rows_of(sequences); i++) {
@@ -36,15 +51,36 @@ static void attend_head(const struct transformer *transformer, const struct kern
     size_t width = transformer->shape.width, depth = width / transformer->shape.heads;
     const float *q = a->qkv + first * 3 * width + head * depth;
     float scale = 1 / sqrtf((float)depth);
-    k->multiply_nt(a->scores, length, q, 3 * width, q + width, 3 * width, length, length, depth);
+    struct product scores = {
+        .out = a->scores,
+        .out_stride = length,
+        .a = q,
+        .a_stride = 3 * width,
+        .b = q + width,
+        .b_stride = 3 * width,
+        .m = length,
+        .n = length,
+        .k = depth,
+    };
+    k->multiply_nt(&scores);
     for (size_t i = 0; i < length; i++) {
         float *row = a->scores + i * length;
         size_t visible = transformer->causal ? i + 1 : length;
         k->softmax(row, visible, scale);
         for (size_t j = visible; j < length; j++) row[j] = 0;
     }
-    k->multiply_nn(a->mixed + first * width + head * depth, width, a->scores, length, q + 2 * width,
-                   3 * width, length, depth, length);
+    struct product mixed = {
+        .out = a->mixed + first * width + head * depth,
+        .out_stride = width,
+        .a = a->scores,
+        .a_stride = length,
+        .b = q + 2 * width,
+        .b_stride = 3 * width,
+        .m = length,
+        .n = depth,
+        .k = length,
+    };
+    k->multiply_nn(&mixed);
 }
 
 static void attend(const struct transformer *transformer, const struct block *block,
@@ -96,5 +132,5 @@ void transformer_pool(const struct transformer *transformer, const struct kernel
     float *normed = proj->weight ? scratch : embedding;
     k->layer_norm(normed, row, norm->gain, norm->bias, shape->width, shape->layer_norm_eps);
     if (!proj->weight) return;
-    k->multiply_nt(embedding, proj->n, normed, proj->k, proj->weight, proj->k, 1, proj->n, proj->k);
+    linear_multiply(proj, k, embedding, proj->n, normed, 1);
 }

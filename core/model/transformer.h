@@ -53,6 +53,10 @@ struct activations {
     float *scores; /* [length_max, length_max]: one head of one sequence */
 };
 
+/* out[rows, n] = in[rows, k] * weight^T, without the bias. */
+void linear_multiply(const struct linear *linear, const struct kernels *k, float *out,
+                     size_t out_stride, const float *in, size_t rows);
+
 /* out[rows, n] = in[rows, k] * weight^T + bias. One product per sequence: BLAS may add
  * in another order for another number of rows, and the result for a sequence must
  * not depend on its neighbours. */

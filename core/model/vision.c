@@ -25,17 +25,22 @@ void vision_set_levels(struct vision *vision, const struct model_preprocess *pre
     }
 }
 
+static void cut_patch(const struct vision *vision, const uint8_t *corner, float *patch) {
+    size_t side = vision->patch_size, stride = (size_t)vision->image_size * 3;
+    for (size_t c = 0; c < 3; c++) {
+        for (size_t y = 0; y < side; y++) {
+            const uint8_t *line = corner + y * stride + c;
+            for (size_t x = 0; x < side; x++) *patch++ = vision->levels[c][line[3 * x]];
+        }
+    }
+}
+
 void vision_cut_patches(const struct vision *vision, const uint8_t *pixels, float *patches) {
     size_t side = vision->patch_size, stride = (size_t)vision->image_size * 3;
     for (size_t row = 0; row < vision->grid.rows; row++) {
         for (size_t column = 0; column < vision->grid.columns; column++) {
-            const uint8_t *corner = pixels + row * side * stride + column * side * 3;
-            for (size_t c = 0; c < 3; c++) {
-                for (size_t y = 0; y < side; y++) {
-                    const uint8_t *line = corner + y * stride + c;
-                    for (size_t x = 0; x < side; x++) *patches++ = vision->levels[c][line[3 * x]];
-                }
-            }
+            cut_patch(vision, pixels + row * side * stride + column * side * 3, patches);
+            patches += vision->patch.k;
         }
     }
 }
@@ -43,11 +48,9 @@ void vision_cut_patches(const struct vision *vision, const uint8_t *pixels, floa
 void vision_embed_patches(const struct vision *vision, const struct kernels *k,
                           const float *patches, float *rows) {
     const struct model_tower *shape = &vision->transformer.shape;
-    const struct linear *patch = &vision->patch;
     size_t width = shape->width, count = vision_patches(vision);
     memcpy(rows, vision->class_embedding, width * sizeof(*rows));
-    k->multiply_nt(rows + width, width, patches, patch->k, patch->weight, patch->k, count, width,
-                   patch->k);
+    linear_multiply(&vision->patch, k, rows + width, width, patches, count);
     k->add(rows, vision->positions, (1 + count) * width);
     for (size_t i = 0; i <= count; i++) {
         float *row = rows + i * width;

@@ -53,14 +53,16 @@ static void expected_text(const size_t *dims, uint32_t rank, char *text, size_t 
     if (used < size) snprintf(text + used, size - used, "]");
 }
 
-static enum status find(struct weights *weights, const char *name, size_t *dims, uint32_t rank,
-                        struct tensor **out, struct error *err) {
+/* NULL with a report unless the tensor is there, fits and is floating point. */
+static const struct tensor *find(struct weights *weights, const char *name, size_t *dims,
+                                 uint32_t rank, struct error *err) {
     struct tensor *tensor = tensors_find(weights->tensors, name);
     char expected[80], found[80];
     if (!tensor) {
         expected_text(dims, rank, expected, sizeof(expected));
-        return error_set(err, STATUS_UNPROCESSABLE, "tensor %s is missing, %s is expected", name,
-                         expected);
+        error_set(err, STATUS_UNPROCESSABLE, "tensor %s is missing, %s is expected", name,
+                  expected);
+        return NULL;
     }
     bool fits = tensor->rank == rank;
     for (uint32_t i = 0; fits && i < rank; i++) {
@@ -69,28 +71,27 @@ static enum status find(struct weights *weights, const char *name, size_t *dims,
     if (!fits) {
         expected_text(dims, rank, expected, sizeof(expected));
         tensor_shape_text(tensor, found, sizeof(found));
-        return error_set(err, STATUS_UNPROCESSABLE, "tensor %s has shape %s, %s is expected", name,
-                         found, expected);
+        error_set(err, STATUS_UNPROCESSABLE, "tensor %s has shape %s, %s is expected", name, found,
+                  expected);
+        return NULL;
     }
     if (tensor->type != TENSOR_F32 && tensor->type != TENSOR_F16 && tensor->type != TENSOR_BF16) {
-        return error_set(err, STATUS_UNSUPPORTED,
-                         "tensor %s has type %s, F32, F16 or BF16 is expected", name,
-                         tensor_type_name(tensor->type));
+        error_set(err, STATUS_UNSUPPORTED, "tensor %s has type %s, F32, F16 or BF16 is expected",
+                  name, tensor_type_name(tensor->type));
+        return NULL;
     }
     for (uint32_t i = 0; i < rank; i++) dims[i] = tensor->shape[i];
     tensor->used = true;
     weights->parameters += tensor_elements(tensor);
-    *out = tensor;
-    return STATUS_OK;
+    return tensor;
 }
 
 enum status weights_take(struct weights *weights, const char *name, size_t *dims, uint32_t rank,
                          const float **out, struct error *err) {
     struct error local = ERROR_NONE;
     if (!err) err = &local;
-    struct tensor *tensor = NULL;
-    enum status status = find(weights, name, dims, rank, &tensor, err);
-    if (status) return status;
+    const struct tensor *tensor = find(weights, name, dims, rank, err);
+    if (!tensor) return err->status;
     const void *data = tensor->data.data;
     if (tensor->type == TENSOR_F32 && (uintptr_t)data % sizeof(float) == 0) {
         weights->mapped = true;
@@ -108,22 +109,17 @@ enum status weights_take_transposed(struct weights *weights, const char *name, s
                                     const float **out, struct error *err) {
     struct error local = ERROR_NONE;
     if (!err) err = &local;
-    struct tensor *tensor = NULL;
     size_t stored[2] = {dims[1], dims[0]};
-    enum status status = find(weights, name, stored, 2, &tensor, err);
-    if (status) return status;
+    const struct tensor *tensor = find(weights, name, stored, 2, err);
+    if (!tensor) return err->status;
     size_t rows = dims[0] = stored[1], columns = dims[1] = stored[0];
     float *copy = weights_allocate(weights, rows * columns, err);
-    float *row = malloc(rows * sizeof(*row));
-    if (copy && row) {
-        for (size_t i = 0; i < columns; i++) {
-            tensor_widen(row, tensor, i * rows, rows);
-            for (size_t j = 0; j < rows; j++) copy[j * columns + i] = row[j];
+    if (!copy) return err->status;
+    for (size_t i = 0; i < columns; i++) {
+        for (size_t j = 0; j < rows; j++) {
+            tensor_widen(&copy[j * columns + i], tensor, i * rows + j, 1);
         }
-    } else {
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu weights", rows);
     }
-    free(row);
     *out = copy;
-    return status;
+    return STATUS_OK;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { SMALL = 67, LARGE = 1027, PAD = 20, SIDE = 19 };
+static const size_t memory_floats = LARGE + (size_t)2 * PAD;
 
 static struct kernels kernels;
 static unsigned state = 1;
@@ -27,7 +28,7 @@ struct row {
 };
 
 static void fill(struct row *row, size_t n, float scale) {
-    for (size_t i = 0; i < LARGE + 2 * PAD; i++) row->memory[i] = NAN;
+    for (size_t i = 0; i < memory_floats; i++) row->memory[i] = NAN;
     row->n = n;
     row->at = row->memory + PAD / 2 + n % 4;
     for (size_t i = 0; i < n; i++) row->at[i] = scale * uniform();
@@ -35,7 +36,7 @@ static void fill(struct row *row, size_t n, float scale) {
 
 static void check_untouched(const struct row *row) {
     for (const float *p = row->memory; p < row->at; p++) ck_assert(isnan(*p));
-    for (const float *p = row->at + row->n; p < row->memory + LARGE + 2 * PAD; p++) {
+    for (const float *p = row->at + row->n; p < row->memory + memory_floats; p++) {
         ck_assert(isnan(*p));
     }
 }
@@ -183,12 +184,21 @@ static void check_product(size_t m, size_t n, size_t k, bool transposed) {
     fill_matrix(&a, m, k);
     fill_matrix(&b, transposed ? n : k, transposed ? k : n);
     fill_matrix(&out, m, n);
+    struct product product = {
+        .out = out.memory,
+        .out_stride = out.stride,
+        .a = a.memory,
+        .a_stride = a.stride,
+        .b = b.memory,
+        .b_stride = b.stride,
+        .m = m,
+        .n = n,
+        .k = k,
+    };
     if (transposed)
-        kernels.multiply_nt(out.memory, out.stride, a.memory, a.stride, b.memory, b.stride, m, n,
-                            k);
+        kernels.multiply_nt(&product);
     else
-        kernels.multiply_nn(out.memory, out.stride, a.memory, a.stride, b.memory, b.stride, m, n,
-                            k);
+        kernels.multiply_nn(&product);
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++) {
             double sum = 0, magnitude = 0;
@@ -217,18 +227,26 @@ END_TEST
 
 /* The same product at other addresses: the same bits. */
 START_TEST(products_repeat) {
-    enum { M = 50, N = 96, K = 64 };
-    float *memory = malloc((M * K + N * K + M * N + 16) * sizeof(float));
-    float first[M * N];
-    ck_assert_ptr_nonnull(memory);
+    const size_t m = 50, n = 96, k = 64, bytes = m * n * sizeof(float);
+    float *memory = malloc((m * k + n * k + 16) * sizeof(float) + bytes), *first = malloc(bytes);
+    ck_assert(memory && first);
     for (size_t shift = 0; shift < 16; shift += 5) {
-        float *a = memory + shift, *b = a + M * K, *out = b + N * K;
+        float *a = memory + shift, *b = a + m * k, *out = b + n * k;
         state = 7;
-        for (size_t i = 0; i < M * K + N * K; i++) a[i] = uniform();
-        kernels.multiply_nt(out, N, a, K, b, K, M, N, K);
-        if (!shift) memcpy(first, out, sizeof(first));
-        ck_assert(!memcmp(first, out, sizeof(first)));
+        for (size_t i = 0; i < m * k + n * k; i++) a[i] = uniform();
+        kernels.multiply_nt(&(struct product){.out = out,
+                                              .out_stride = n,
+                                              .a = a,
+                                              .a_stride = k,
+                                              .b = b,
+                                              .b_stride = k,
+                                              .m = m,
+                                              .n = n,
+                                              .k = k});
+        if (!shift) memcpy(first, out, bytes);
+        ck_assert_mem_eq(first, out, bytes);
     }
+    free(first);
     free(memory);
 }
 END_TEST

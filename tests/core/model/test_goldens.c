@@ -56,19 +56,27 @@ static void check_close(const float *found, const char *expected_file) {
     npy_free(&expected);
 }
 
+/* One patch of a [3, height, width] image, from its upper left corner on. */
+static float *cut_patch(float *to, const float *corner, size_t height, size_t width) {
+    for (size_t c = 0; c < 3; c++) {
+        for (size_t y = 0; y < PATCH; y++) {
+            memcpy(to, corner + (c * height + y) * width, PATCH * sizeof(*to));
+            to += PATCH;
+        }
+    }
+    return to;
+}
+
 /* float [count, 3, height, width] to patches as the tower takes them. */
 static float *cut(const struct npy *pixels) {
-    size_t height = pixels->shape[2], width = pixels->shape[3], at = 0;
-    float *patches = calloc(pixels->count, sizeof(*patches));
+    size_t height = pixels->shape[2], width = pixels->shape[3];
+    float *patches = calloc(pixels->count, sizeof(*patches)), *to = patches;
     ck_assert_ptr_nonnull(patches);
     for (size_t i = 0; i < pixels->shape[0]; i++) {
         const float *image = pixels->floats + i * 3 * height * width;
         for (size_t row = 0; row < height; row += PATCH) {
             for (size_t column = 0; column < width; column += PATCH) {
-                for (size_t j = 0; j < 3 * PATCH * PATCH; j++) {
-                    size_t c = j / (PATCH * PATCH), y = j / PATCH % PATCH, x = j % PATCH;
-                    patches[at++] = image[(c * height + row + y) * width + column + x];
-                }
+                to = cut_patch(to, image + row * width + column, height, width);
             }
         }
     }
@@ -111,7 +119,7 @@ static void check_texts(const struct model *model, const char *input, const char
     for (size_t i = 0; i < ids.count; i++) tokens[i] = (uint32_t)ids.ints[i];
     for (uint32_t i = 0; i < count; i++) {
         embeddings[i] = out + i * dim;
-        texts[i] = (struct model_text){.ids = tokens + i * length, .count = length};
+        texts[i] = (struct model_text){.ids = tokens + (size_t)i * length, .count = length};
     }
     ck_assert_int_eq(workspace_create(&workspace, model, 1, count, NULL), STATUS_OK);
     model_encode_texts(model, workspace, texts, count, embeddings);
@@ -333,12 +341,13 @@ static void check_oblong(const char *weights, bool hf, const char *prefix) {
         positions_resize_open_clip(positions + WIDTH, vision.grid, vision.positions + WIDTH, square,
                                    WIDTH);
     vision.positions = positions;
+    const size_t part = (size_t)25 * WIDTH;
     float out[EMBED_DIM], *embeddings[] = {out};
     struct activations a = {.x = memory,
-                            .normed = memory + 25 * WIDTH,
-                            .mixed = memory + 50 * WIDTH,
-                            .qkv = memory + 75 * WIDTH,
-                            .hidden = calloc(25 * 256, sizeof(float)),
+                            .normed = memory + part,
+                            .mixed = memory + 2 * part,
+                            .qkv = memory + 3 * part,
+                            .hidden = calloc(4 * part, sizeof(float)),
                             .scores = scores};
     struct npy pixels = read_npy(TINY "inputs/pixel_values_32x48.npy");
     float *patches = cut(&pixels);
@@ -376,7 +385,7 @@ START_TEST(levels_of_pixels) {
     model_config_init(&config);
     vision_set_levels(&vision, &config.preprocess);
     ck_assert_uint_eq(want.shape[0], 3);
-    ck_assert_uint_eq(want.count, 256 * 3);
+    ck_assert_uint_eq(want.count, sizeof(vision.levels) / sizeof(float));
     for (size_t v = 0; v < 256; v++) {
         for (size_t c = 0; c < 3; c++) {
             ck_assert_mem_eq(&vision.levels[c][v], &want.floats[c * 256 + v], sizeof(float));

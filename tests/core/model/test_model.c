@@ -57,7 +57,7 @@ static struct inputs {
 static void read_inputs(void) {
     struct npy pixels = read_npy("pixels"), ids = read_npy("ids");
     ck_assert_uint_eq(pixels.count, sizeof(inputs.pixels));
-    ck_assert_uint_eq(ids.count, TEXTS * CONTEXT);
+    ck_assert_uint_eq(ids.count, (size_t)TEXTS * CONTEXT);
     for (size_t i = 0; i < pixels.count; i++) {
         inputs.pixels[i / sizeof(inputs.pixels[0])][i % sizeof(inputs.pixels[0])] =
             (uint8_t)pixels.ints[i];
@@ -184,6 +184,10 @@ static void run_alone(struct reference *reference, struct workspace *workspace) 
     }
 }
 
+static bool same_bits(const void *a, const void *b, size_t size) {
+    return memcmp(a, b, size) == 0;
+}
+
 /* Batches of 1 to 17 in an order that depends on `seed`; true if all bits agree. */
 static bool batches_agree(const struct reference *reference, struct workspace *workspace,
                           unsigned seed) {
@@ -202,12 +206,12 @@ static bool batches_agree(const struct reference *reference, struct workspace *w
         model_encode_images(reference->model, workspace, pixels, count, rows);
         for (uint32_t i = 0; i < count; i++) {
             const float *alone = reference->images[which[i] % IMAGES];
-            if (memcmp(out[i], alone, sizeof(out[i])) != 0) return false;
+            if (!same_bits(out[i], alone, sizeof(out[i]))) return false;
         }
         model_encode_texts(reference->model, workspace, texts, count, rows);
         for (uint32_t i = 0; i < count; i++) {
             const float *alone = reference->texts[which[i] % TEXTS];
-            if (memcmp(out[i], alone, sizeof(out[i])) != 0) return false;
+            if (!same_bits(out[i], alone, sizeof(out[i]))) return false;
         }
     }
     return true;
@@ -233,7 +237,7 @@ START_TEST(any_batch_and_any_thread) {
     pthread_t threads[WORKERS];
     bool agreed[WORKERS];
     run_alone(&reference, workspace);
-    ck_assert(memcmp(reference.images[0], reference.images[1], sizeof(reference.images[0])) != 0);
+    ck_assert(!same_bits(reference.images[0], reference.images[1], sizeof(reference.images[0])));
     ck_assert(batches_agree(&reference, workspace, 1));
     shared_reference = &reference;
     for (size_t i = 0; i < WORKERS; i++) {
@@ -274,7 +278,7 @@ START_TEST(size_that_is_no_multiple_of_the_patch) {
     uint8_t pixels[18 * 18 * 3];
     memset(pixels, 77, sizeof(pixels));
     for (size_t y = 0; y < IMAGE; y++) {
-        memcpy(pixels + y * 18 * 3, inputs.pixels[0] + y * IMAGE * 3, IMAGE * 3);
+        memcpy(pixels + y * 18 * 3, inputs.pixels[0] + y * IMAGE * 3, (size_t)IMAGE * 3);
     }
     float want[EMBED_DIM], got[EMBED_DIM], *rows[] = {want, got};
     const uint8_t *images[] = {inputs.pixels[0], pixels};
@@ -304,13 +308,14 @@ START_TEST(positions) {
     float stored[17 * 16], line[CONTEXT * 16];
     ck_assert_int_eq(file_map_open(&file, GOLDEN "openai.safetensors", NULL), STATUS_OK);
     ck_assert_int_eq(safetensors_parse(&tensors, file.bytes, NULL), STATUS_OK);
-    tensor_widen(stored, tensors_find(&tensors, "visual.positional_embedding"), 0, 17 * 16);
+    tensor_widen(stored, tensors_find(&tensors, "visual.positional_embedding"), 0,
+                 sizeof(stored) / sizeof(stored[0]));
     check_positions(stored, positions_resize_open_clip, 3, "positions_open_clip_3");
     check_positions(stored, positions_resize_open_clip, 6, "positions_open_clip_6");
     check_positions(stored, positions_resize_hf, 3, "positions_hf_3");
     check_positions(stored, positions_resize_hf, 6, "positions_hf_6");
     positions_resize_linear(line, 4, stored, 4, 16);
-    ck_assert_mem_eq(line, stored, 4 * 16 * sizeof(float));
+    ck_assert_mem_eq(line, stored, sizeof(float[4][16]));
     positions_resize_linear(line, 2, stored, 4, 16);
     for (size_t c = 0; c < 16; c++) {
         ck_assert_float_eq_tol(line[c], (stored[c] + stored[16 + c]) / 2, 1e-6f);
@@ -372,7 +377,7 @@ static void write_edited(const char *golden, const char *name, const char *from,
     char *at = memmem(text.data, text.size, from, strlen(from));
     ck_assert_msg(at, "%s is not in %s", from, path);
     ck_assert_uint_eq(strlen(from), strlen(to));
-    memcpy(at, to, strlen(to));
+    for (size_t i = 0; to[i]; i++) at[i] = to[i];
     write_file(name, text.data, text.size);
     buffer_free(&text);
 }

@@ -20,7 +20,7 @@ static void build(struct file *out, const char *header, size_t data_size) {
     uint8_t *at = out->memory + 1;
     ck_assert_uint_lt(1 + 8 + length + data_size, FILE_MAX);
     for (int i = 0; i < 8; i++) at[i] = (uint8_t)(length >> (8 * i));
-    memcpy(at + 8, header, length);
+    for (size_t i = 0; i < length; i++) at[8 + i] = (uint8_t)header[i];
     for (size_t i = 0; i < data_size; i++) at[8 + length + i] = (uint8_t)i;
     out->bytes = (struct bytes){.data = at, .size = 8 + length + data_size};
 }
@@ -169,7 +169,8 @@ START_TEST(largest_header) {
     uint8_t *file = malloc(8 + limit + 1);
     ck_assert_ptr_nonnull(file);
     memset(file + 8, ' ', limit + 1);
-    memcpy(file + 8, "{}", 2);
+    file[8] = '{';
+    file[9] = '}';
     for (size_t over = 0; over <= 1; over++) {
         struct tensors tensors;
         size_t length = limit + over;
