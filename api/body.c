@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/json_body.h"
 #include "api/utf8.h"
 
 enum { POINTER_SIZE = 64 };
@@ -103,7 +102,7 @@ enum status body_parse_encoding(bool *base64, struct bytes name, const char *poi
 
 /* ---- JSON ---- */
 
-static enum status read_image(struct inputs *inputs, const json_t *value, const char *pointer,
+static enum status read_image(struct body *body, const json_t *value, const char *pointer,
                               struct error *err) {
     struct bytes text;
     const json_t *base64 = json_object_get(value, "base64"); /* NULL when it is no object */
@@ -111,16 +110,17 @@ static enum status read_image(struct inputs *inputs, const json_t *value, const 
         return error_set_at(err, STATUS_INVALID, pointer,
                             "an image is {\"base64\": \"...\"} or a string, this object is not");
     }
-    enum status status = json_body_string(&text, base64 ? base64 : value, pointer, err);
-    return status ? status : inputs_add_image_text(inputs, text, pointer, err);
+    enum status status =
+        json_body_string(&text, &body->json, base64 ? base64 : value, pointer, err);
+    return status ? status : inputs_add_image_text(&body->images, text, pointer, err);
 }
 
-static enum status read_item(struct inputs *inputs, const struct field *field, const json_t *value,
+static enum status read_item(struct body *body, const struct field *field, const json_t *value,
                              const char *pointer, struct error *err) {
     struct bytes text;
-    if (field->kind == KIND_IMAGES) return read_image(inputs, value, pointer, err);
-    enum status status = json_body_string(&text, value, pointer, err);
-    return status ? status : inputs_add(inputs, text, err);
+    if (field->kind == KIND_IMAGES) return read_image(body, value, pointer, err);
+    enum status status = json_body_string(&text, &body->json, value, pointer, err);
+    return status ? status : inputs_add(inputs_of(body, field->bit), text, err);
 }
 
 static enum status read_items(struct body *body, const struct field *field, const json_t *value,
@@ -132,7 +132,7 @@ static enum status read_items(struct body *body, const struct field *field, cons
     }
     inputs->is_list = field->is_list;
     snprintf(inputs->pointer, sizeof(inputs->pointer), "%s", pointer);
-    if (!field->is_list) return read_item(inputs, field, value, pointer, err);
+    if (!field->is_list) return read_item(body, field, value, pointer, err);
     if (!json_is_array(value)) {
         return error_set_at(err, STATUS_INVALID, pointer, "%s is %s, an array is expected",
                             field->name, json_body_kind(value));
@@ -141,7 +141,7 @@ static enum status read_items(struct body *body, const struct field *field, cons
     for (size_t i = 0; i < json_array_size(value) && !status; i++) {
         char item[POINTER_SIZE + 24];
         snprintf(item, sizeof(item), "%s/%zu", pointer, i);
-        status = read_item(inputs, field, json_array_get(value, i), item, err);
+        status = read_item(body, field, json_array_get(value, i), item, err);
     }
     return status;
 }
@@ -159,7 +159,7 @@ static enum status read_member(struct body *body, const struct field *field, con
     case KIND_MODEL:
     case KIND_ENCODING: break;
     }
-    enum status status = json_body_string(&text, value, pointer, err);
+    enum status status = json_body_string(&text, &body->json, value, pointer, err);
     if (status) return status;
     if (field->kind == KIND_ENCODING) {
         return body_parse_encoding(&body->base64, text, pointer, err);
@@ -179,7 +179,7 @@ static enum status read_members(struct body *body, unsigned allowed, bool inputs
                                 struct error *err) {
     const char *name;
     json_t *value;
-    json_object_foreach(body->root, name, value) {
+    json_object_foreach(body->json.root, name, value) {
         const struct field *field = find_field(name, allowed, err);
         if (!field) return STATUS_INVALID;
         if (is_input(field) != inputs || json_is_null(value)) continue;
@@ -327,7 +327,7 @@ static enum status read_content(struct body *body, const struct http_request *re
     if (status) return status;
     switch (content) {
     case BODY_JSON:
-        status = json_body_parse(&body->root, request->body, body_json_values_max(options), err);
+        status = json_body_parse(&body->json, request->body, body_json_values_max(options), err);
         if (!status) status = read_members(body, allowed, false, err);
         body->images.tolerant = body->partial;
         return status ? status : read_members(body, allowed, true, err);
@@ -369,5 +369,5 @@ void body_free(struct body *body) {
     inputs_free(&body->texts);
     inputs_free(&body->labels);
     inputs_free(&body->templates);
-    json_decref(body->root);
+    json_body_free(&body->json);
 }

@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/inputs.h"
+#include "api/json_body.h"
 
 /* What a body is declared to be; as bits for the table of routes. */
 enum body_content {
@@ -43,7 +44,7 @@ struct body {
     bool normalize, base64, partial, truncate;
     uint32_t top_k; /* 0: all */
     struct inputs images, texts, labels, templates;
-    json_t *root; /* what views point into, or NULL */
+    struct json_body json; /* what views point into, if it was JSON */
 };
 
 /* Reads the fields in `allowed` (enum body_field). What was read borrows from the

@@ -5,7 +5,7 @@
 #ifndef API_INPUTS_H
 #define API_INPUTS_H
 
-#include <jansson.h>
+#include <stdbool.h>
 
 #include "core/base/bytes.h"
 

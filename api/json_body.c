@@ -1,51 +1,133 @@
 #include "api/json_body.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 16 };
+/* Strings from STAND_IN_MIN bytes are worth a stand-in: NUL, offset, ":", size. */
+enum { DEPTH_MAX = 16, STAND_IN_MIN = 4096, STAND_IN_SIZE = 48 };
 
-/* Index of the quote that ends the string starting at `from`, or the text's size. */
-static size_t skip_string(struct bytes text, size_t from) {
-    size_t i = from + 1;
-    while (i < text.size && text.data[i] != '"') i += text.data[i] == '\\' ? 2 : 1;
-    return i;
+/* What was learnt about a text before it is parsed. */
+struct scan {
+    size_t values, depth;
+    size_t long_strings;
+    bool has_nul; /* a string with an escaped NUL: it could be taken for a stand-in */
+};
+
+/* A string without quotes, and whether it means what it says, being ASCII without
+ * escapes. */
+struct string {
+    size_t start, end;
+    bool plain, has_nul;
+};
+
+/* The string behind the quote at `from`; it ends with the text if nothing else does. */
+static struct string read_string(struct bytes text, size_t from) {
+    struct string string = {.start = from + 1, .end = from + 1, .plain = true};
+    while (string.end < text.size && text.data[string.end] != '"') {
+        uint8_t byte = text.data[string.end];
+        if (byte < 0x20 || byte >= 0x7f || byte == '\\') string.plain = false;
+        if (byte == '\\') {
+            size_t left = text.size - string.end;
+            if (left >= 6 && memcmp(text.data + string.end, "\\u0000", 6) == 0) {
+                string.has_nul = true;
+            }
+            string.end++;
+        }
+        string.end++;
+    }
+    if (string.end > text.size) string.end = text.size;
+    return string;
+}
+
+static bool is_space(uint8_t byte) {
+    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
+/* Long, plain, complete, and a value, no name. */
+static bool deserves_stand_in(struct bytes text, const struct string *string) {
+    size_t next = string->end + 1;
+    if (!string->plain || string->end - string->start < STAND_IN_MIN) return false;
+    while (next < text.size && is_space(text.data[next])) next++;
+    return next < text.size && text.data[next] != ':';
 }
 
 /* Counts what will cost memory, and nothing else: whether it is JSON is for the
  * parser to say. Every value but the first of a container follows a comma, the first
  * ones are counted with their container. Bytes that JSON allows only in strings are
  * refused here because jansson takes a NUL for the end. */
-static enum status scan(struct bytes text, size_t values_max, struct error *err) {
-    size_t values = 1, depth = 0;
+static enum status scan_byte(struct scan *scan, struct bytes text, size_t *at, struct error *err) {
+    struct string string;
+    uint8_t byte = text.data[*at];
+    switch (byte) {
+    case '"':
+        string = read_string(text, *at);
+        if (deserves_stand_in(text, &string)) scan->long_strings++;
+        if (string.has_nul) scan->has_nul = true;
+        *at = string.end;
+        break;
+    case '[':
+    case '{':
+        scan->depth++;
+        scan->values++;
+        break;
+    case ']':
+    case '}': scan->depth -= scan->depth > 0; break;
+    case ',': scan->values++; break;
+    default:
+        if (byte >= 0x20 || is_space(byte)) break;
+        return error_set(err, STATUS_INVALID, "not valid JSON: byte 0x%02x at offset %zu", byte,
+                         *at);
+    }
+    return STATUS_OK;
+}
+
+static enum status scan_text(struct scan *scan, struct bytes text, size_t values_max,
+                             struct error *err) {
+    *scan = (struct scan){.values = 1};
     for (size_t i = 0; i < text.size; i++) {
-        switch (text.data[i]) {
-        case '"': i = skip_string(text, i); break;
-        case '[':
-        case '{':
-            depth++;
-            values++;
-            break;
-        case ']':
-        case '}': depth -= depth > 0; break;
-        case ',': values++; break;
-        case '\t':
-        case '\n':
-        case '\r': break;
-        default:
-            if (text.data[i] >= 0x20) break;
-            return error_set(err, STATUS_INVALID, "not valid JSON: byte 0x%02x at offset %zu",
-                             text.data[i], i);
-        }
-        if (depth > DEPTH_MAX) {
+        enum status status = scan_byte(scan, text, &i, err);
+        if (status) return status;
+        if (scan->depth > DEPTH_MAX) {
             return error_set(err, STATUS_INVALID, "the JSON nests deeper than %d levels",
                              DEPTH_MAX);
         }
-        if (values > values_max) {
+        if (scan->values > values_max) {
             return error_set(err, STATUS_TOO_LARGE, "the JSON has more than %zu values",
                              values_max);
         }
     }
     return STATUS_OK;
+}
+
+/* The text with stand-ins for its long strings. */
+static enum status shorten(struct buffer *out, struct bytes text, struct error *err) {
+    enum status status = STATUS_OK;
+    size_t copied = 0;
+    buffer_init(out, text.size);
+    for (size_t i = 0; i < text.size && !status; i++) {
+        if (text.data[i] != '"') continue;
+        struct string string = read_string(text, i);
+        i = string.end;
+        if (!deserves_stand_in(text, &string)) continue;
+        status = buffer_append(out, text.data + copied, string.start - copied, err);
+        if (!status) {
+            status =
+                buffer_printf(out, err, "\\u0000%zx:%zx", string.start, string.end - string.start);
+        }
+        copied = string.end;
+    }
+    return status ? status : buffer_append(out, text.data + copied, text.size - copied, err);
+}
+
+/* What a stand-in stands for. */
+static struct bytes find_original(const struct json_body *json, struct bytes stand_in) {
+    char text[STAND_IN_SIZE];
+    size_t start = 0, size = 0;
+    snprintf(text, sizeof(text), "%.*s", (int)stand_in.size - 1, (const char *)stand_in.data + 1);
+    int found = sscanf(text, "%zx:%zx", &start, &size);
+    assert(found == 2 && start <= json->text.size && size <= json->text.size - start);
+    return (struct bytes){.data = json->text.data + start, .size = size};
 }
 
 static enum status report(const json_error_t *error, struct error *err) {
@@ -65,24 +147,41 @@ static enum status report(const json_error_t *error, struct error *err) {
     }
 }
 
-enum status json_body_parse(json_t **out, struct bytes text, size_t values_max, struct error *err) {
-    if (text.size == 0) {
-        return error_set(err, STATUS_INVALID, "the body is empty, a JSON object is expected");
-    }
-    enum status status = scan(text, values_max, err);
-    if (status) return status;
+static enum status load(json_t **out, struct bytes text, struct error *err) {
     json_error_t error;
     json_t *root = json_loadb((const char *)text.data, text.size,
                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!root) return report(&error, err);
-    if (!json_is_object(root)) {
-        status = error_set(err, STATUS_INVALID, "the body is %s, an object is expected",
-                           json_body_kind(root));
-        json_decref(root);
-        return status;
+    if (json_is_object(root)) {
+        *out = root;
+        return STATUS_OK;
     }
-    *out = root;
-    return STATUS_OK;
+    error_set(err, STATUS_INVALID, "the body is %s, an object is expected", json_body_kind(root));
+    json_decref(root);
+    return STATUS_INVALID;
+}
+
+enum status json_body_parse(struct json_body *out, struct bytes text, size_t values_max,
+                            struct error *err) {
+    struct scan scan;
+    struct buffer shortened = {0};
+    *out = (struct json_body){.text = text};
+    if (text.size == 0) {
+        return error_set(err, STATUS_INVALID, "the body is empty, a JSON object is expected");
+    }
+    enum status status = scan_text(&scan, text, values_max, err);
+    out->has_stand_ins = scan.long_strings && !scan.has_nul;
+    if (!status && out->has_stand_ins) status = shorten(&shortened, text, err);
+    if (!status) {
+        status = load(&out->root, out->has_stand_ins ? buffer_view(&shortened) : text, err);
+    }
+    buffer_free(&shortened);
+    return status;
+}
+
+void json_body_free(struct json_body *json) {
+    json_decref(json->root);
+    *json = (struct json_body){0};
 }
 
 const char *json_body_kind(const json_t *value) {
@@ -119,13 +218,14 @@ enum status json_body_uint(uint32_t *out, const json_t *value, uint32_t min, con
     return STATUS_OK;
 }
 
-enum status json_body_string(struct bytes *out, const json_t *value, const char *pointer,
-                             struct error *err) {
+enum status json_body_string(struct bytes *out, const struct json_body *json, const json_t *value,
+                             const char *pointer, struct error *err) {
     if (!json_is_string(value)) {
         return error_set_at(err, STATUS_INVALID, pointer, "%s is %s, a string is expected",
                             pointer + 1, json_body_kind(value));
     }
     *out = (struct bytes){.data = (const uint8_t *)json_string_value(value),
                           .size = json_string_length(value)};
+    if (json->has_stand_ins && out->size && out->data[0] == 0) *out = find_original(json, *out);
     return STATUS_OK;
 }

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/json_body.h"
-
 enum { POINTER_SIZE = 96 };
 
 static bool is_word(const json_t *value, const char *word) {
@@ -17,7 +15,7 @@ static bool is_word(const json_t *value, const char *word) {
 static enum status add(struct openai_body *body, bool image, const json_t *value,
                        const char *pointer, struct error *err) {
     struct bytes text;
-    enum status status = json_body_string(&text, value, pointer, err);
+    enum status status = json_body_string(&text, &body->json, value, pointer, err);
     if (status) return status;
     size_t index = body->images.count + body->texts.count;
     if (image)
@@ -132,9 +130,9 @@ static enum status read_messages(struct openai_body *body, const json_t *message
 }
 
 static enum status read_inputs(struct openai_body *body, struct error *err) {
-    const json_t *input = json_object_get(body->root, "input");
-    const json_t *messages = json_object_get(body->root, "messages");
-    const json_t *modality = json_object_get(body->root, "modality");
+    const json_t *input = json_object_get(body->json.root, "input");
+    const json_t *messages = json_object_get(body->json.root, "messages");
+    const json_t *modality = json_object_get(body->json.root, "modality");
     bool image = modality && is_word(modality, "image");
     if (modality && !image && !is_word(modality, "text")) {
         return error_set_at(err, STATUS_INVALID, "/modality", "modality must be text or image");
@@ -152,7 +150,7 @@ static enum status read_inputs(struct openai_body *body, struct error *err) {
 static enum status read_encoding(struct openai_body *body, const json_t *value, const char *pointer,
                                  struct error *err) {
     struct bytes name;
-    enum status status = json_body_string(&name, value, pointer, err);
+    enum status status = json_body_string(&name, &body->json, value, pointer, err);
     return status ? status : body_parse_encoding(&body->base64, name, pointer, err);
 }
 
@@ -167,7 +165,7 @@ static enum status read_option(struct openai_body *body, const char *name, const
         if (strcmp(name, others[i]) == 0) return STATUS_OK;
     }
     if (strcmp(name, "model") == 0) {
-        enum status status = json_body_string(&text, value, pointer, err);
+        enum status status = json_body_string(&text, &body->json, value, pointer, err);
         if (!status) body_copy_model(body->model, text);
         return status;
     }
@@ -189,7 +187,7 @@ static enum status read_option(struct openai_body *body, const char *name, const
 static enum status read_all(struct openai_body *body, struct error *err) {
     const char *name;
     json_t *value;
-    json_object_foreach(body->root, name, value) {
+    json_object_foreach(body->json.root, name, value) {
         enum status status = json_is_null(value) ? STATUS_OK : read_option(body, name, value, err);
         if (status) return status;
     }
@@ -201,7 +199,7 @@ enum status openai_body_read(struct openai_body *out, struct bytes text,
     *out = (struct openai_body){.normalize = true, .truncate = true};
     inputs_init(&out->images, "images", options->images_max);
     inputs_init(&out->texts, "texts", options->texts_max);
-    enum status status = json_body_parse(&out->root, text, body_json_values_max(options), err);
+    enum status status = json_body_parse(&out->json, text, body_json_values_max(options), err);
     return status ? status : read_all(out, err);
 }
 
@@ -209,5 +207,5 @@ void openai_body_free(struct openai_body *body) {
     inputs_free(&body->images);
     inputs_free(&body->texts);
     free(body->is_image);
-    json_decref(body->root);
+    json_body_free(&body->json);
 }

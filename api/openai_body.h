@@ -15,7 +15,7 @@ struct openai_body {
     uint32_t dimensions; /* 0: not asked for */
     struct inputs images, texts;
     bool *is_image; /* [images.count + texts.count]: which list the next input is from */
-    json_t *root;
+    struct json_body json;
 };
 
 /* Views borrow from `text`. Release `out` with openai_body_free(), on failure as well. */

@@ -13,10 +13,10 @@
 enum { VALUES_MAX = 1000 };
 
 static enum status parse(struct bytes text, struct error *err) {
-    json_t *root = NULL;
-    enum status status = json_body_parse(&root, text, VALUES_MAX, err);
-    ck_assert_int_eq(root != NULL, status == STATUS_OK);
-    json_decref(root);
+    struct json_body json = {0};
+    enum status status = json_body_parse(&json, text, VALUES_MAX, err);
+    ck_assert_int_eq(json.root != NULL, status == STATUS_OK);
+    json_body_free(&json);
     return status;
 }
 
@@ -107,6 +107,7 @@ START_TEST(reads_values) {
     bool flag = false;
     uint32_t count = 0;
     struct bytes text;
+    struct json_body none = {0};
     struct error err = ERROR_NONE;
     json_t *get_text = json_object_get(values, "text");
     ck_assert_int_eq(json_body_bool(&flag, json_object_get(values, "flag"), "/flag", NULL), 0);
@@ -114,7 +115,7 @@ START_TEST(reads_values) {
     ck_assert_int_eq(json_body_uint(&count, json_object_get(values, "count"), 7, "/count", NULL),
                      0);
     ck_assert_uint_eq(count, 7);
-    ck_assert_int_eq(json_body_string(&text, get_text, "/text", NULL), 0);
+    ck_assert_int_eq(json_body_string(&text, &none, get_text, "/text", NULL), 0);
     ck_assert_uint_eq(text.size, 3);
 
     ck_assert_int_eq(json_body_bool(&flag, get_text, "/flag", &err), STATUS_INVALID);
@@ -125,9 +126,73 @@ START_TEST(reads_values) {
     ck_assert_int_eq(
         json_body_uint(&count, json_object_get(values, "negative"), 0, "/negative", NULL),
         STATUS_INVALID);
-    ck_assert_int_eq(json_body_string(&text, json_object_get(values, "null"), "/null", NULL),
+    ck_assert_int_eq(json_body_string(&text, &none, json_object_get(values, "null"), "/null", NULL),
                      STATUS_INVALID);
     json_decref(values);
+}
+END_TEST
+
+/* {"a": `first` + filler, "b": ["c"]} as the strings that come out. */
+static void check_long(const char *first, size_t size, bool outside) {
+    struct buffer text;
+    struct json_body json;
+    struct bytes a, c;
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, NULL, "{\"a\" : \"%s", first);
+    size_t start = text.size - strlen(first);
+    for (size_t i = strlen(first); i < size; i++) buffer_append(&text, "x", 1, NULL);
+    buffer_printf(&text, NULL, "\" , \"b\":[\"c\"]}");
+    ck_assert_int_eq(json_body_parse(&json, buffer_view(&text), 10, NULL), STATUS_OK);
+    ck_assert_int_eq(json_body_string(&a, &json, json_object_get(json.root, "a"), "/a", NULL),
+                     STATUS_OK);
+    const json_t *inner = json_array_get(json_object_get(json.root, "b"), 0);
+    ck_assert_int_eq(json_body_string(&c, &json, inner, "/b/0", NULL), STATUS_OK);
+    ck_assert(c.size == 1 && c.data[0] == 'c');
+    ck_assert_int_eq(a.data == text.data + start, outside);
+    ck_assert_uint_ge(a.size + 5, size);
+    ck_assert_int_eq(a.data[a.size - 1], 'x');
+    if (outside) ck_assert_uint_eq(a.size, size);
+    json_body_free(&json);
+    buffer_free(&text);
+}
+
+START_TEST(long_strings_stay_outside) {
+    check_long("x", 4095, false);
+    check_long("x", 4096, true);
+    check_long("x", 100000, true);
+    /* Not what they mean, or not only what stand-ins begin with. */
+    check_long("\\n", 5000, false);
+    check_long("\xc3\xa9", 5000, false);
+    check_long("\\u0000", 5000, false);
+}
+END_TEST
+
+/* Somebody writes what a stand-in looks like. */
+START_TEST(stand_ins_cannot_be_forged) {
+    struct buffer text;
+    struct json_body json;
+    struct bytes forged;
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, NULL, "{\"f\":\"\\u00001:fffffff\",\"a\":\"%05000d\"}", 0);
+    ck_assert_int_eq(json_body_parse(&json, buffer_view(&text), 10, NULL), STATUS_OK);
+    json_body_string(&forged, &json, json_object_get(json.root, "f"), "/f", NULL);
+    ck_assert_uint_eq(forged.size, 10);
+    ck_assert_mem_eq(forged.data, "\0001:fffffff", 10);
+    json_body_free(&json);
+    buffer_free(&text);
+}
+END_TEST
+
+START_TEST(long_names_and_open_strings) {
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, NULL, "{\"%05000d\" :1,\"a\":2}", 0);
+    ck_assert_int_eq(parse(buffer_view(&text), NULL), STATUS_OK);
+    text.size = 5002; /* within the name */
+    ck_assert_int_eq(parse(buffer_view(&text), NULL), STATUS_INVALID);
+    text.size = 5003;
+    ck_assert_int_eq(parse(buffer_view(&text), NULL), STATUS_INVALID);
+    buffer_free(&text);
 }
 END_TEST
 
@@ -179,6 +244,9 @@ int main(void) {
     tcase_add_test(tests, bounds_the_values);
     tcase_add_test(tests, refuses_bombs_at_once);
     tcase_add_test(tests, reads_values);
+    tcase_add_test(tests, long_strings_stay_outside);
+    tcase_add_test(tests, stand_ins_cannot_be_forged);
+    tcase_add_test(tests, long_names_and_open_strings);
     tcase_add_test(tests, agrees_with_json_test_suite);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
