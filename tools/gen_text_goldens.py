@@ -5,6 +5,7 @@ Needs ftfy 6.3.1, regex 2022.10.31 and tokenizers 0.23.3 on Python 3.11 (pip ins
 are the references; the sentences are our own. merges.txt is trained on them here, the rows of
 texts.jsonl are cleaned and split by the references and encoded by a plain loop.
 """
+
 import collections
 import html
 import json
@@ -31,21 +32,73 @@ startoftext endoftext start of text end of text <start_of_text> <end_of_text>
 """
 
 TEXTS = [
-    "", " ", "a photo of a cat", "A Photo of a DOG.", "  many   spaces \t and\nlines\r\nhere ",
-    "the cat's tail, they're here, we've, I'm, it'll, she'd, isn't", "'red 'llama 'S 'RE 'ſ",
-    "1234 apples, 56.78 %", "x1y2z3", "hello!!! ???...", "snake_case and __init__", "<b>bold</b> &amp; &lt;",
-    "Tom &amp; Jerry &lt;3", "&amp;amp;amp;lt;", "&eacute;&EACUTE;&notit;&ampb&#65;&#x42&#0;&#128;&#x110000;&#1;",
-    "&fjlig;&NotEqualTilde;&bogus;&#59;&#;&;&", "one &lt; two\nthree &gt; two", "a < b\n&eacute;", "&#8217;&rsquo;",
-    "café", "cafe\u0301", "e\u0323\u0302 e\u0302\u0323 q\u0307\u0323", "ﬁne ﬂow oﬃce ĳs ŉ ǆ",
-    "ｆｕｌｌ　ｗｉｄｔｈ１２３！", "“curly” ‘quotes’ don’t", "a\u0085b\u0091c\u0092 \u0081", "line\u2028sep\u2029para",
-    "\x1b[31mred\x1b[0m \x1b[1;2m \x1b[٣m \x1b[x \x1b", "nul\x00 bell\x07 del\x7f bom\ufeff \ufffc", "tab\x0bfeed\x0cus\x1f",
-    "ΟΔΟΣ ΣΑΣ Σ ΑΣ' ΑΣ'Β", "İstanbul Iğdır ıİ", "ẞ ß ǅ Ⅷ Ⓐ", "a\u0345b \u0345", "日本語、中国語。", "한국어 한글",
-    "각 가\u11a7 \u1100\u1161\u11a8", "नमस्ते हिन्दी क़", "สวัสดี", "مرحبا بالعالم ١٢٣", "שָׁלוֹם", "Ελληνικά Ἀθῆναι", "Привет, МИР",
-    "😀👩‍🚀🇩🇪❤️ 🏳️‍🌈", "a\u200bb\u200dc\u2060d\u00ade", "½ ² Ⅻ ٣ 〇 ㊿", "\ue000\U000f0000 \ufdd0 \uffff \U0010ffff",
-    START, END, f"{START}a cat{END}", "<|ENDOFTEXT|> <|StartOfText|>", "<|ſtartoftext|>", "!<|endoftext|>", "<|endoftext|",
-    "<start_of_text>", "<end_of_text>", "<START_OF_TEXT>", "&lt;|endoftext|&gt;", "ͅ<|endoftext|>",
-    "\u1c89 \ua7cb \U00010d50", "\u09fe\u0345\u0301 \u0301\u09fe", "r\u00a0\u3000\u2003\u1680e", "z\u0316\u0301\u0316\u0301\u0345\u0300",
-    "supercalifragilisticexpialidocious" * 4, "=-" * 50, "a" * 200, "the quick brown fox jumps over the lazy dog " * 4,
+    "",
+    " ",
+    "a photo of a cat",
+    "A Photo of a DOG.",
+    "  many   spaces \t and\nlines\r\nhere ",
+    "the cat's tail, they're here, we've, I'm, it'll, she'd, isn't",
+    "'red 'llama 'S 'RE 'ſ",
+    "1234 apples, 56.78 %",
+    "x1y2z3",
+    "hello!!! ???...",
+    "snake_case and __init__",
+    "<b>bold</b> &amp; &lt;",
+    "Tom &amp; Jerry &lt;3",
+    "&amp;amp;amp;lt;",
+    "&eacute;&EACUTE;&notit;&ampb&#65;&#x42&#0;&#128;&#x110000;&#1;",
+    "&fjlig;&NotEqualTilde;&bogus;&#59;&#;&;&",
+    "one &lt; two\nthree &gt; two",
+    "a < b\n&eacute;",
+    "&#8217;&rsquo;",
+    "café",
+    "cafe\u0301",
+    "e\u0323\u0302 e\u0302\u0323 q\u0307\u0323",
+    "ﬁne ﬂow oﬃce ĳs ŉ ǆ",
+    "ｆｕｌｌ　ｗｉｄｔｈ１２３！",
+    "“curly” ‘quotes’ don’t",
+    "a\u0085b\u0091c\u0092 \u0081",
+    "line\u2028sep\u2029para",
+    "\x1b[31mred\x1b[0m \x1b[1;2m \x1b[٣m \x1b[x \x1b",
+    "nul\x00 bell\x07 del\x7f bom\ufeff \ufffc",
+    "tab\x0bfeed\x0cus\x1f",
+    "ΟΔΟΣ ΣΑΣ Σ ΑΣ' ΑΣ'Β",
+    "İstanbul Iğdır ıİ",
+    "ẞ ß ǅ Ⅷ Ⓐ",
+    "a\u0345b \u0345",
+    "日本語、中国語。",
+    "한국어 한글",
+    "각 가\u11a7 \u1100\u1161\u11a8",
+    "नमस्ते हिन्दी क़",
+    "สวัสดี",
+    "مرحبا بالعالم ١٢٣",
+    "שָׁלוֹם",
+    "Ελληνικά Ἀθῆναι",
+    "Привет, МИР",
+    "😀👩‍🚀🇩🇪❤️ 🏳️‍🌈",
+    "a\u200bb\u200dc\u2060d\u00ade",
+    "½ ² Ⅻ ٣ 〇 ㊿",
+    "\ue000\U000f0000 \ufdd0 \uffff \U0010ffff",
+    START,
+    END,
+    f"{START}a cat{END}",
+    "<|ENDOFTEXT|> <|StartOfText|>",
+    "<|ſtartoftext|>",
+    "!<|endoftext|>",
+    "<|endoftext|",
+    "<start_of_text>",
+    "<end_of_text>",
+    "<START_OF_TEXT>",
+    "&lt;|endoftext|&gt;",
+    "ͅ<|endoftext|>",
+    "\u1c89 \ua7cb \U00010d50",
+    "\u09fe\u0345\u0301 \u0301\u09fe",
+    "r\u00a0\u3000\u2003\u1680e",
+    "z\u0316\u0301\u0316\u0301\u0345\u0300",
+    "supercalifragilisticexpialidocious" * 4,
+    "=-" * 50,
+    "a" * 200,
+    "the quick brown fox jumps over the lazy dog " * 4,
 ]
 
 
@@ -103,10 +156,16 @@ class References:
 
     def hf_fast(self, merges):
         hf = Tokenizer(models.BPE(vocab=self.ids, merges=merges, end_of_word_suffix="</w>"))
-        lower = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+        lower = [
+            normalizers.NFC(),
+            normalizers.Replace(Regex(r"\s+"), " "),
+            normalizers.Lowercase(),
+        ]
         hf.normalizer = normalizers.Sequence(lower)
         split = pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True)
-        hf.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        hf.pre_tokenizer = pre_tokenizers.Sequence(
+            [split, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
         hf.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in (START, END)])
         return hf
 

@@ -7,6 +7,7 @@ lower-case mappings and the sigma rule come from Python itself, which has to be 
 Unicode 14.0 (3.11), as the one the reference ids were made with. What hf-fast knows besides
 is found by asking the module tokenizers (pip install tokenizers) about every character.
 """
+
 import html
 import html.entities
 import json

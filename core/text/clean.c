@@ -131,6 +131,8 @@ static enum status append_lower(struct buffer *out, struct bytes text, bool hf_f
 enum status clean_text(struct buffer *out, struct bytes text,
                        const struct tokenizer_options *options, struct error *err) {
     assert(text.size <= CLEAN_TEXT_MAX);
+    struct error local = ERROR_NONE;
+    if (!err) err = &local;
     bool hf_fast = options->mode == TOKENIZER_HF_FAST;
     bool custom = options->mode == TOKENIZER_OPEN_CLIP;
     struct buffer work;

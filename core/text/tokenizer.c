@@ -206,8 +206,6 @@ static enum status check_text(struct bytes text, struct error *err) {
 enum status tokenizer_encode(const struct tokenizer *tokenizer, struct bytes text,
                              size_t context_length, bool truncate, struct tokens *out,
                              struct error *err) {
-    struct error local = ERROR_NONE;
-    if (!err) err = &local;
     out->count = out->total = 0;
     out->truncated = false;
     if (context_length < 2)

@@ -49,9 +49,12 @@ uint32_t tokenizer_end_id(const struct tokenizer *tokenizer);
 const char *tokenizer_mode_name(enum tokenizer_mode mode);
 bool tokenizer_mode_parse(enum tokenizer_mode *out, const char *name);
 
-/* Writes at most `context_length` ids to out->ids (the caller's array of that many).
- * A longer text is cut and its last id becomes the end token, or, without
- * `truncate`, is STATUS_UNPROCESSABLE. Text that is not UTF-8 is STATUS_INVALID. */
+/* Writes at most `context_length` ids, which is at least 2, to out->ids (the caller's
+ * array of that many). A longer text is cut and its last id becomes the end token, or,
+ * without `truncate`, is STATUS_UNPROCESSABLE; out->total is exact either way. Text that is
+ * not UTF-8 is STATUS_INVALID, U+0000 is allowed. A text of more than 4 MiB is
+ * STATUS_TOO_LARGE. Time and memory grow with the text: a hostile megabyte takes some
+ * 0.3 s and 20 to 64 MB. */
 enum status tokenizer_encode(const struct tokenizer *tokenizer, struct bytes text,
                              size_t context_length, bool truncate, struct tokens *out,
                              struct error *err);

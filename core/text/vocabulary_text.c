@@ -8,33 +8,26 @@
 
 enum { CLIP_MERGES_MAX = 49152 - 256 - 2, SHOWN_MAX = 40 };
 
-struct lines {
-    struct bytes rest;
-    size_t number; /* of the line read last, from 1 */
-};
-
-/* The next line that is not empty, without its end; false at the end. */
-static bool next_line(struct bytes *line, struct lines *lines) {
-    if (!lines->rest.size) return false;
-    const uint8_t *end = memchr(lines->rest.data, '\n', lines->rest.size);
-    size_t size = end ? (size_t)(end - lines->rest.data) : lines->rest.size;
-    *line = (struct bytes){lines->rest.data, size};
+/* Takes the first line off `rest`, without its end; false when there is none. */
+static bool next_line(struct bytes *line, struct bytes *rest) {
+    if (!rest->size) return false;
+    const uint8_t *end = memchr(rest->data, '\n', rest->size);
+    size_t size = end ? (size_t)(end - rest->data) : rest->size;
     size_t taken = end ? size + 1 : size;
-    lines->rest = (struct bytes){lines->rest.data + taken, lines->rest.size - taken};
-    lines->number++;
+    *line = (struct bytes){rest->data, size};
+    *rest = (struct bytes){rest->data + taken, rest->size - taken};
     if (line->size && line->data[line->size - 1] == '\r') line->size--;
     return true;
 }
 
-static struct lines lines_of(struct bytes file) {
-    struct lines lines = {.rest = file};
-    struct lines first = lines;
-    struct bytes line;
-    if (next_line(&line, &first) && memmem(line.data, line.size, "#version", 8)) lines = first;
-    while (lines.rest.size && (lines.rest.data[lines.rest.size - 1] == '\n' ||
-                               lines.rest.data[lines.rest.size - 1] == '\r'))
-        lines.rest.size--;
-    return lines;
+/* The merges of a file: all but the header and the empty lines at the end. */
+static struct bytes merges_of(struct bytes file) {
+    struct bytes merges = file, rest = file, line;
+    if (next_line(&line, &rest) && memmem(line.data, line.size, "#version", 8)) merges = rest;
+    while (merges.size &&
+           (merges.data[merges.size - 1] == '\n' || merges.data[merges.size - 1] == '\r'))
+        merges.size--;
+    return merges;
 }
 
 static enum status split(struct bytes *left, struct bytes *right, struct bytes line,
@@ -59,13 +52,17 @@ enum status vocabulary_text_merge(struct vocabulary_draft *draft, struct bytes l
     return status ? status : vocabulary_draft_merge(draft, left, right, err);
 }
 
-enum status vocabulary_text_merges(struct vocabulary_draft *draft, struct bytes file,
-                                   struct error *err) {
-    struct lines lines = lines_of(file);
+static enum status add_merges(struct vocabulary_draft *draft, struct bytes merges,
+                              struct error *err) {
     struct bytes line;
     enum status status = STATUS_OK;
-    while (!status && next_line(&line, &lines)) status = vocabulary_text_merge(draft, line, err);
+    while (!status && next_line(&line, &merges)) status = vocabulary_text_merge(draft, line, err);
     return status;
+}
+
+enum status vocabulary_text_merges(struct vocabulary_draft *draft, struct bytes file,
+                                   struct error *err) {
+    return add_merges(draft, merges_of(file), err);
 }
 
 /* Ids 0 to 511: first the bytes that stand for themselves, then the others. */
@@ -87,12 +84,11 @@ static enum status add_bytes(struct vocabulary_draft *draft, struct error *err) 
 /* What the merges make, with the ids that follow. */
 static enum status add_results(struct vocabulary_draft *draft, struct bytes merges,
                                struct error *err) {
-    struct lines lines = {.rest = merges};
     struct bytes line;
     enum status status = STATUS_OK;
     struct buffer result;
     buffer_init(&result, VOCABULARY_FILE_MAX);
-    while (!status && next_line(&line, &lines)) {
+    while (!status && next_line(&line, &merges)) {
         struct bytes left = {0}, right = {0};
         status = split(&left, &right, line, err);
         result.size = 0;
@@ -108,14 +104,12 @@ static enum status add_results(struct vocabulary_draft *draft, struct bytes merg
 
 enum status vocabulary_text_all(struct vocabulary_draft *draft, struct bytes file,
                                 struct error *err) {
-    struct lines first = lines_of(file), lines = first;
-    struct bytes line;
-    for (size_t i = 0; i < CLIP_MERGES_MAX && next_line(&line, &lines); i++) continue;
-    struct bytes merges = {first.rest.data, first.rest.size - lines.rest.size};
+    struct bytes merges = merges_of(file), beyond = merges, line;
+    for (size_t i = 0; i < CLIP_MERGES_MAX && next_line(&line, &beyond); i++) continue;
+    merges.size -= beyond.size;
     enum status status = add_bytes(draft, err);
     if (!status) status = add_results(draft, merges, err);
-    struct lines rest = {.rest = merges};
-    while (!status && next_line(&line, &rest)) status = vocabulary_text_merge(draft, line, err);
+    if (!status) status = add_merges(draft, merges, err);
     if (!status)
         status = vocabulary_draft_symbol(draft, bytes_of(VOCABULARY_START), draft->vocabulary->size,
                                          err);

@@ -80,8 +80,8 @@ START_TEST(same_as_the_plain_loop) {
     bpe_workspace_init(&workspace);
     size_t merged = 0;
     for (size_t n = 0; n < WORDS; n++) {
-        uint8_t word[WORD_MAX];
-        uint32_t expected[WORD_MAX], found[WORD_MAX];
+        uint8_t word[WORD_MAX] = {0};
+        uint32_t expected[WORD_MAX] = {0}, found[WORD_MAX] = {0};
         size_t size = 1 + next_random(&state) % (n % 10 ? 20 : WORD_MAX);
         for (size_t i = 0; i < size; i++) word[i] = 'a' + next_random(&state) % LETTERS;
         struct tokens tokens = {.ids = found};

@@ -74,7 +74,7 @@ START_TEST(ftfy_nested_references) {
     while (text.size + 4 <= 1 << 20) buffer_append(&text, "amp;", 4, NULL);
     out.size = 0;
     ck_assert_int_eq(ftfy_fix(&out, buffer_view(&text), NULL), STATUS_OK);
-    ck_assert_uint_le(out.size, text.size - 4 * 30);
+    ck_assert_uint_le(out.size, text.size - (size_t)4 * 30);
     buffer_free(&text);
     buffer_free(&out);
 }

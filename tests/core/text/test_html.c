@@ -11,11 +11,11 @@ static void check(unescape_fn *unescape, const char *text, const char *expected)
     struct buffer out;
     buffer_init(&out, 1 << 16);
     /* A copy without room behind it, so that the sanitizer sees reads past the end. */
-    size_t size = strlen(text);
-    uint8_t *copy = malloc(size ? size : 1);
+    struct bytes source = bytes_of(text);
+    uint8_t *copy = malloc(source.size ? source.size : 1);
     ck_assert_ptr_nonnull(copy);
-    memcpy(copy, text, size);
-    ck_assert_int_eq(unescape(&out, (struct bytes){copy, size}, NULL), STATUS_OK);
+    memcpy(copy, source.data, source.size);
+    ck_assert_int_eq(unescape(&out, (struct bytes){copy, source.size}, NULL), STATUS_OK);
     ck_assert_msg(out.size == strlen(expected) &&
                       (!out.size || !memcmp(out.data, expected, out.size)),
                   "\"%s\" is \"%.*s\", expected \"%s\"", text, (int)out.size,

@@ -4,22 +4,26 @@
 
 #include "core/text/pretokenize.h"
 
-/* The words with a | between them; special ones in brackets. */
+/* The words with a space between them; special ones are [S] and [E]. */
 static void check(const char *text, bool special, bool hf_fast, const char *expected) {
     struct pretokenizer pretokenizer = {.text = bytes_of(text), .hf_fast = hf_fast};
     if (special) {
         pretokenizer.start_word = "<|startoftext|>";
         pretokenizer.end_word = "<|endoftext|>";
     }
-    char found[1024] = "";
+    struct buffer found;
+    buffer_init(&found, 1024);
     struct bytes word;
     for (enum pretoken_kind kind; (kind = pretokenizer_next(&pretokenizer, &word));) {
         ck_assert_uint_gt(word.size, 0);
-        strcat(found, *found ? " " : "");
-        strcat(found, kind == PRETOKEN_START ? "[S]" : kind == PRETOKEN_END ? "[E]" : "");
-        if (kind == PRETOKEN_WORD) strncat(found, (const char *)word.data, word.size);
+        if (kind == PRETOKEN_START) word = bytes_of("[S]");
+        if (kind == PRETOKEN_END) word = bytes_of("[E]");
+        if (found.size) buffer_append(&found, " ", 1, NULL);
+        buffer_append(&found, word.data, word.size, NULL);
     }
-    ck_assert_str_eq(found, expected);
+    buffer_append(&found, "", 1, NULL);
+    ck_assert_str_eq((const char *)found.data, expected);
+    buffer_free(&found);
 }
 
 START_TEST(words) {

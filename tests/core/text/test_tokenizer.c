@@ -161,8 +161,10 @@ static void check_megabyte(struct tokenizer *const tokenizers[MODES], const char
                            const char *unit) {
     uint8_t *text = malloc(MEGABYTE);
     ck_assert_ptr_nonnull(text);
-    size_t size = 0, step = strlen(unit);
-    for (; size + step <= MEGABYTE; size += step) memcpy(text + size, unit, step);
+    struct bytes step = bytes_of(unit);
+    size_t size = 0;
+    for (; size + step.size <= MEGABYTE; size += step.size)
+        memcpy(text + size, step.data, step.size);
     printf("1 MB of %-16s", name);
     for (size_t m = 0; m < MODES; m++) {
         uint32_t ids[IDS_MAX];
@@ -173,7 +175,7 @@ static void check_megabyte(struct tokenizer *const tokenizers[MODES], const char
         uint64_t ms = (clock_now_ns() - before) / CLOCK_NS_PER_MS;
         printf(" %s %zu ms", tokenizer_mode_name(modes[m]), (size_t)ms);
         /* Quadratic work would take minutes; sanitizers and busy machines may take seconds. */
-        ck_assert_uint_lt(ms, SECONDS_MAX * 1000);
+        ck_assert_uint_lt(ms, (uint64_t)SECONDS_MAX * 1000);
     }
     printf("\n");
     free(text);

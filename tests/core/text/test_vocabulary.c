@@ -316,15 +316,14 @@ START_TEST(too_much) {
         json_decref(root);
         free_source(&source);
     }
-    /* Two million values in four megabytes. */
-    enum { VALUES = 2 << 20 };
-    char *text = malloc(2 * VALUES);
-    ck_assert_ptr_nonnull(text);
-    for (size_t i = 0; i < VALUES; i++) memcpy(text + 2 * i, "[,", 2);
-    memcpy(text, "{\"a\":", 5);
-    write_file("values", text, 2 * VALUES);
+    /* Two million values in three megabytes. */
+    struct buffer text;
+    buffer_init(&text, 1 << 23);
+    buffer_append(&text, "{\"a\":", 5, NULL);
+    for (size_t i = 0; i < 1 << 20; i++) buffer_append(&text, "[0,", 3, NULL);
+    write_file("values", text.data, text.size);
     check_refused("values", STATUS_TOO_LARGE, "JSON values");
-    free(text);
+    buffer_free(&text);
     /* A file over the limit; it is sparse. */
     write_text("large", "#version\n");
     ck_assert_int_eq(truncate(path_in("large"), VOCABULARY_FILE_MAX + 1), 0);
