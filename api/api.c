@@ -167,18 +167,6 @@ static uint64_t body_size(const struct http_request *request) {
     return size;
 }
 
-static const char *method_name(enum http_method method) {
-    switch (method) {
-    case HTTP_GET: return "GET";
-    case HTTP_HEAD: return "HEAD";
-    case HTTP_POST: return "POST";
-    case HTTP_PUT: return "PUT";
-    case HTTP_DELETE: return "DELETE";
-    case HTTP_OTHER: break;
-    }
-    return "other";
-}
-
 void api_finish(struct api *api, struct http_request *request, const struct http_response *response,
                 bool sent) {
     uint64_t duration_ns = clock_now_ns() - request->received_ns;
@@ -188,7 +176,7 @@ void api_finish(struct api *api, struct http_request *request, const struct http
     snprintf(path, sizeof(path), "%s", request->path);
     const struct log_field fields[] = {
         {.name = "id", .kind = LOG_FIELD_STRING, .string = request->id},
-        {.name = "method", .kind = LOG_FIELD_STRING, .string = method_name(request->method)},
+        {.name = "method", .kind = LOG_FIELD_STRING, .string = routes_method_name(request->method)},
         {.name = "route", .kind = LOG_FIELD_STRING, .string = path},
         {.name = "status", .kind = LOG_FIELD_COUNT, .number = (uint64_t)response->status},
         {.name = "sent", .kind = LOG_FIELD_STRING, .string = sent ? "yes" : "no"},

@@ -28,8 +28,7 @@ static enum status fail_in(const struct inputs *inputs, struct error *error, str
     if (error->input >= 0 && !error->where[0]) {
         snprintf(error->where, sizeof(error->where), "/%s", inputs->noun);
     }
-    if (err && err->status == STATUS_OK) *err = *error;
-    return error->status;
+    return error_pass(err, error);
 }
 
 static enum status check_prompts(struct body *body, const struct api_options *options,

@@ -1,8 +1,6 @@
 #include "api/encode.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/base/clock.h"
 
@@ -84,8 +82,7 @@ static enum status finish(struct encoded *out, struct encode *encode, const stru
     if (!listed || !is_input_fault(error->status)) error->input = -1;
     judge(error, inputs->count);
     inputs_locate(inputs, error);
-    if (err && err->status == STATUS_OK) *err = *error;
-    return error->status;
+    return error_pass(err, error);
 }
 
 enum status encode_images(struct encoded *out, struct encode *encode, const struct inputs *images,

@@ -105,8 +105,7 @@ enum status inputs_add_image_text(struct inputs *inputs, struct bytes text, cons
         error.input = (int)inputs->count;
         snprintf(error.where, sizeof(error.where), "%s", pointer);
         if (error.status != STATUS_INVALID || !inputs->tolerant) {
-            if (err && err->status == STATUS_OK) *err = error;
-            return error.status;
+            return error_pass(err, &error);
         }
         status = note(inputs, &error, err);
     }

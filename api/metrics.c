@@ -14,11 +14,7 @@
 #include "core/base/histogram.h"
 #include "core/batch/batcher.h"
 
-static const char *const method_names[] = {
-    [HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",
-    [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE", [HTTP_OTHER] = "other",
-};
-enum { METHODS_COUNT = sizeof(method_names) / sizeof(method_names[0]) };
+enum { METHODS_COUNT = HTTP_OTHER + 1 };
 
 /* The statuses that are told apart; the last stands for all others. */
 static const int statuses[] = {200, 400, 404, 405, 408, 409, 411, 413, 415, 422, 500, 503, 504, 0};
@@ -90,7 +86,7 @@ static void put_requests(struct exposition *out, const struct metrics *metrics) 
             snprintf(code, sizeof(code), "%d", statuses[status]);
             struct exposition_labels labels = {{
                 {"route", i < routes_count ? routes[i].path : "other"},
-                {"method", method_names[method]},
+                {"method", routes_method_name((enum http_method)method)},
                 {"code", statuses[status] ? code : "other"},
             }};
             exposition_sample(out, name, &labels, (double)count);
@@ -260,6 +256,5 @@ enum status metrics_get(struct api *api, struct http_request *request,
     if (atomic_load(&api->state) != API_LOADING) put_models(&out, api->registry);
     put_service(&out, api);
     put_process(&out, api->metrics);
-    if (out.error.status && err) *err = out.error;
-    return out.error.status;
+    return error_pass(err, &out.error);
 }

@@ -4,7 +4,6 @@
  * else then; so both encodings are exact. `usage` counts the tokens of texts, start
  * and end token included; images have none. */
 #include <stdio.h>
-#include <time.h>
 
 #include "api/encode.h"
 #include "api/openai_body.h"
@@ -28,8 +27,7 @@ static enum status renumber(const struct openai_body *body, bool image, struct e
             snprintf(error->where, sizeof(error->where), "%s/%zu", body->images.pointer, i);
         }
     }
-    if (err && err->status == STATUS_OK) *err = *error;
-    return error->status;
+    return error_pass(err, error);
 }
 
 static enum status run(struct embedding_request *r, struct error *err) {

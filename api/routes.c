@@ -33,3 +33,15 @@ const struct route *routes_find(const struct route **other, const char *path,
     }
     return NULL;
 }
+
+const char *routes_method_name(enum http_method method) {
+    switch (method) {
+    case HTTP_GET: return "GET";
+    case HTTP_HEAD: return "HEAD";
+    case HTTP_POST: return "POST";
+    case HTTP_PUT: return "PUT";
+    case HTTP_DELETE: return "DELETE";
+    case HTTP_OTHER: break;
+    }
+    return "other";
+}

@@ -25,4 +25,7 @@ extern const size_t routes_count;
 const struct route *routes_find(const struct route **other, const char *path,
                                 enum http_method method);
 
+/* "GET" ...; "other" for HTTP_OTHER. */
+const char *routes_method_name(enum http_method method);
+
 #endif

@@ -15,8 +15,7 @@ void writer_init(struct writer *writer, struct buffer *out) {
 }
 
 enum status writer_finish(const struct writer *writer, struct error *err) {
-    if (writer->error.status && err && err->status == STATUS_OK) *err = writer->error;
-    return writer->error.status;
+    return error_pass(err, &writer->error);
 }
 
 static void put(struct writer *writer, const void *data, size_t size) {

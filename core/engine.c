@@ -279,8 +279,7 @@ static enum status call_report(const struct call *call, struct error *errors, st
         if (error->status == STATUS_OK) continue;
         error->input = (int)i;
         if (errors) continue;
-        if (err && err->status == STATUS_OK) *err = *error;
-        return error->status;
+        return error_pass(err, error);
     }
     if (errors) memcpy(errors, call->errors, call->count * sizeof(*errors));
     return STATUS_OK;

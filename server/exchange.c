@@ -139,10 +139,7 @@ bool exchange_receive(struct exchange *exchange, const char *data, size_t size) 
 }
 
 enum status exchange_complete(struct exchange *exchange, struct error *err) {
-    if (exchange->error.status) {
-        if (err && err->status == STATUS_OK) *err = exchange->error;
-        return exchange->error.status;
-    }
+    if (exchange->error.status) return error_pass(err, &exchange->error);
     exchange->request.body = buffer_view(&exchange->body);
     if (!exchange->multipart) return STATUS_OK;
     return multipart_finish(exchange->multipart, &exchange->request.parts,

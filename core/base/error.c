@@ -41,6 +41,11 @@ enum status error_set_errno(struct error *err, enum status status, const char *a
     return error_set(err, status, "cannot %s %s: %s", action, subject, text);
 }
 
+enum status error_pass(struct error *err, const struct error *from) {
+    if (is_first(err)) *err = *from;
+    return from->status;
+}
+
 const char *status_name(enum status status) {
     switch (status) {
     case STATUS_OK: return "ok";

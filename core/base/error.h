@@ -51,6 +51,9 @@ enum status error_set_at(struct error *err, enum status status, const char *wher
 enum status error_set_errno(struct error *err, enum status status, const char *action,
                             const char *subject);
 
+/* Passes on what was reported elsewhere, and returns its status. */
+enum status error_pass(struct error *err, const struct error *from);
+
 /* "invalid", "too_large", ...: the stable word used in logs and responses. */
 const char *status_name(enum status status);
 
