@@ -29,7 +29,8 @@ static const char *find_config(const char *path, char buffer[PATH_SIZE]) {
 int session_load_config(struct config *out, const char *path, const char *const *flags) {
     char buffer[PATH_SIZE];
     struct error err = ERROR_NONE;
-    enum status status = config_load(out, find_config(path, buffer), environ, flags, &err);
+    enum status status =
+        config_load(out, find_config(path, buffer), (const char *const *)environ, flags, &err);
     if (status == STATUS_OK) return EX_OK;
     console_fail(&err);
     return status == STATUS_NOT_FOUND ? EX_NOINPUT : EX_CONFIG;

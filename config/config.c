@@ -47,7 +47,7 @@ static enum status read_file(struct config *config, const char *path, bool with_
 }
 
 /* The value of a variable; NULL when it is not set or empty. */
-static const char *find_variable(char *const *environment, const char *name) {
+static const char *find_variable(const char *const *environment, const char *name) {
     size_t size = strlen(name);
     for (; *environment; environment++) {
         if (!strncmp(*environment, name, size) && (*environment)[size] == '=')
@@ -56,7 +56,7 @@ static const char *find_variable(char *const *environment, const char *name) {
     return NULL;
 }
 
-static void warn_of_unknown(char *const *environment) {
+static void warn_of_unknown(const char *const *environment) {
     static const char *const others[] = {"CLIPD_CONFIG", "CLIPD_MODEL"};
     for (; *environment; environment++) {
         if (strncmp(*environment, "CLIPD_", 6)) continue;
@@ -75,7 +75,7 @@ static void warn_of_unknown(char *const *environment) {
     }
 }
 
-static enum status read_environment(struct config *config, char *const *environment,
+static enum status read_environment(struct config *config, const char *const *environment,
                                     struct error *err) {
     for (size_t i = 0; i < schema_keys_count; i++) {
         char name[SCHEMA_NAME_SIZE];
@@ -118,7 +118,7 @@ static enum status read_flag(struct config *config, const char *flag, struct err
     return STATUS_OK;
 }
 
-static const char *find_model_path(char *const *environment, const char *const *flags) {
+static const char *find_model_path(const char *const *environment, const char *const *flags) {
     const char *path = find_variable(environment, "CLIPD_MODEL");
     for (; flags && *flags; flags++) {
         const char *flag = flag_value(*flags, "model");
@@ -127,22 +127,17 @@ static const char *find_model_path(char *const *environment, const char *const *
     return path;
 }
 
-/* What no single value can be blamed for. */
-static enum status check_together(const struct config *config, struct error *err) {
-    if (config->api.body_max > config->server.memory_max)
-        return error_set(err, STATUS_INVALID,
-                         "limits.body_max is %zu bytes, more than the %zu of server.memory_max: no "
-                         "such body could be received",
-                         config->api.body_max, config->server.memory_max);
-    if (config->api.text_body_max > config->server.memory_max)
-        return error_set(err, STATUS_INVALID,
-                         "limits.text_body_max is %zu bytes, more than the %zu of "
-                         "server.memory_max: no such body could be received",
-                         config->api.text_body_max, config->server.memory_max);
-    return STATUS_OK;
+/* A body limit above that of all bodies together could never be reached: such a request
+ * would be turned away for ever, as if the server were busy. */
+static enum status check_body(const struct config *config, const char *name, size_t body_max,
+                              struct error *err) {
+    if (body_max <= config->server.memory_max) return STATUS_OK;
+    return error_set(err, STATUS_INVALID,
+                     "%s is %zu bytes, expected at most server.memory_max, which is %zu", name,
+                     body_max, config->server.memory_max);
 }
 
-static enum status load(struct config *config, const char *path, char *const *environment,
+static enum status load(struct config *config, const char *path, const char *const *environment,
                         const char *const *flags, struct error *err) {
     const char *model_path = find_model_path(environment, flags);
     enum status status = set_defaults(config, err);
@@ -152,11 +147,14 @@ static enum status load(struct config *config, const char *path, char *const *en
         if (!flag_value(*flags, "model")) status = read_flag(config, *flags, err);
     }
     if (status == STATUS_OK && model_path) status = models_set(config, model_path, err);
-    if (status == STATUS_OK) status = check_together(config, err);
+    if (status == STATUS_OK)
+        status = check_body(config, "limits.body_max", config->api.body_max, err);
+    if (status == STATUS_OK)
+        status = check_body(config, "limits.text_body_max", config->api.text_body_max, err);
     return status;
 }
 
-enum status config_load(struct config *out, const char *path, char *const *environment,
+enum status config_load(struct config *out, const char *path, const char *const *environment,
                         const char *const *flags, struct error *err) {
     enum status status = load(out, path, environment, flags, err);
     if (status != STATUS_OK) {

@@ -42,7 +42,7 @@ struct config {
  * the message names the line, variable or flag at fault. A variable that begins with
  * CLIPD_ and is none of ours is a warning in the log: container platforms make such
  * names up for a service called "clipd". On failure there is nothing to free. */
-enum status config_load(struct config *out, const char *path, char *const *environment,
+enum status config_load(struct config *out, const char *path, const char *const *environment,
                         const char *const *flags, struct error *err);
 void config_free(struct config *config);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *const no_environment[] = {NULL};
+static const char *const no_environment[] = {NULL};
 static char path[] = "/tmp/clipd-test-config-XXXXXX";
 static struct config config;
 static struct error err;
@@ -33,7 +33,7 @@ static void write_file(const char *yaml) {
     fclose(file);
 }
 
-static enum status load(char *const *environment, const char *const *flags) {
+static enum status load(const char *const *environment, const char *const *flags) {
     config_free(&config);
     err = ERROR_NONE;
     return config_load(&config, path, environment, flags, &err);
@@ -73,8 +73,8 @@ START_TEST(test_precedence) {
     write_file("server:\n  listen: 127.0.0.1:1001\n  io_threads: 3\n  idle_timeout: 11s\n");
     ck_assert_int_eq(load(no_environment, NULL), STATUS_OK);
     ck_assert_uint_eq(config.server.port, 1001);
-    char *environment[] = {"HOME=/", "CLIPD_SERVER_LISTEN=127.0.0.1:1002",
-                           "CLIPD_SERVER_IO_THREADS=4", "CLIPD_LOG_LEVEL=", NULL};
+    const char *const environment[] = {"HOME=/", "CLIPD_SERVER_LISTEN=127.0.0.1:1002",
+                                       "CLIPD_SERVER_IO_THREADS=4", "CLIPD_LOG_LEVEL=", NULL};
     ck_assert_int_eq(load(environment, NULL), STATUS_OK);
     ck_assert_uint_eq(config.server.port, 1002);
     ck_assert_uint_eq(config.server.io_threads, 4);
@@ -90,21 +90,21 @@ START_TEST(test_precedence) {
 END_TEST
 
 START_TEST(test_port) {
-    char *environment[] = {"PORT=5000", "CLIPD_SERVER_LISTEN=0.0.0.0:8080", NULL};
+    const char *const environment[] = {"PORT=5000", "CLIPD_SERVER_LISTEN=0.0.0.0:8080", NULL};
     ck_assert_int_eq(load(environment, NULL), STATUS_OK);
     ck_assert_str_eq(config.server.address, "0.0.0.0");
     ck_assert_uint_eq(config.server.port, 5000);
     const char *const flags[] = {"server.listen=127.0.0.1:81", NULL};
     ck_assert_int_eq(load(environment, flags), STATUS_OK);
     ck_assert_uint_eq(config.server.port, 81);
-    char *bad[] = {"PORT=65536", NULL};
+    const char *const bad[] = {"PORT=65536", NULL};
     ck_assert_int_eq(load(bad, NULL), STATUS_INVALID);
     ck_assert_str_eq(err.message, "PORT: found '65536', expected 0 to 65535");
 }
 END_TEST
 
 START_TEST(test_places) {
-    char *environment[] = {"CLIPD_ENGINE_BATCH_MAX=many", NULL};
+    const char *const environment[] = {"CLIPD_ENGINE_BATCH_MAX=many", NULL};
     ck_assert_int_eq(load(environment, NULL), STATUS_INVALID);
     ck_assert_str_eq(err.message, "CLIPD_ENGINE_BATCH_MAX: found 'many', expected a whole number");
     const char *const flags[] = {"engine.batch_max=0", NULL};
@@ -115,7 +115,8 @@ START_TEST(test_places) {
     ck_assert_ptr_nonnull(strstr(err.message, "flag 'engine.batch=3': expected name=value"));
     const char *const bare[] = {"engine.batch_max", NULL};
     ck_assert_int_eq(load(no_environment, bare), STATUS_INVALID);
-    char *ours_not[] = {"CLIPD_PORT=tcp://10.0.0.1:80", "CLIPD_SERVICE_HOST=10.0.0.1", NULL};
+    const char *const ours_not[] = {"CLIPD_PORT=tcp://10.0.0.1:80", "CLIPD_SERVICE_HOST=10.0.0.1",
+                                    NULL};
     ck_assert_int_eq(load(ours_not, NULL), STATUS_OK);
 }
 END_TEST
@@ -175,7 +176,9 @@ START_TEST(test_values) {
                      "line 3: models[0].default: found 'maybe', expected true or false");
     write_file("server:\n  memory_max: 1MiB\nlimits:\n  body_max: 2MiB\n");
     ck_assert_int_eq(load(no_environment, NULL), STATUS_INVALID);
-    ck_assert_ptr_nonnull(strstr(err.message, "limits.body_max is 2097152 bytes, more than"));
+    ck_assert_ptr_nonnull(strstr(
+        err.message,
+        "limits.body_max is 2097152 bytes, expected at most server.memory_max, which is 1048576"));
 }
 END_TEST
 
@@ -240,7 +243,7 @@ END_TEST
 
 START_TEST(test_model_by_path) {
     write_file("models:\n  - path: a\n  - path: b\n    default: true\n");
-    char *environment[] = {"CLIPD_MODEL=models/starter/", NULL};
+    const char *const environment[] = {"CLIPD_MODEL=models/starter/", NULL};
     ck_assert_int_eq(load(environment, NULL), STATUS_OK);
     ck_assert_uint_eq(config.models_count, 1);
     ck_assert_str_eq(config.models[0].engine.name, "starter");
