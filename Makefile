@@ -97,10 +97,13 @@ install: all ## Install below DESTDIR and PREFIX (/usr/local)
 	install -D -m 755 $O/clipd $(DESTDIR)$(PREFIX)/bin/clipd
 	install -D -m 644 docs/clipd.1 $(DESTDIR)$(PREFIX)/share/man/man1/clipd.1
 	install -D -m 644 config/clipd.example.yaml $(DESTDIR)$(PREFIX)/share/doc/clipd/clipd.example.yaml
+	install -d $(DESTDIR)$(PREFIX)/share/clipd/models/starter
+	install -m 644 models/starter/* $(DESTDIR)$(PREFIX)/share/clipd/models/starter
 
 uninstall: ## Remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/clipd $(DESTDIR)$(PREFIX)/share/man/man1/clipd.1
 	rm -f $(DESTDIR)$(PREFIX)/share/doc/clipd/clipd.example.yaml
+	rm -rf $(DESTDIR)$(PREFIX)/share/clipd
 
 clean: ## Remove everything that was built
 	rm -rf build
@@ -113,6 +116,7 @@ deps-test:
 
 check: all $(TESTS) $(REPLAYS)
 	@tools/check_layers.sh
+	@tools/check_docker.sh $O/clipd
 	@tools/run_tests.sh $O $(TESTS) $(REPLAYS)
 
 fuzzers: $(REPLAYS)
