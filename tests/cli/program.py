@@ -1,0 +1,27 @@
+"""Runs the program once and says what came out.
+
+The program is $CLIPD, else build/release/clipd. What the caller's environment says of
+clipd is left out, so that a test sees the defaults."""
+
+import os
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.path.join(ROOT, os.environ.get("CLIPD", "build/release/clipd"))
+MODEL = "models/starter"
+USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, CONFIG = 64, 65, 66, 69, 73, 74, 78
+
+
+def environment(**more):
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith("CLIPD_") and name not in ("PORT", "XDG_CONFIG_HOME")}
+    return dict(kept, HOME="/nonexistent", **more)
+
+
+def clipd(*arguments, stdin=b"", env=None, **options):
+    """(exit code, standard output, standard error), the last as text."""
+    if isinstance(stdin, str):
+        stdin = stdin.encode()
+    done = subprocess.run([BINARY, *arguments], input=stdin, cwd=ROOT, timeout=120, check=False,
+                          env=environment(**(env or {})), capture_output=True, **options)
+    return done.returncode, done.stdout, done.stderr.decode()
