@@ -3,9 +3,10 @@
  * It listens before it loads, so that probes can tell "loading" from "dead"; until the
  * models are there, all but the probes answer 503.
  *
- * Signals are blocked in every thread. The main thread lets SIGTERM and SIGINT through
- * where it is busy: while models are loaded (nothing to drain yet: exit) and while it
- * drains (the second signal: exit at once). In between it waits for them. */
+ * SIGTERM and SIGINT: while models are loaded there is nothing to finish, so the first one
+ * exits; then the main thread waits for one, and drains; while it drains, another one
+ * exits at once. They may arrive in any thread: OpenBLAS starts some before main(), so
+ * that blocking them here does not block them there. */
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
@@ -64,20 +65,23 @@ static void exit_now(int number) {
     _exit(SIGNAL_EXIT_BASE + number);
 }
 
+/* The main thread, whose id is that of the process, blocks the signal and waits for it. */
+static void pass_on(int number) {
+    tgkill(getpid(), getpid(), number);
+}
+
+static void handle_signals(void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+/* The signals as a set, blocked in this thread and those that it starts. */
 static void block_signals(sigset_t *set) {
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     pthread_sigmask(SIG_BLOCK, set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-/* Lets the signals through to `handler`, in this thread. */
-static void unblock_signals(const sigset_t *set, void (*handler)(int)) {
-    struct sigaction action = {.sa_handler = handler};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    pthread_sigmask(SIG_UNBLOCK, set, NULL);
 }
 
 /* ---- the service ---- */
@@ -127,33 +131,34 @@ static int load_models(struct service *service) {
     return EX_OK;
 }
 
-static void wait_for_signal(const sigset_t *set) {
-    int number = 0;
-    while (sigwait(set, &number)) continue;
-    log_message(LOG_INFO, "%s: finishing what is running",
-                number == SIGTERM ? "SIGTERM" : "SIGINT");
+/* From "loaded" to the end of the last answer. */
+static void answer(struct service *service) {
+    sigset_t signals;
+    int number;
+    block_signals(&signals);
+    handle_signals(pass_on);
+    api_set_state(service->api, API_READY);
+    log_message(LOG_INFO, "ready");
+    notify_send("READY=1");
+
+    while (sigwait(&signals, &number)) continue;
+    log_message(LOG_INFO, "%s: finishing what runs", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    notify_send("STOPPING=1");
+    api_set_state(service->api, API_DRAINING);
+    handle_signals(exit_now);
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    http_server_stop(service->server, service->config.drain_ms);
+    service->server = NULL;
+    log_message(LOG_INFO, "stopped");
 }
 
 static int serve(struct service *service) {
-    sigset_t signals;
-    block_signals(&signals);
+    signal(SIGPIPE, SIG_IGN);
+    handle_signals(exit_cleanly);
     int code = start(service);
-    if (code == EX_OK) {
-        unblock_signals(&signals, exit_cleanly);
-        code = load_models(service);
-        block_signals(&signals);
-    }
-    if (code == EX_OK) {
-        api_set_state(service->api, API_READY);
-        log_message(LOG_INFO, "ready");
-        notify_send("READY=1");
-        wait_for_signal(&signals);
-        notify_send("STOPPING=1");
-        api_set_state(service->api, API_DRAINING);
-        unblock_signals(&signals, exit_now);
-    }
-    http_server_stop(service->server, code == EX_OK ? service->config.drain_ms : 0);
-    if (code == EX_OK) log_message(LOG_INFO, "stopped");
+    if (code == EX_OK) code = load_models(service);
+    if (code == EX_OK) answer(service);
+    http_server_stop(service->server, 0);
     api_destroy(service->api);
     registry_destroy(service->registry);
     return code;

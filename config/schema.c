@@ -37,7 +37,7 @@ const struct schema_key schema_keys[] = {
      .kind = SCHEMA_COUNT,
      FIELD(server.io_threads),
      .min = 1,
-     .max = 256, /* BATCH_MAX_LIMIT */
+     .max = 256,
      .meaning = "threads that read and write sockets"},
     {.name = "server.idle_timeout",
      .kind = SCHEMA_SECONDS,

@@ -118,7 +118,8 @@ class Serve(unittest.TestCase):
             return
         with Server(MODEL, args=["--listen", "[::1]:0"], env=environment()) as server:
             self.assertIn(f"listening on http://[::1]:{server.port}", server.log())
-            self.assertEqual(clipd("healthcheck", "--listen", f"[::1]:{server.port}")[0], 0)
+            while clipd("healthcheck", "--listen", f"[::1]:{server.port}")[0] != 0:
+                time.sleep(0.01)
 
 
 class Healthcheck(unittest.TestCase):
