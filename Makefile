@@ -41,6 +41,8 @@ LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c)
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c'))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+# Programs that the Python tests start.
+PEER_SRC := tests/server/fake_server.c
 # What test programs share: golden readers and the like.
 HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
@@ -51,6 +53,7 @@ CLI_OBJ  := $(CLI_SRC:%.c=$O/%.o)
 HELP_OBJ := $(HELP_SRC:%.c=$O/%.o)
 TESTS    := $(TEST_SRC:%.c=$O/%)
 REPLAYS  := $(FUZZ_SRC:%.c=$O/%)
+PEERS    := $(PEER_SRC:%.c=$O/%)
 TIDIES   := $(patsubst %.c,$O/%.tidy,$(SOURCES))
 
 .DEFAULT_GOAL := all
@@ -114,7 +117,7 @@ deps:
 deps-test:
 	@tools/install_deps.sh test
 
-check: all $(TESTS) $(REPLAYS)
+check: all $(TESTS) $(REPLAYS) $(PEERS)
 	@tools/check_layers.sh
 	@tools/check_docker.sh $O/clipd
 	@tools/run_tests.sh $O $(TESTS) $(REPLAYS)
@@ -154,6 +157,11 @@ $O/clipd: $(CLI_OBJ) $O/libclipd.a
 $(TESTS): $O/%: $O/%.o $(HELP_OBJ) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
+
+# The functions of api/ that they define themselves stay in the archive.
+$(PEERS): $O/%: $O/%.o $O/libclipd.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # A fuzz target with a plain main() replays files; `make fuzz` links libFuzzer's instead.
 FUZZ_MAIN_release := $O/tests/fuzz/replay.o

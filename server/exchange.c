@@ -1,59 +1,85 @@
+/* exchange.c - see exchange.h.
+ *
+ * libmicrohttpd takes an answer at two moments only: when the headers are in, after
+ * which it reads no further and closes the connection, and when the body is. A
+ * refusal in between waits for the end of the body, which is thrown away; small
+ * bodies are thrown away, too, so that the connection can be kept. */
 #include "server/exchange.h"
 
-#include <microhttpd.h>
-#include <stdatomic.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/base/clock.h"
 #include "server/guard.h"
+#include "server/multipart.h"
 
-/* A body that is refused half-way is read on, so that the client sees the answer
- * instead of a broken pipe, but not for ever. */
-enum { DROPPED_MAX = 64 << 20, RESERVE_STEP = 1 << 20 };
+enum {
+    SWALLOW_MAX = 64 << 10,   /* bytes of a refused body, to keep the connection */
+    SEND_RATE_MIN = 64 << 10, /* bytes per second that a client must take */
+};
 
-static const char *lookup(const struct http_request *request, enum MHD_ValueKind kind,
-                          const char *name) {
-    const struct exchange *exchange = request->transport;
-    return MHD_lookup_connection_value(exchange->connection, kind, name);
+enum stage {
+    STAGE_HEAD,     /* the header section is not in yet */
+    STAGE_BODY,     /* admitted, collecting the body */
+    STAGE_RUNNING,  /* suspended, on a thread of the pool */
+    STAGE_ANSWERED, /* `response` is filled in */
+    STAGE_QUEUED,   /* and given to libmicrohttpd */
+};
+
+struct exchange {
+    struct http_request request;
+    struct http_response response;
+    enum stage stage;
+    struct exchange_service *service;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    const char *target; /* as it came; decoded in place by the library later */
+    size_t target_size;
+    bool target_is_sound;
+    struct framing framing;
+    struct api_admission admission;
+    struct buffer body, parts;
+    size_t charged; /* of service->body_bytes */
+};
+
+static struct connection *connection_of(struct MHD_Connection *mhd) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
 }
 
-static const char *get_header(const struct http_request *request, const char *name) {
-    return lookup(request, MHD_HEADER_KIND, name);
-}
-
-static const char *get_query(const struct http_request *request, const char *name) {
-    return lookup(request, MHD_GET_ARGUMENT_KIND, name);
-}
-
-struct exchange *exchange_create(struct http_server *server, struct MHD_Connection *connection,
-                                 struct memory_budget *budget, const char *target) {
+void *exchange_begin(void *service, const char *target, struct MHD_Connection *mhd) {
+    struct exchange_service *shared = service;
+    struct connection *connection = connection_of(mhd);
+    uint64_t now = clock_now_ns();
+    atomic_fetch_add(&shared->begun, 1);
+    atomic_fetch_add(&shared->open, 1);
+    connection_expect(connection, now + shared->request_timeout_ns);
     struct exchange *exchange = calloc(1, sizeof(*exchange));
     if (!exchange) return NULL;
-    exchange->server = server;
+    exchange->service = shared;
+    exchange->mhd = mhd;
     exchange->connection = connection;
-    exchange->budget = budget;
-    exchange->bad_target = guard_bad_target(target);
-    exchange->error = ERROR_NONE;
-    exchange->request.received_ns = clock_now_ns();
-    exchange->request.transport = exchange;
-    exchange->request.header = get_header;
-    exchange->request.query = get_query;
+    exchange->request.received_ns = now;
+    exchange->target = target ? target : "";
+    exchange->target_size = strlen(exchange->target);
+    exchange->target_is_sound = guard_is_target(exchange->target);
     return exchange;
 }
 
-void exchange_destroy(struct exchange *exchange) {
-    if (!exchange) return;
-    multipart_destroy(exchange->multipart);
-    buffer_free(&exchange->body);
-    buffer_free(&exchange->response.body);
-    atomic_fetch_sub(&exchange->budget->used, exchange->reserved);
-    free(exchange);
+static const char *read_header(const struct http_request *request, const char *name) {
+    const struct exchange *exchange = request->transport;
+    return MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, name);
 }
 
-static enum http_method parse_method(const char *method) {
+static const char *read_query(const struct http_request *request, const char *name) {
+    const struct exchange *exchange = request->transport;
+    return MHD_lookup_connection_value(exchange->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static enum http_method method_of(const char *name) {
     static const struct {
         const char *name;
         enum http_method method;
@@ -63,85 +89,281 @@ static enum http_method parse_method(const char *method) {
                    {"PUT", HTTP_PUT},
                    {"DELETE", HTTP_DELETE}};
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-        if (!strcmp(methods[i].name, method)) return methods[i].method;
+        if (!strcmp(name, methods[i].name)) return methods[i].method;
     }
     return HTTP_OTHER;
 }
 
-void exchange_begin(struct exchange *exchange, const char *method, const char *path) {
-    exchange->request.method = parse_method(method);
-    exchange->request.path = path;
-}
-
-/* Takes `more` bytes of the server's budget for bodies. */
-static enum status reserve(struct exchange *exchange, size_t more, struct error *err) {
-    size_t before = atomic_fetch_add(&exchange->budget->used, more);
-    if (before <= exchange->budget->limit && more <= exchange->budget->limit - before) {
-        exchange->reserved += more;
-        return STATUS_OK;
+/* The client's id when it can go into logs and headers as it is. Else one of ours:
+ * a number that no other request of this process has, mixed (splitmix64, which maps
+ * no two numbers to the same) so that those of two processes do not meet either. */
+static void set_id(struct http_request *request, struct exchange_service *service) {
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *given = read_header(request, "X-Request-Id");
+    if (given && *given && strlen(given) < sizeof(request->id) && !given[strspn(given, allowed)]) {
+        memcpy(request->id, given, strlen(given) + 1);
+        return;
     }
-    atomic_fetch_sub(&exchange->budget->used, more);
-    return error_set(err, STATUS_OVERLOADED, "the requests being served hold too much memory");
+    uint64_t x = atomic_fetch_add(&service->id_seed, 0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+    snprintf(request->id, sizeof(request->id), "%016llx", (unsigned long long)(x ^ (x >> 31)));
 }
 
-static enum status too_large(const struct exchange *exchange, struct error *err) {
-    return error_set(err, STATUS_TOO_LARGE, "the body is larger than the limit of %zu bytes",
-                     exchange->admission.body_max);
+struct field_walk {
+    struct guard guard;
+    enum status status;
+    struct error *err;
+};
+
+static enum MHD_Result walk_field(void *context, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_size, const char *value, size_t value_size) {
+    struct field_walk *walk = context;
+    (void)kind;
+    walk->status = guard_field(&walk->guard, (struct bytes){(const uint8_t *)name, name_size},
+                               (struct bytes){(const uint8_t *)value, value_size}, walk->err);
+    return walk->status == STATUS_OK ? MHD_YES : MHD_NO;
 }
 
-/* The length that the headers announce; SIZE_MAX for one that is not known. */
-static size_t announced_size(const struct exchange *exchange) {
-    const char *length = get_header(&exchange->request, "Content-Length");
-    if (!length) return SIZE_MAX;
-    /* The guard and libmicrohttpd have seen to it that these are digits. */
-    unsigned long long size = strtoull(length, NULL, 10);
-    return size < SIZE_MAX ? (size_t)size : SIZE_MAX - 1;
+static enum status check_framing(struct exchange *exchange, const char *method, const char *version,
+                                 struct error *err) {
+    if (!exchange->target_is_sound)
+        return error_set(err, STATUS_INVALID,
+                         "request target is empty or has a control byte, a space or a NUL");
+    struct guard_line line = {.method = method,
+                              .target = exchange->target,
+                              .version = version,
+                              .target_size = exchange->target_size};
+    if (exchange->service->checks_layout)
+        line.head_size =
+            MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
+                ->header_size;
+    struct field_walk walk = {.err = err};
+    enum status status = guard_begin(&walk.guard, &line, err);
+    if (status != STATUS_OK) return status;
+    MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, walk_field, &walk);
+    if (walk.status != STATUS_OK) return walk.status;
+    return guard_end(&exchange->framing, &walk.guard, strcmp(version, "HTTP/1.0") != 0, err);
 }
 
-static bool is_form(const struct exchange *exchange) {
-    static const char type[] = "multipart/form-data";
-    const char *value = get_header(&exchange->request, "Content-Type");
-    return value && strncasecmp(value, type, sizeof(type) - 1) == 0;
+static void refuse(struct exchange *exchange, int http_status, const struct error *err) {
+    api_refuse(exchange->service->api, &exchange->request, http_status, err, &exchange->response);
+    exchange->stage = STAGE_ANSWERED;
 }
 
-enum status exchange_expect_body(struct exchange *exchange, uint32_t parts_max, struct error *err) {
-    size_t size = announced_size(exchange), limit = exchange->admission.body_max;
-    bool chunked = get_header(&exchange->request, "Transfer-Encoding") != NULL;
-    if (size == SIZE_MAX && !chunked) return STATUS_OK;
-    if (size != SIZE_MAX && size > limit) return too_large(exchange, err);
-    buffer_init(&exchange->body, limit);
-    if (is_form(exchange)) {
-        return multipart_create(&exchange->multipart, exchange->connection, parts_max, err);
+static bool add_headers(struct MHD_Response *out, const struct exchange *exchange) {
+    const struct http_response *response = &exchange->response;
+    bool ok = MHD_add_response_header(out, "X-Request-Id", exchange->request.id) == MHD_YES;
+    if (response->content_type)
+        ok &= MHD_add_response_header(out, "Content-Type", response->content_type) == MHD_YES;
+    for (size_t i = 0; i < response->headers_count; i++)
+        ok &= MHD_add_response_header(out, response->headers[i].name, response->headers[i].value) ==
+              MHD_YES;
+    if (atomic_load(&exchange->service->draining))
+        ok &= MHD_add_response_header(out, "Connection", "close") == MHD_YES;
+    return ok;
+}
+
+/* MHD_NO closes the connection without an answer: nothing else is left to do then. */
+static enum MHD_Result queue(struct exchange *exchange) {
+    struct http_response *response = &exchange->response;
+    assert(exchange->stage == STAGE_ANSWERED && response->status >= 200);
+    /* The body is freed by exchange_end(), which libmicrohttpd calls afterwards. */
+    struct MHD_Response *out = MHD_create_response_from_buffer(
+        response->body.size, response->body.data, MHD_RESPMEM_PERSISTENT);
+    if (!out) return MHD_NO;
+    enum MHD_Result queued = MHD_NO;
+    if (add_headers(out, exchange)) {
+        uint64_t seconds = response->body.size / SEND_RATE_MIN;
+        connection_expect(exchange->connection, clock_now_ns() +
+                                                    exchange->service->request_timeout_ns +
+                                                    seconds * CLOCK_NS_PER_S);
+        exchange->stage = STAGE_QUEUED;
+        queued = MHD_queue_response(exchange->mhd, (unsigned)response->status, out);
     }
-    if (size == SIZE_MAX || size == 0) return STATUS_OK;
-    /* The size is known: one allocation, no growing. */
-    enum status status = reserve(exchange, size, err);
-    if (status) return status;
-    return buffer_reserve(&exchange->body, size, err) ? STATUS_OK : STATUS_NO_MEMORY;
+    MHD_destroy_response(out);
+    return queued;
 }
 
-static enum status take(struct exchange *exchange, const char *data, size_t size,
-                        struct error *err) {
-    if (exchange->received > exchange->admission.body_max) return too_large(exchange, err);
-    while (exchange->received > exchange->reserved) {
-        enum status status = reserve(exchange, RESERVE_STEP, err);
-        if (status) return status;
+/* Whether the length of the body is announced and within the route's limit. */
+static void check_length(struct exchange *exchange) {
+    const struct framing *framing = &exchange->framing;
+    struct error err = ERROR_NONE;
+    bool needs_body = exchange->request.method == HTTP_POST || exchange->request.method == HTTP_PUT;
+    if (needs_body && !framing->has_length && !framing->chunked) {
+        error_set(&err, STATUS_INVALID, "request has neither content-length nor chunks");
+        refuse(exchange, MHD_HTTP_LENGTH_REQUIRED, &err);
+    } else if (framing->length > exchange->admission.body_max) {
+        error_set(&err, STATUS_TOO_LARGE, "body of %llu bytes, the limit is %zu",
+                  (unsigned long long)framing->length, exchange->admission.body_max);
+        refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, &err);
     }
-    if (exchange->multipart) return multipart_feed(exchange->multipart, data, size, err);
-    return buffer_append(&exchange->body, data, size, err);
 }
 
-bool exchange_receive(struct exchange *exchange, const char *data, size_t size) {
-    exchange->received += size;
-    if (exchange->error.status == STATUS_OK) take(exchange, data, size, &exchange->error);
-    if (exchange->error.status == STATUS_OK) return true;
-    return exchange->received < exchange->admission.body_max + (size_t)DROPPED_MAX;
+/* The header section is in. */
+static enum MHD_Result start(struct exchange *exchange, const char *url, const char *method,
+                             const char *version) {
+    struct http_request *request = &exchange->request;
+    request->method = method_of(method);
+    request->path = url;
+    request->header = read_header;
+    request->query = read_query;
+    request->transport = exchange;
+    set_id(request, exchange->service);
+
+    struct error err = ERROR_NONE;
+    if (check_framing(exchange, method, version, &err) != STATUS_OK) {
+        connection_linger(exchange->connection);
+        refuse(exchange, MHD_HTTP_BAD_REQUEST, &err);
+        return queue(exchange);
+    }
+    exchange->stage = STAGE_BODY;
+    if (api_admit(exchange->service->api, request, &exchange->admission, &exchange->response))
+        check_length(exchange);
+    else
+        exchange->stage = STAGE_ANSWERED;
+    const struct framing *framing = &exchange->framing;
+    if (exchange->stage == STAGE_ANSWERED &&
+        (framing->chunked || framing->length > SWALLOW_MAX ||
+         (framing->length && read_header(request, "Expect")))) {
+        connection_linger(exchange->connection);
+        return queue(exchange);
+    }
+    size_t limit = exchange->admission.body_max;
+    buffer_init(&exchange->body,
+                framing->has_length && framing->length < limit ? framing->length : limit);
+    return MHD_YES;
 }
 
-enum status exchange_complete(struct exchange *exchange, struct error *err) {
-    if (exchange->error.status) return error_pass(err, &exchange->error);
-    exchange->request.body = buffer_view(&exchange->body);
-    if (!exchange->multipart) return STATUS_OK;
-    return multipart_finish(exchange->multipart, &exchange->request.parts,
-                            &exchange->request.parts_count, err);
+static void release_body(struct exchange *exchange) {
+    buffer_free(&exchange->body);
+    atomic_fetch_sub(&exchange->service->body_bytes, exchange->charged);
+    exchange->charged = 0;
+}
+
+static void receive(struct exchange *exchange, const char *data, size_t size) {
+    if (exchange->stage != STAGE_BODY) return;
+    struct exchange_service *service = exchange->service;
+    struct error err = ERROR_NONE;
+    enum status status = buffer_append(&exchange->body, data, size, &err);
+    size_t grown = exchange->body.capacity - exchange->charged;
+    exchange->charged += grown;
+    size_t total = atomic_fetch_add(&service->body_bytes, grown) + grown;
+    if (status == STATUS_OK && total <= service->memory_max) return;
+    release_body(exchange);
+    if (status == STATUS_OK)
+        error_set(&err, STATUS_OVERLOADED, "no memory for the body, %zu bytes are in use", total);
+    refuse(exchange, 0, &err);
+}
+
+/* Turns the body into what the handler expects, and calls it. */
+static void handle(struct exchange *exchange) {
+    struct http_request *request = &exchange->request;
+    const char *type = read_header(request, "Content-Type");
+    if (multipart_is_form(type)) {
+        struct error err = ERROR_NONE;
+        buffer_init(&exchange->parts, MULTIPART_PARTS_MAX * sizeof(struct http_part));
+        if (multipart_parse(&exchange->parts, exchange->body.data, exchange->body.size, type,
+                            &err) != STATUS_OK) {
+            refuse(exchange, 0, &err);
+            return;
+        }
+        request->parts = (const struct http_part *)(const void *)exchange->parts.data;
+        request->parts_count = exchange->parts.size / sizeof(struct http_part);
+    } else {
+        request->body = buffer_view(&exchange->body);
+    }
+    api_handle(exchange->service->api, request, &exchange->response);
+    exchange->stage = STAGE_ANSWERED;
+}
+
+/* A task of the pool. Once the connection is resumed, its I/O thread may end the
+ * exchange at any moment. */
+static void run(void *context, size_t index) {
+    struct exchange *exchange = context;
+    struct exchange_service *service = exchange->service;
+    (void)index;
+    handle(exchange);
+    MHD_resume_connection(exchange->mhd);
+    atomic_fetch_sub(&service->running, 1);
+}
+
+/* The body is in: to the pool, or refused. */
+static enum MHD_Result submit(struct exchange *exchange) {
+    struct exchange_service *service = exchange->service;
+    struct error err = ERROR_NONE;
+    if (atomic_fetch_add(&service->running, 1) >= service->requests_max) {
+        error_set(&err, STATUS_OVERLOADED, "%u requests are being handled, which is the limit",
+                  service->requests_max);
+    } else if (atomic_load(&service->stopping)) {
+        error_set(&err, STATUS_UNAVAILABLE, "the server is stopping");
+    } else {
+        exchange->stage = STAGE_RUNNING;
+        MHD_suspend_connection(exchange->mhd);
+        if (thread_pool_submit(service->pool, run, exchange, &err) == STATUS_OK) return MHD_YES;
+        refuse(exchange, 0, &err);
+        /* Brings the connection back to exchange_step(), which queues the refusal. */
+        MHD_resume_connection(exchange->mhd);
+        atomic_fetch_sub(&service->running, 1);
+        return MHD_YES;
+    }
+    atomic_fetch_sub(&service->running, 1);
+    refuse(exchange, 0, &err);
+    return queue(exchange);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): the library's signature */
+enum MHD_Result exchange_step(void *service, struct MHD_Connection *mhd, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *size, void **own) {
+    struct exchange *exchange = *own;
+    (void)service;
+    (void)mhd;
+    if (!exchange) return MHD_NO;
+    if (exchange->stage == STAGE_HEAD) return start(exchange, url, method, version);
+    if (*size) {
+        receive(exchange, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    if (exchange->stage == STAGE_BODY) {
+        /* From here on it is us the client waits for. */
+        connection_expect(exchange->connection, CLOCK_NEVER);
+        if (!exchange->admission.immediate) return submit(exchange);
+        handle(exchange);
+    }
+    return queue(exchange);
+}
+
+/* What is logged and counted for a request that the client did not finish. */
+static void give_up(struct exchange *exchange) {
+    struct error err = ERROR_NONE;
+    if (connection_is_late(exchange->connection)) {
+        error_set(&err, STATUS_TIMEOUT, "request was not complete in time");
+        refuse(exchange, MHD_HTTP_REQUEST_TIMEOUT, &err);
+    } else {
+        error_set(&err, STATUS_INVALID, "connection ended after %zu bytes of the body",
+                  exchange->body.size);
+        refuse(exchange, MHD_HTTP_BAD_REQUEST, &err);
+    }
+}
+
+void exchange_end(void *service, struct MHD_Connection *mhd, void **own,
+                  enum MHD_RequestTerminationCode reason) {
+    struct exchange_service *shared = service;
+    struct exchange *exchange = *own;
+    connection_expect(connection_of(mhd), clock_now_ns() + shared->idle_timeout_ns);
+    if (exchange && exchange->stage != STAGE_HEAD) {
+        bool sent =
+            exchange->stage == STAGE_QUEUED && reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+        if (exchange->stage == STAGE_BODY) give_up(exchange);
+        api_finish(shared->api, &exchange->request, &exchange->response, sent);
+        release_body(exchange);
+        buffer_free(&exchange->parts);
+        buffer_free(&exchange->response.body);
+    }
+    free(exchange);
+    *own = NULL;
+    atomic_fetch_sub(&shared->open, 1);
 }

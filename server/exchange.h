@@ -1,58 +1,50 @@
-/* exchange.h - one request and its response on their way through the server.
+/* exchange.h - one request and its answer: libmicrohttpd's callbacks on one side,
+ * api/ on the other.
  *
- * Created when the request line is read, destroyed when libmicrohttpd reports the
- * request as completed. It belongs to the I/O thread of its connection, but for the
- * time between suspend and resume, when it belongs to a request thread. */
+ * An exchange begins with the request line and ends when libmicrohttpd has sent the
+ * answer or lost the client. All of it runs on the connection's I/O thread but for
+ * api_handle() of the routes that may block: that runs on a thread of the pool
+ * while the connection is suspended, and resumes it. So the two never touch an
+ * exchange at the same time.
+ */
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
 
-#include "server/http_server.h"
-#include "server/multipart.h"
+#include <microhttpd.h>
+#include <stdatomic.h>
 
-struct MHD_Connection;
-struct reaper_entry;
+#include "api/api.h"
+#include "core/base/thread_pool.h"
+#include "server/connections.h"
 
-/* Bytes of request bodies held by the whole server, against one bound. */
-struct memory_budget {
-    _Atomic size_t used;
-    size_t limit;
+/* What all exchanges of a server share. */
+struct exchange_service {
+    struct api *api;
+    struct thread_pool *pool; /* runs requests_max tasks at a time */
+    struct connections *connections;
+    uint32_t requests_max;
+    size_t memory_max;
+    uint64_t idle_timeout_ns, request_timeout_ns;
+    bool checks_layout; /* see guard_begin() */
+    _Atomic uint64_t id_seed;
+
+    _Atomic uint64_t begun;    /* exchanges since the start */
+    _Atomic size_t open;       /* begun and not ended */
+    _Atomic size_t running;    /* on the pool */
+    _Atomic size_t body_bytes; /* allocated for bodies */
+    _Atomic bool draining;     /* each answer closes its connection */
+    _Atomic bool stopping;     /* nothing goes to the pool any more */
 };
 
-struct exchange {
-    struct http_server *server;
-    struct MHD_Connection *connection;
-    struct reaper_entry *watch;
-    struct http_request request;
-    struct http_response response;
-    struct api_admission admission;
-    bool bad_target; /* see guard.h */
-    bool admitted;   /* headers seen: api_finish() will be called */
-    bool answered;   /* `response` is filled */
-    bool handled;    /* given to api_handle() */
-
-    /* The body, while it comes in. */
-    struct memory_budget *budget;
-    size_t reserved; /* bytes of the budget that are ours */
-    size_t received;
-    struct buffer body;
-    struct multipart *multipart;
-    struct error error; /* why the rest of the body is thrown away */
-};
-
-/* `target` is the request target as sent. NULL without memory. */
-struct exchange *exchange_create(struct http_server *server, struct MHD_Connection *connection,
-                                 struct memory_budget *budget, const char *target);
-void exchange_destroy(struct exchange *exchange);
-
-/* Reads method, headers and id. `path` lives as long as the request. */
-void exchange_begin(struct exchange *exchange, const char *method, const char *path);
-
-/* Prepares for the body that the headers announce; the limits are in `admission`. */
-enum status exchange_expect_body(struct exchange *exchange, uint32_t parts_max, struct error *err);
-/* Takes a piece of the body. After a failure, which exchange->error records, further
- * pieces are dropped; false when even that has gone on for too long. */
-bool exchange_receive(struct exchange *exchange, const char *data, size_t size);
-/* The body is complete: fills request.body or request.parts. */
-enum status exchange_complete(struct exchange *exchange, struct error *err);
+/* To be passed to libmicrohttpd, with the service as their first argument and the
+ * struct connection as the connection's socket context: the URI log callback, the
+ * access handler and the notification of completion. */
+void *exchange_begin(void *service, const char *target, struct MHD_Connection *mhd);
+/* NOLINTNEXTLINE(readability-function-size): the library's signature */
+enum MHD_Result exchange_step(void *service, struct MHD_Connection *mhd, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *size, void **own);
+void exchange_end(void *service, struct MHD_Connection *mhd, void **own,
+                  enum MHD_RequestTerminationCode reason);
 
 #endif

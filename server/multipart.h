@@ -1,24 +1,27 @@
-/* multipart.h - multipart/form-data as it streams in, to a list of parts. */
+/* multipart.h - the parts of a multipart/form-data body (RFC 7578).
+ *
+ * Parses a whole body in place: the parts point into it, nothing is copied, so a
+ * request costs its body and 48 bytes a part. libmicrohttpd's own MHD_PostProcessor
+ * is not used because it reports an empty part, and a part of which only the
+ * headers have arrived, by the same call: how many parts a client sent would then
+ * depend on how the network cut the body.
+ */
 #ifndef SERVER_MULTIPART_H
 #define SERVER_MULTIPART_H
 
 #include "api/http.h"
 
-struct MHD_Connection;
-struct multipart;
+enum { MULTIPART_PARTS_MAX = 4096, MULTIPART_HEADERS_MAX = 8192 /* bytes, of one part */ };
 
-/* For a request whose Content-Type is multipart/form-data; STATUS_INVALID when its
- * boundary is missing or unusable. */
-enum status multipart_create(struct multipart **out, struct MHD_Connection *connection,
-                             uint32_t parts_max, struct error *err);
-void multipart_destroy(struct multipart *multipart);
+/* Whether a Content-Type header announces a form. NULL: no. */
+bool multipart_is_form(const char *content_type);
 
-/* STATUS_TOO_LARGE past `parts_max` parts, STATUS_INVALID for a malformed body. */
-enum status multipart_feed(struct multipart *multipart, const char *data, size_t size,
-                           struct error *err);
-/* Call once, after the last byte. STATUS_INVALID for a body that was cut off or holds
- * no part. The parts live as long as `multipart`. */
-enum status multipart_finish(struct multipart *multipart, const struct http_part **parts,
-                             size_t *count, struct error *err);
+/* Fills `parts`, which the caller has set up with buffer_init(), with one struct
+ * http_part for each part. They point into `body`, which is changed (strings are
+ * terminated and unquoted in place) and must outlive them. STATUS_INVALID for what
+ * is malformed or cut off, STATUS_TOO_LARGE for more than MULTIPART_PARTS_MAX,
+ * STATUS_UNSUPPORTED for an encoding other than the plain bytes. */
+enum status multipart_parse(struct buffer *parts, uint8_t *body, size_t size,
+                            const char *content_type, struct error *err);
 
 #endif

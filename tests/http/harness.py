@@ -26,6 +26,13 @@ FAKE = os.path.join(os.path.dirname(BINARY), "tests", "server", "fake_server")
 SHARED = os.path.join(ROOT, os.environ.get("CLIPD_SHARED", "../shared"))
 
 
+def sanitized():
+    """Whether this build's memory and times say nothing about the program's."""
+    with open(FAKE, "rb") as file:
+        program = file.read()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 class Process:
     """A server process: `command` must print "listening on http://ADDRESS:PORT"."""
 

@@ -1,0 +1,296 @@
+"""server/ under pressure: slow clients, overload, drain, many idle connections.
+
+Smaller than life by default; CLIPD_TEST_ALL=1 runs the full numbers."""
+
+import http.client
+import json
+import os
+import resource
+import socket
+import threading
+import time
+import unittest
+
+from harness import FakeServer, read_until_closed, sanitized
+
+ALL = bool(os.environ.get("CLIPD_TEST_ALL"))
+
+
+class Load:
+    """Clients in threads that ask one after the other until stopped.
+
+    An answer counts as good with `status` in `expected`; a request fails when it was
+    sent on a connection that the server closed without an answer. A connection that
+    cannot be made is no failure: a stopping server refuses it."""
+
+    def __init__(self, server, clients, path="/sleep?ms=5", expected=(200,), keep=True):
+        self.server, self.path, self.expected, self.keep = server, path, expected, keep
+        self.good, self.failures, self.stopping = 0, [], threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+    def run(self):
+        connection, used = None, False
+        while not self.stopping.is_set():
+            try:
+                if connection is None:
+                    connection, used = self.server.connection(), False
+                    connection.connect()
+                connection.request("GET", self.path)
+                response = connection.getresponse()
+                response.read()
+                self.note(response.status in self.expected, f"status {response.status}")
+                used = True
+                if response.getheader("Connection") == "close" or not self.keep:
+                    connection.close()
+                    connection = None
+            except ConnectionRefusedError:
+                return
+            except (OSError, http.client.HTTPException) as error:
+                self.note(False, f"{error!r} on a {'kept' if used else 'new'} connection")
+                connection.close()
+                connection = None
+
+    def note(self, good, text):
+        with self.lock:
+            if good:
+                self.good += 1
+            else:
+                self.failures.append(text)
+
+
+class Slow(unittest.TestCase):
+    def test_drippers_are_cut_off(self):
+        timeout = 4 if ALL else 2
+        drippers = []
+        with FakeServer(connections_max=200, request_timeout_s=timeout, idle_timeout_s=30) as server:
+            with Load(server, 4, "/ping") as load, Load(server, 2, "/ping", keep=False) as fresh:
+                start = time.monotonic()
+                for i in range(190):
+                    sock = server.socket()
+                    kind = i % 3
+                    # In the request line, in the headers, in the body.
+                    sock.sendall([b"", b"GET /ping HTTP/1.1\r\n", b"POST /echo HTTP/1.1\r\nHost: x\r\n"
+                                  b"Content-Length: 1000\r\n\r\n"][kind])
+                    sock.setblocking(False)
+                    drippers.append(sock)
+                left, last = list(drippers), start
+                while left and time.monotonic() < start + timeout + 5:
+                    for sock in list(left):
+                        try:
+                            sock.send(b"x")
+                            if sock.recv(100) == b"":
+                                raise ConnectionError
+                        except BlockingIOError:
+                            continue
+                        except OSError:
+                            left.remove(sock)
+                            last = time.monotonic()
+                    time.sleep(0.05)
+                self.assertEqual(left, [])
+                self.assertLess(last - start, timeout + 1)
+                self.assertGreater(last - start, timeout - 0.5)
+            self.assertEqual(load.failures + fresh.failures, [])
+            self.assertGreater(min(load.good, fresh.good), 100)
+            for sock in drippers:
+                sock.close()
+
+    def test_slow_handler_is_not_cut_off(self):
+        with FakeServer(request_timeout_s=1, idle_timeout_s=1) as server:
+            self.assertEqual(server.get("/sleep?ms=2500")[0], 200)
+
+    def test_reader_that_does_not_read_is_cut_off(self):
+        with FakeServer(request_timeout_s=1, idle_timeout_s=1) as server, server.socket() as sock:
+            sock.sendall(b"GET /big?bytes=100000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(3)
+            stats = json.loads(server.get("/stats")[2])
+            self.assertEqual((stats["connections"], stats["unsent"]), (1, 1))
+
+    def test_idle_connection_is_closed(self):
+        with FakeServer(request_timeout_s=5, idle_timeout_s=1) as server, server.socket() as sock:
+            sock.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            start = time.monotonic()
+            self.assertTrue(read_until_closed(sock).endswith(b"pong\n"))
+            self.assertLess(abs(time.monotonic() - start - 1), 0.6)
+
+    def test_more_connections_than_allowed_wait(self):
+        with FakeServer(connections_max=20, io_threads=2, idle_timeout_s=30) as server:
+            socks = [server.socket() for _ in range(30)]
+            for sock in socks:
+                sock.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            for sock in socks:
+                self.assertTrue(read_until_closed(sock).endswith(b"pong\n"))
+                sock.close()
+
+
+class Overload(unittest.TestCase):
+    def test_more_requests_than_allowed(self):
+        with FakeServer(requests_max=8) as server:
+            with Load(server, 8, "/sleep?ms=300") as inside:
+                time.sleep(0.2)
+                slowest, refused = 0, 0
+                for _ in range(50):
+                    start = time.monotonic()
+                    status, headers, _ = server.get("/sleep?ms=300")
+                    if status == 503:
+                        refused += 1
+                        slowest = max(slowest, time.monotonic() - start)
+                        self.assertIn("Retry-After", headers)
+                    # What needs no thread goes on.
+                    self.assertEqual(server.get("/ping")[0], 200)
+                    time.sleep(0.01)
+            # The clients inside may meet the one from outside, too.
+            self.assertTrue(all("503" in failure for failure in inside.failures))
+            self.assertGreater(refused, 20)
+            self.assertLess(slowest, 0.2)
+            self.assertEqual(json.loads(server.get("/stats")[2])["active"], 0)
+
+    def test_memory_for_bodies_is_bounded(self):
+        size = 4 << 20
+        with FakeServer(memory_max=10 << 20, request_timeout_s=20) as server:
+            held = []
+            for _ in range(2):
+                sock = server.socket()
+                sock.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+                sock.sendall(b"a" * (size - 1))
+                held.append(sock)
+            time.sleep(0.3)
+            status, headers, _ = server.post("/echo", b"b" * size)
+            self.assertEqual(status, 503)
+            self.assertIn("Retry-After", headers)
+            for sock in held:
+                sock.sendall(b"a")
+                self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 200"))
+                sock.close()
+            time.sleep(0.2)
+            self.assertEqual(server.post("/echo", b"b" * size)[0], 200)
+            # A length that is only announced takes no memory from others.
+            for _ in range(20):
+                sock = server.socket()
+                sock.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nx" % size)
+                held.append(sock)
+            time.sleep(0.2)
+            self.assertEqual(server.post("/echo", b"b" * size)[0], 200)
+            for sock in held:
+                sock.close()
+
+
+class Drain(unittest.TestCase):
+    def test_no_accepted_request_is_dropped(self):
+        for turn in range(20 if ALL else 5):
+            server = FakeServer(drain_ms=5000)
+            server.__enter__()
+            with Load(server, 8) as kept, Load(server, 4, keep=False) as fresh:
+                time.sleep(0.3 + 0.013 * turn)
+                start = time.monotonic()
+                server.terminate()
+                code = server.process.wait(20)
+                took = time.monotonic() - start
+            self.assertEqual(code, 0, server.log())
+            self.assertEqual(kept.failures + fresh.failures, [], f"turn {turn}")
+            self.assertGreater(kept.good + fresh.good, 50)
+            self.assertLess(took, 5)
+
+    def test_long_request_is_finished_and_then_cut(self):
+        for sleep_ms, drain_ms, answered in ((800, 5000, True), (1500, 300, False)):
+            server = FakeServer(drain_ms=drain_ms)
+            server.__enter__()
+            with server.socket() as sock:
+                sock.sendall(b"GET /sleep?ms=%d HTTP/1.1\r\nHost: x\r\n\r\n" % sleep_ms)
+                time.sleep(0.2)
+                server.terminate()
+                answer = read_until_closed(sock)
+                self.assertEqual(server.process.wait(20), 0, server.log())
+            if answered:
+                self.assertIn(b"Connection: close", answer)
+                self.assertTrue(answer.endswith(b"slept\n"))
+
+    def test_stop_with_idle_connections(self):
+        with FakeServer(drain_ms=5000) as server:
+            socks = [server.socket() for _ in range(50)]
+            start = time.monotonic()
+            self.assertEqual(server.stop(), 0)
+            self.assertLess(time.monotonic() - start, 1.5)
+            for sock in socks:
+                sock.close()
+
+    def test_stop_under_connection_churn(self):
+        """New connections at the limit while the server stops: it must not abort."""
+        for turn in range(30 if ALL else 8):
+            server = FakeServer(connections_max=8, drain_ms=2000)
+            server.__enter__()
+            with Load(server, 16, "/ping", keep=False):
+                time.sleep(0.1 + 0.007 * turn)
+                server.terminate()
+                code = server.process.wait(20)
+            self.assertEqual(code, 0, server.log())
+
+
+class Idle(unittest.TestCase):
+    def test_idle_connections_are_cheap(self):
+        wanted = 10000 if ALL else 1000
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        count = min(wanted, hard - 200)
+        try:
+            with FakeServer(connections_max=count + 10, idle_timeout_s=300) as server:
+                server.get("/ping")
+                before = server.rss_kb()
+                socks = []
+                for _ in range(count):
+                    sock = socket.create_connection(("127.0.0.1", server.port))
+                    sock.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+                    socks.append(sock)
+                for sock in socks:
+                    self.assertTrue(sock.recv(1000).startswith(b"HTTP/1.1 200"))
+                each = (server.rss_kb() - before) / count
+                print(f"{count} idle connections: {each:.1f} KB each")
+                if not sanitized():
+                    self.assertLess(each, 16)
+                start = time.monotonic()
+                self.assertEqual(server.get("/ping")[0], 200)
+                self.assertLess(time.monotonic() - start, 0.2)
+                for sock in socks:
+                    sock.close()
+                time.sleep(0.5)
+                self.assertEqual(json.loads(server.get("/stats")[2])["connections"], 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Start(unittest.TestCase):
+    def test_address_in_use(self):
+        with FakeServer() as server:
+            with self.assertRaisesRegex(RuntimeError, "cannot listen on 127.0.0.1:%d: Address "
+                                                      "already in use" % server.port):
+                FakeServer(port=server.port).__enter__()
+
+    def test_not_an_address(self):
+        with self.assertRaisesRegex(RuntimeError, "invalid: cannot listen on"):
+            FakeServer(address="nowhere.example").__enter__()
+
+    def test_ipv6(self):
+        try:
+            with socket.socket(socket.AF_INET6) as sock:
+                sock.bind(("::1", 0))
+        except OSError:
+            print("skipped: no IPv6 here")
+            return
+        with FakeServer(address="::1") as server:
+            with socket.create_connection(("::1", server.port), 5) as sock:
+                sock.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                self.assertTrue(read_until_closed(sock).endswith(b"pong\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
