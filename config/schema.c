@@ -26,7 +26,7 @@ const struct schema_key schema_keys[] = {
      FIELD(server.connections_max),
      .min = 1,
      .max = 1000000,
-     .meaning = "open connections; more are refused"},
+     .meaning = "open connections; more wait"},
     {.name = "server.requests_max",
      .kind = SCHEMA_COUNT,
      FIELD(server.requests_max),
