@@ -33,7 +33,7 @@ static uint32_t cores(const char *self) {
 static void clean(void) {
     char command[128];
     snprintf(command, sizeof(command), "rm -rf %s/*", root);
-    ck_assert_int_eq(system(command), 0);
+    if (system(command) != 0) abort(); /* no assertion: main() calls it, too */
 }
 
 START_TEST(no_quota) {
