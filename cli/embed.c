@@ -81,8 +81,8 @@ static int run_group(struct embed *embed) {
     size_t count = embed->count, dim = engine_info(embed->session.engine)->embed_dim;
     if (count == 0) return EX_OK;
     struct bytes views[GROUP_MAX];
-    struct error errors[GROUP_MAX], err = ERROR_NONE;
-    struct engine_text_info infos[GROUP_MAX];
+    struct error errors[GROUP_MAX] = {{0}}, err = ERROR_NONE;
+    struct engine_text_info infos[GROUP_MAX] = {{0}};
     struct engine_call call = {.deadline_ns = CLOCK_NEVER, .raw = embed->raw, .errors = errors};
     for (size_t i = 0; i < count; i++) views[i] = buffer_view(&embed->inputs[i]);
     float *embeddings = calloc(count * dim, sizeof(*embeddings));

@@ -67,8 +67,8 @@ static int ask(int fd, const struct sockaddr *address, socklen_t size) {
     }
     answer[got] = '\0';
     answer[strcspn(answer, "\r\n")] = '\0';
-    return strncmp(answer, ready, sizeof(ready) - 1) ? not_ready("not ready", answer)
-                                                     : EXIT_SUCCESS;
+    return strncmp(answer, ready, sizeof(ready) - 1) != 0 ? not_ready("not ready", answer)
+                                                          : EXIT_SUCCESS;
 }
 
 static int check(const struct http_server_options *at, unsigned timeout_s) {

@@ -48,8 +48,8 @@ static int help(const char *name) {
         fprintf(stderr, "clipd: there is no command '%s'; try 'clipd help'\n", name);
         return EX_USAGE;
     }
-    char option[] = "--help";
-    char *arguments[] = {(char *)(size_t)command->name, option, NULL};
+    char copy[] = "clipd", option[] = "--help";
+    char *arguments[] = {copy, option, NULL};
     return command->run(2, arguments);
 }
 

@@ -167,13 +167,13 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
     }
     if (argc - optind != 1)
         return console_usage("preprocess", "found %d images, expected one", argc - optind);
-    if (!arguments->output) return console_usage("preprocess", "expected -o OUT.png");
+    if (!*arguments->output) return console_usage("preprocess", "expected -o OUT.png");
     arguments->image = argv[optind];
     return EX_OK;
 }
 
 int preprocess_command(int argc, char **argv) {
-    struct arguments arguments = {.resize = -1, .order = -1};
+    struct arguments arguments = {.output = "", .resize = -1, .order = -1};
     int code = read_options(&arguments, argc, argv);
     if (code == -1) return EX_OK;
     return code == EX_OK ? run(&arguments) : code;

@@ -8,8 +8,6 @@
 #include "cli/console.h"
 #include "core/registry.h"
 
-extern char **environ;
-
 enum { PATH_SIZE = 4096, FLAG_SIZE = PATH_SIZE + 8 };
 
 /* The file to read, in `buffer` or as given; NULL for none. */

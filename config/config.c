@@ -59,7 +59,7 @@ static const char *find_variable(const char *const *environment, const char *nam
 static void warn_of_unknown(const char *const *environment) {
     static const char *const others[] = {"CLIPD_CONFIG", "CLIPD_MODEL"};
     for (; *environment; environment++) {
-        if (strncmp(*environment, "CLIPD_", 6)) continue;
+        if (strncmp(*environment, "CLIPD_", 6) != 0) continue;
         int size = (int)strcspn(*environment, "=");
         char name[SCHEMA_NAME_SIZE];
         snprintf(name, sizeof(name), "%.*s", size, *environment);

@@ -95,7 +95,7 @@ static void build_sections(struct yaml_schema *schema) {
         size_t size = (size_t)(key - name);
         char section[SECTION_SIZE];
         snprintf(section, sizeof(section), "%.*s", (int)size - 1, name);
-        if (!sections || strcmp(schema->section_names[sections - 1], section)) {
+        if (!sections || strcmp(schema->section_names[sections - 1], section) != 0) {
             if (sections) schema->keys[used++] = (cyaml_schema_field_t)CYAML_FIELD_END;
             memcpy(schema->section_names[sections], section, sizeof(section));
             schema->sections[sections] = (cyaml_schema_field_t){
@@ -141,7 +141,7 @@ static void list_keys(char *out, size_t size, const struct yaml_schema *schema, 
     if (!strncmp(path, "models[", 7)) {
         field = schema->model_keys;
     } else if (*path) {
-        while (field->key && strcmp(field->key, path)) field++;
+        while (field->key && strcmp(field->key, path) != 0) field++;
         if (field->key) field = field->value.mapping.fields;
     }
     size_t used = 0;

@@ -221,6 +221,6 @@ void schema_environment_name(char out[SCHEMA_NAME_SIZE], const struct schema_key
     memcpy(out, prefix, sizeof(prefix));
     char *to = out + sizeof(prefix) - 1;
     for (const char *c = key->name; *c; c++)
-        *to++ = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
+        *to++ = (char)(*c == '.' ? '_' : toupper((unsigned char)*c));
     *to = '\0';
 }

@@ -59,7 +59,7 @@ static bool parse_number(uint64_t *out, enum schema_kind kind, const char *text)
     if (c == text) return false;
     if (*c == ' ') c++;
     const struct unit *unit = units_of(kind);
-    while (unit->suffix && strcmp(unit->suffix, c)) unit++;
+    while (unit->suffix && strcmp(unit->suffix, c) != 0) unit++;
     uint64_t factor = unit->suffix ? unit->factor : 1;
     if (!unit->suffix && (number || overflow || *c)) return false;
     overflow |= number > UINT64_MAX / factor;
@@ -171,7 +171,7 @@ static enum status read_text(const char **field, const struct schema_key *key, c
 }
 
 static enum status read_bool(bool *field, const char *text, struct error *err) {
-    if (strcmp(text, "true") && strcmp(text, "false"))
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
         return error_set(err, STATUS_INVALID, "found '%.60s', expected true or false", text);
     *field = *text == 't';
     return STATUS_OK;

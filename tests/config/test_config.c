@@ -9,12 +9,13 @@
 #include <unistd.h>
 
 static const char *const no_environment[] = {NULL};
-static char path[] = "/tmp/clipd-test-config-XXXXXX";
+#define PATH_TEMPLATE "/tmp/clipd-test-config-XXXXXX"
+static char path[] = PATH_TEMPLATE;
 static struct config config;
 static struct error err;
 
 static void setup(void) {
-    memcpy(path + sizeof(path) - 7, "XXXXXX", 6);
+    strcpy(path, PATH_TEMPLATE);
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     close(fd);
