@@ -11,7 +11,7 @@ folder=$1
 shift
 export CLIPD="$PWD/$folder/clipd" PYTHON="${PYTHON:-/usr/bin/python3}" PYTHONDONTWRITEBYTECODE=1
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
-export TSAN_OPTIONS="${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.supp halt_on_error=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}"
 export TEST_TIMEOUT="${TEST_TIMEOUT:-240}"
 results=$folder/results
 rm -rf "$results"

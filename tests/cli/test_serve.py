@@ -18,9 +18,15 @@ from harness import Server  # pylint: disable=wrong-import-position
 SHIP = "docs/pictures/ship.jpg"
 
 
-def wait_until_ready(server):
-    while server.get("/readyz")[0] != 200:
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def wait_until_ready(server):
+    wait_until(lambda: server.get("/readyz")[0] == 200)
 
 
 class Serve(unittest.TestCase):
@@ -118,8 +124,8 @@ class Serve(unittest.TestCase):
             return
         with Server(MODEL, args=["--listen", "[::1]:0"], env=environment()) as server:
             self.assertIn(f"listening on http://[::1]:{server.port}", server.log())
-            while clipd("healthcheck", "--listen", f"[::1]:{server.port}")[0] != 0:
-                time.sleep(0.01)
+            address = f"[::1]:{server.port}"
+            wait_until(lambda: clipd("healthcheck", "--listen", address)[0] == 0)
 
 
 class Healthcheck(unittest.TestCase):
