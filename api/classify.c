@@ -73,9 +73,12 @@ static enum status embed_labels(struct classification *c, struct error *err) {
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", labels->count);
     }
     struct error error = ERROR_NONE;
-    enum status status =
-        classify_embed_labels(encode->api->classifier, encode->engine, labels->items, labels->count,
-                              templates->items, templates->count, c->labels, &call, &error);
+    struct label_set set = {.labels = labels->items,
+                            .labels_count = labels->count,
+                            .templates = templates->items,
+                            .templates_count = templates->count};
+    enum status status = classify_embed_labels(encode->api->classifier, encode->engine, &set,
+                                               c->labels, &call, &error);
     encode->request->inputs += labels->count;
     encode_add_timings(encode, &call.timings);
     return status ? fail_in(labels, &error, err) : STATUS_OK;

@@ -104,8 +104,9 @@ enum status encode_texts(struct encoded *out, struct encode *encode, const struc
     if (status) return status;
     struct engine_call call = begin(encode, out);
     encode->request->inputs += texts->count;
-    engine_embed_texts(encode->engine, texts->items, texts->count, encode->truncate,
-                       out->embeddings, out->infos, &call, &error);
+    call.refuse_long = !encode->truncate;
+    call.texts = out->infos;
+    engine_embed_texts(encode->engine, texts->items, texts->count, out->embeddings, &call, &error);
     return finish(out, encode, texts, &call, &error, err);
 }
 

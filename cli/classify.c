@@ -76,15 +76,18 @@ static int prepare(struct classify *c) {
     c->label_embeddings = calloc(c->labels.count * dim, sizeof(float));
     c->image_embedding = calloc(dim, sizeof(float));
     c->scores = calloc(c->labels.count, sizeof(*c->scores));
+    struct label_set set = {.labels = c->labels.items,
+                            .labels_count = c->labels.count,
+                            .templates = c->templates.items,
+                            .templates_count = c->templates.count};
     enum status status = STATUS_OK;
     if (!c->label_embeddings || !c->image_embedding || !c->scores)
         status = error_set(&err, STATUS_NO_MEMORY, "out of memory");
     if (status == STATUS_OK)
         status = classifier_create(&c->classifier, c->session.config.api.label_cache_max, &err);
     if (status == STATUS_OK)
-        status = classify_embed_labels(c->classifier, engine, c->labels.items, c->labels.count,
-                                       c->templates.items, c->templates.count, c->label_embeddings,
-                                       &call, &err);
+        status =
+            classify_embed_labels(c->classifier, engine, &set, c->label_embeddings, &call, &err);
     return status == STATUS_OK ? EX_OK : console_fail(&err);
 }
 

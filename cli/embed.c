@@ -83,7 +83,11 @@ static int run_group(struct embed *embed) {
     struct bytes views[GROUP_MAX];
     struct error errors[GROUP_MAX] = {{0}}, err = ERROR_NONE;
     struct engine_text_info infos[GROUP_MAX] = {{0}};
-    struct engine_call call = {.deadline_ns = CLOCK_NEVER, .raw = embed->raw, .errors = errors};
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER,
+                               .raw = embed->raw,
+                               .refuse_long = !embed->truncate,
+                               .errors = errors,
+                               .texts = infos};
     for (size_t i = 0; i < count; i++) views[i] = buffer_view(&embed->inputs[i]);
     float *embeddings = calloc(count * dim, sizeof(*embeddings));
     enum status status = STATUS_OK;
@@ -92,8 +96,7 @@ static int run_group(struct embed *embed) {
     else if (embed->images)
         status = engine_embed_images(embed->session.engine, views, count, embeddings, &call, &err);
     else
-        status = engine_embed_texts(embed->session.engine, views, count, embed->truncate,
-                                    embeddings, infos, &call, &err);
+        status = engine_embed_texts(embed->session.engine, views, count, embeddings, &call, &err);
     int code = status == STATUS_OK ? EX_OK : console_fail(&err);
     for (size_t i = 0; i < count && code == EX_OK; i++) {
         if (errors[i].status != STATUS_OK)

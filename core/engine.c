@@ -383,6 +383,17 @@ static enum status run_decoders(struct decode *decode, size_t count, struct erro
     return status;
 }
 
+static enum status embed_images(struct call *call, struct decode *decode, struct engine_call *how,
+                                struct error *err) {
+    struct engine *engine = call->engine;
+    uint64_t started = clock_now_ns();
+    enum status status = run_decoders(decode, call->count, err);
+    how->timings.decode_ns += clock_now_ns() - started;
+    if (!status) status = call_report(call, how->errors, err);
+    if (status) return status;
+    return call_encode(call, engine->images, decode->crops, engine->crop_bytes, how, err);
+}
+
 enum status engine_embed_images(struct engine *engine, const struct bytes *files, size_t count,
                                 float *embeddings, struct engine_call *how, struct error *err) {
     if (count == 0) return STATUS_OK;
@@ -394,16 +405,11 @@ enum status engine_embed_images(struct engine *engine, const struct bytes *files
     struct decode decode = {.call = &call, .files = files, .deadline_ns = how->deadline_ns};
     enum status status = call_init(&call, engine, count, embeddings, err);
     size_t bytes;
-    if (!status && size_multiply(&bytes, count, engine->crop_bytes)) decode.crops = malloc(bytes);
-    if (!status && !decode.crops) {
+    if (size_multiply(&bytes, count, engine->crop_bytes)) decode.crops = malloc(bytes);
+    if (!decode.crops) {
         status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu images", count);
-    }
-    uint64_t started = clock_now_ns();
-    if (!status) status = run_decoders(&decode, count, err);
-    how->timings.decode_ns += clock_now_ns() - started;
-    if (!status) status = call_report(&call, how->errors, err);
-    if (!status) {
-        status = call_encode(&call, engine->images, decode.crops, engine->crop_bytes, how, err);
+    } else if (!status) {
+        status = embed_images(&call, &decode, how, err);
     }
     free(decode.crops);
     call_free(&call);
@@ -417,12 +423,14 @@ enum status engine_preprocess(struct engine *engine, struct bytes file, uint8_t 
 
 /* ---- texts ---- */
 
+static enum status no_texts(const struct engine *engine, struct error *err) {
+    return error_set(err, STATUS_UNPROCESSABLE, "model \"%s\" has no %s", engine->name,
+                     engine->info.text.layers ? "vocabulary" : "text tower");
+}
+
 enum status engine_tokenize(struct engine *engine, struct bytes text, bool truncate, uint32_t *ids,
                             struct engine_text_info *info, struct error *err) {
-    if (!engine->tokenizer) {
-        return error_set(err, STATUS_UNPROCESSABLE, "model \"%s\" has no %s", engine->name,
-                         engine->info.text.layers ? "vocabulary" : "text tower");
-    }
+    if (!engine->tokenizer) return no_texts(engine, err);
     struct tokens tokens = {.ids = ids};
     enum status status = tokenizer_encode(engine->tokenizer, text, engine->info.context_length,
                                           truncate, &tokens, err);
@@ -431,42 +439,37 @@ enum status engine_tokenize(struct engine *engine, struct bytes text, bool trunc
 }
 
 /* Tokenizes into `ids`, [count, context_length], and `inputs`, [count]. */
-static void tokenize_all(struct call *call, const struct bytes *texts, bool truncate, uint32_t *ids,
-                         struct model_text *inputs, struct engine_text_info *infos) {
+static enum status embed_texts(struct call *call, const struct bytes *texts, uint32_t *ids,
+                               struct model_text *inputs, struct engine_call *how,
+                               struct error *err) {
+    uint64_t started = clock_now_ns();
     for (size_t i = 0; i < call->count; i++) {
         struct engine_text_info info;
         uint32_t *own = ids + i * call->engine->info.context_length;
-        engine_tokenize(call->engine, texts[i], truncate, own, &info, &call->errors[i]);
+        engine_tokenize(call->engine, texts[i], !how->refuse_long, own, &info, &call->errors[i]);
         inputs[i] = (struct model_text){.ids = own, .count = (uint32_t)info.tokens};
-        if (infos) infos[i] = info;
+        if (how->texts) how->texts[i] = info;
     }
+    how->timings.decode_ns += clock_now_ns() - started;
+    enum status status = call_report(call, how->errors, err);
+    if (status) return status;
+    return call_encode(call, call->engine->texts, inputs, sizeof(*inputs), how, err);
 }
 
 enum status engine_embed_texts(struct engine *engine, const struct bytes *texts, size_t count,
-                               bool truncate, float *embeddings, struct engine_text_info *infos,
-                               struct engine_call *how, struct error *err) {
+                               float *embeddings, struct engine_call *how, struct error *err) {
     if (count == 0) return STATUS_OK;
-    if (!engine->texts) {
-        return error_set(err, STATUS_UNPROCESSABLE, "model \"%s\" has no %s", engine->name,
-                         engine->info.text.layers ? "vocabulary" : "text tower");
-    }
+    if (!engine->texts) return no_texts(engine, err);
     struct call call;
     enum status status = call_init(&call, engine, count, embeddings, err);
     uint32_t *ids = NULL;
     struct model_text *inputs = calloc(count, sizeof(*inputs));
     size_t size;
     if (size_multiply(&size, count, engine->info.context_length)) ids = calloc(size, sizeof(*ids));
-    if (!status && (!ids || !inputs)) {
+    if (!ids || !inputs) {
         status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu texts", count);
-    }
-    if (!status) {
-        uint64_t started = clock_now_ns();
-        tokenize_all(&call, texts, truncate, ids, inputs, infos);
-        how->timings.decode_ns += clock_now_ns() - started;
-        status = call_report(&call, how->errors, err);
-    }
-    if (!status) {
-        status = call_encode(&call, engine->texts, inputs, sizeof(*inputs), how, err);
+    } else if (!status) {
+        status = embed_texts(&call, texts, ids, inputs, how, err);
     }
     free(ids);
     free(inputs);

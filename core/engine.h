@@ -62,19 +62,22 @@ struct engine_timings {
     uint64_t encode_ns;
 };
 
+struct engine_text_info {
+    size_t tokens; /* ids used, start and end token included */
+    bool truncated;
+};
+
+/* How one call is to be run, and what came of it. */
 struct engine_call {
     uint64_t deadline_ns; /* CLOCK_NEVER for none */
     bool raw;             /* leave embeddings as the tower gives them, not of length 1 */
+    bool refuse_long;     /* a text longer than context_length is STATUS_UNPROCESSABLE, not cut */
     /* [count] or NULL. With it a bad input fails alone: its error is recorded here
      * and its embedding is zeros. Without, the first bad input fails the call, and
      * err->input says which. */
     struct error *errors;
-    struct engine_timings timings; /* out: added to */
-};
-
-struct engine_text_info {
-    size_t tokens; /* ids used, start and end token included */
-    bool truncated;
+    struct engine_text_info *texts; /* [count] or NULL; texts only */
+    struct engine_timings timings;  /* added to */
 };
 
 enum status engine_open(struct engine **out, struct runtime *runtime,
@@ -85,12 +88,9 @@ const struct engine_info *engine_info(const struct engine *engine);
 
 /* `embeddings` is [count, embed_dim] and belongs to the caller. */
 enum status engine_embed_images(struct engine *engine, const struct bytes *files, size_t count,
-                                float *embeddings, struct engine_call *call, struct error *err);
-/* `infos` is [count] or NULL. Without `truncate` a text longer than context_length
- * is STATUS_UNPROCESSABLE. */
+                                float *embeddings, struct engine_call *how, struct error *err);
 enum status engine_embed_texts(struct engine *engine, const struct bytes *texts, size_t count,
-                               bool truncate, float *embeddings, struct engine_text_info *infos,
-                               struct engine_call *call, struct error *err);
+                               float *embeddings, struct engine_call *how, struct error *err);
 
 /* The two windows into the exactness. `pixels` receives [image_size, image_size, 3]
  * 8-bit RGB; `ids` at most context_length ids, `count` how many. */

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,12 +116,12 @@ enum status registry_alias(struct registry *registry, const char *alias, const c
 
 /* Needs the lock. "a, b, c" for error messages; cut off where it gets long. */
 static void list_names(const struct registry *registry, char *text, size_t size) {
+    size_t used = 0;
     text[0] = 0;
     for (const struct entry *entry = registry->entries; entry; entry = entry->next) {
-        size_t used = strlen(text);
-        if (used + strlen(entry->name) + 3 > size) break;
-        if (used) strcat(text, ", ");
-        strcat(text, entry->name);
+        int more = snprintf(text + used, size - used, "%s%s", used ? ", " : "", entry->name);
+        if (more < 0 || (size_t)more >= size - used) break;
+        used += (size_t)more;
     }
 }
 
@@ -160,7 +161,7 @@ void registry_release(struct registry *registry, struct engine *engine) {
 static struct engine **hold_all(struct registry *registry, size_t *count) {
     size_t entries = 0;
     for (struct entry *entry = registry->entries; entry; entry = entry->next) entries++;
-    struct engine **engines = calloc(entries + 1, sizeof(*engines));
+    struct engine **engines = calloc(entries + 1, sizeof(struct engine *));
     *count = 0;
     if (!engines) return NULL;
     if (registry->fallback) engines[(*count)++] = registry->fallback;

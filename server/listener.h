@@ -7,7 +7,7 @@
 #include "core/base/error.h"
 
 /* Listens on a numeric IPv4 or IPv6 address and leaves a non-blocking socket in
- * *out; `port` 0 takes a free one. STATUS_CONFLICT when the address is in use,
+ * *out; `port` 0 takes a free one. STATUS_UNAVAILABLE when the address is in use,
  * STATUS_INVALID when it is no address, STATUS_IO otherwise. "::" takes IPv4
  * clients, too, as far as the system allows. */
 enum status listener_open(int *out, const char *address, uint16_t port, struct error *err);

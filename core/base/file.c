@@ -31,6 +31,7 @@ enum status file_map_open(struct file_map *out, const char *path, struct error *
         status = error_set(err, STATUS_IO, "cannot read %s: not a regular file", path);
     } else if (info.st_size > 0) {
         void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        out->address = data == MAP_FAILED ? NULL : data;
         if (data == MAP_FAILED)
             status = error_set_errno(err, STATUS_IO, "map", path);
         else
@@ -41,8 +42,7 @@ enum status file_map_open(struct file_map *out, const char *path, struct error *
 }
 
 void file_map_close(struct file_map *map) {
-    /* munmap() takes a plain pointer; the mapping is ours to end. */
-    if (map->bytes.data) munmap((void *)(uintptr_t)map->bytes.data, map->bytes.size);
+    if (map->address) munmap(map->address, map->bytes.size);
     *map = (struct file_map){0};
 }
 

@@ -9,6 +9,7 @@
  * checkpoints are replaced by rename, never rewritten in place. */
 struct file_map {
     struct bytes bytes;
+    void *address; /* the same, as munmap() takes it */
 };
 
 /* STATUS_NOT_FOUND when there is no such file. An empty file maps to size 0. */

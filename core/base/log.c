@@ -33,7 +33,7 @@ bool log_enabled(enum log_level level) {
 
 bool log_level_parse(enum log_level *out, const char *name) {
     for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
-        if (strcmp(level_names[i], name)) continue;
+        if (strcmp(level_names[i], name) != 0) continue;
         *out = (enum log_level)i;
         return true;
     }

@@ -19,13 +19,16 @@ struct classifier {
 
 /* One classify_embed_labels() on its way. */
 struct job {
+    struct classifier *classifier;
     struct engine *engine;
-    const struct bytes *labels, *templates;
-    size_t templates_count;
+    struct label_set set; /* templates_count is at least 1 */
+    size_t dim;
+    uint8_t *keys;   /* [labels_count, SHA256_SIZE] */
     size_t *missing; /* [missing_count]: indexes of labels that the cache did not have */
     size_t missing_count;
-    size_t dim;
-    double *sums; /* [missing_count, dim] */
+    double *sums;      /* [missing_count, dim] */
+    float *prompts;    /* [PROMPTS_AT_ONCE, dim]: embeddings of one call to the engine */
+    float *embeddings; /* [labels_count, dim], the caller's */
 };
 
 enum status classifier_create(struct classifier **out, size_t cache_bytes_max, struct error *err) {
@@ -76,12 +79,13 @@ static enum status key_of(uint8_t key[SHA256_SIZE], struct buffer *prefix, struc
 }
 
 static enum status key_prefix(struct buffer *out, const struct engine_info *info,
-                              const struct bytes *templates, size_t count, struct error *err) {
+                              const struct label_set *set, struct error *err) {
     enum status status = buffer_printf(out, err, "%s %s %s %zu", info->sha256, info->precision,
-                                       info->tokenizer, count);
-    for (size_t i = 0; i < count && !status; i++) {
-        status = buffer_printf(out, err, " %zu:", templates[i].size);
-        if (!status) status = buffer_append(out, templates[i].data, templates[i].size, err);
+                                       info->tokenizer, set->templates_count);
+    for (size_t i = 0; i < set->templates_count && !status; i++) {
+        const struct bytes *template = &set->templates[i];
+        status = buffer_printf(out, err, " %zu:", template->size);
+        if (!status) status = buffer_append(out, template->data, template->size, err);
     }
     return status ? status : buffer_append(out, " ", 1, err);
 }
@@ -95,39 +99,47 @@ static enum status append_prompt(struct buffer *out, struct bytes template, stru
     return buffer_append(out, template.data + before + 2, template.size - before - 2, err);
 }
 
-/* Embeds prompts first..first+count-1 of the missing labels x templates, in that
- * order, and adds them to their labels' sums. */
-static enum status add_prompts(struct job *job, size_t first, size_t count, float *embeddings,
-                               struct engine_call *call, struct error *err) {
-    struct buffer text;
+/* Writes prompts first..first+count-1 of the missing labels x templates, in that
+ * order, to `text`; the views point into it. */
+static enum status make_prompts(const struct job *job, size_t first, size_t count,
+                                struct buffer *text, struct bytes *prompts, struct error *err) {
+    const struct label_set *set = &job->set;
     size_t ends[PROMPTS_AT_ONCE];
-    struct bytes prompts[PROMPTS_AT_ONCE];
-    enum status status = STATUS_OK;
-    buffer_init(&text, PROMPTS_SIZE_MAX);
-    for (size_t i = 0; i < count && !status; i++) {
-        size_t pair = first + i;
-        size_t label = job->missing[pair / job->templates_count];
-        status = append_prompt(&text, job->templates[pair % job->templates_count],
-                               job->labels[label], err);
-        ends[i] = text.size;
+    for (size_t i = 0; i < count; i++) {
+        size_t pair = first + i, label = job->missing[pair / set->templates_count];
+        enum status status = append_prompt(text, set->templates[pair % set->templates_count],
+                                           set->labels[label], err);
+        if (status) return status;
+        ends[i] = text->size;
     }
     /* The buffer moves while it grows: the views are made when it is complete. */
-    for (size_t i = 0, start = 0; i < count && !status; start = ends[i++]) {
-        prompts[i] = (struct bytes){.data = text.data + start, .size = ends[i] - start};
+    for (size_t i = 0, start = 0; i < count; start = ends[i++]) {
+        prompts[i] = (struct bytes){.data = text->data + start, .size = ends[i] - start};
     }
+    return STATUS_OK;
+}
+
+/* Embeds these prompts and adds them to their labels' sums. */
+static enum status add_prompts(const struct job *job, size_t first, size_t count,
+                               struct engine_call *how, struct error *err) {
+    struct buffer text;
+    struct bytes prompts[PROMPTS_AT_ONCE];
+    size_t templates = job->set.templates_count;
+    buffer_init(&text, PROMPTS_SIZE_MAX);
+    enum status status = make_prompts(job, first, count, &text, prompts, err);
     if (!status) {
-        status = engine_embed_texts(job->engine, prompts, count, true, embeddings, NULL, call, err);
+        status = engine_embed_texts(job->engine, prompts, count, job->prompts, how, err);
         if (status && err && err->input >= 0) {
-            size_t pair = first + (size_t)err->input;
-            err->input = (int)job->missing[pair / job->templates_count];
+            err->input = (int)job->missing[(first + (size_t)err->input) / templates];
         }
     }
-    for (size_t i = 0; i < count && !status; i++) {
-        double *sum = job->sums + (first + i) / job->templates_count * job->dim;
-        for (size_t j = 0; j < job->dim; j++) sum[j] += (double)embeddings[i * job->dim + j];
-    }
     buffer_free(&text);
-    return status;
+    if (status) return status;
+    for (size_t i = 0; i < count; i++) {
+        double *sum = job->sums + (first + i) / templates * job->dim;
+        for (size_t j = 0; j < job->dim; j++) sum[j] += (double)job->prompts[i * job->dim + j];
+    }
+    return STATUS_OK;
 }
 
 static void normalize_sum(float *embedding, const double *sum, size_t dim) {
@@ -137,91 +149,86 @@ static void normalize_sum(float *embedding, const double *sum, size_t dim) {
     for (size_t i = 0; i < dim; i++) embedding[i] = (float)(sum[i] * scale);
 }
 
-static enum status embed_missing(struct job *job, struct engine_call *call, struct error *err) {
+/* Computes the missing classes and remembers them. */
+static enum status embed_missing(struct job *job, struct engine_call *how, struct error *err) {
     size_t pairs, size;
-    if (!size_multiply(&pairs, job->missing_count, job->templates_count) ||
+    if (!size_multiply(&pairs, job->missing_count, job->set.templates_count) ||
         !size_multiply(&size, job->missing_count, job->dim)) {
         return error_set(err, STATUS_TOO_LARGE, "%zu labels in %zu templates are too many",
-                         job->missing_count, job->templates_count);
+                         job->missing_count, job->set.templates_count);
     }
-    struct engine_call own = {.deadline_ns = call->deadline_ns};
-    float *embeddings = calloc(PROMPTS_AT_ONCE * job->dim, sizeof(*embeddings));
+    job->prompts = calloc(PROMPTS_AT_ONCE * job->dim, sizeof(*job->prompts));
     job->sums = calloc(size, sizeof(*job->sums));
-    enum status status = STATUS_OK;
-    if (!embeddings || !job->sums) {
-        status =
-            error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", job->missing_count);
+    if (!job->prompts || !job->sums) {
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", job->missing_count);
     }
-    for (size_t first = 0; first < pairs && !status; first += PROMPTS_AT_ONCE) {
+    struct engine_call own = {.deadline_ns = how->deadline_ns};
+    for (size_t first = 0; first < pairs; first += PROMPTS_AT_ONCE) {
         size_t count = pairs - first < PROMPTS_AT_ONCE ? pairs - first : PROMPTS_AT_ONCE;
-        status = add_prompts(job, first, count, embeddings, &own, err);
-    }
-    call->timings.decode_ns += own.timings.decode_ns;
-    call->timings.queue_ns += own.timings.queue_ns;
-    call->timings.encode_ns += own.timings.encode_ns;
-    free(embeddings);
-    return status;
-}
-
-/* Takes what the cache has, computes the rest, remembers it. */
-static enum status embed_with_cache(struct classifier *classifier, struct job *job,
-                                    size_t labels_count, struct buffer *prefix, uint8_t *keys,
-                                    float *embeddings, struct engine_call *call,
-                                    struct error *err) {
-    for (size_t i = 0; i < labels_count; i++) {
-        uint8_t *key = keys + i * SHA256_SIZE;
-        enum status status = key_of(key, prefix, job->labels[i], err);
+        enum status status = add_prompts(job, first, count, &own, err);
         if (status) return status;
-        if (label_cache_get(classifier->cache, key, embeddings + i * job->dim, job->dim)) continue;
-        job->missing[job->missing_count++] = i;
     }
-    if (!job->missing_count) return STATUS_OK;
-    enum status status = embed_missing(job, call, err);
-    if (status) return status;
     for (size_t i = 0; i < job->missing_count; i++) {
         size_t label = job->missing[i];
-        float *embedding = embeddings + label * job->dim;
+        float *embedding = job->embeddings + label * job->dim;
         normalize_sum(embedding, job->sums + i * job->dim, job->dim);
-        label_cache_put(classifier->cache, keys + label * SHA256_SIZE, embedding, job->dim);
+        label_cache_put(job->classifier->cache, job->keys + label * SHA256_SIZE, embedding,
+                        job->dim);
     }
+    how->timings.decode_ns += own.timings.decode_ns;
+    how->timings.queue_ns += own.timings.queue_ns;
+    how->timings.encode_ns += own.timings.encode_ns;
     return STATUS_OK;
 }
 
-enum status classify_embed_labels(struct classifier *classifier, struct engine *engine,
-                                  const struct bytes *labels, size_t labels_count,
-                                  const struct bytes *templates, size_t templates_count,
-                                  float *embeddings, struct engine_call *call, struct error *err) {
-    const struct bytes fallback = bytes_of(classify_template_default);
-    struct job job = {
-        .engine = engine,
-        .labels = labels,
-        .templates = templates_count ? templates : &fallback,
-        .templates_count = templates_count ? templates_count : 1,
-        .dim = engine_info(engine)->embed_dim,
-    };
-    for (size_t i = 0; i < job.templates_count; i++) {
-        enum status status = classify_check_template(job.templates[i], err);
-        if (status) return status;
-    }
+/* Takes what the cache has and lists the rest. */
+static enum status look_up(struct job *job, struct error *err) {
+    const struct label_set *set = &job->set;
     struct buffer prefix;
     buffer_init(&prefix, PROMPTS_SIZE_MAX);
-    uint8_t *keys = calloc(labels_count, SHA256_SIZE);
-    job.missing = calloc(labels_count, sizeof(*job.missing));
-    enum status status = STATUS_OK;
-    if (!keys || !job.missing) {
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", labels_count);
-    }
-    if (!status) {
-        status = key_prefix(&prefix, engine_info(engine), job.templates, job.templates_count, err);
-    }
-    if (!status) {
-        status =
-            embed_with_cache(classifier, &job, labels_count, &prefix, keys, embeddings, call, err);
+    enum status status = key_prefix(&prefix, engine_info(job->engine), set, err);
+    for (size_t i = 0; i < set->labels_count && !status; i++) {
+        uint8_t *key = job->keys + i * SHA256_SIZE;
+        float *embedding = job->embeddings + i * job->dim;
+        status = key_of(key, &prefix, set->labels[i], err);
+        if (status || label_cache_get(job->classifier->cache, key, embedding, job->dim)) continue;
+        job->missing[job->missing_count++] = i;
     }
     buffer_free(&prefix);
+    return status;
+}
+
+enum status classify_embed_labels(struct classifier *classifier, struct engine *engine,
+                                  const struct label_set *set, float *embeddings,
+                                  struct engine_call *how, struct error *err) {
+    const struct bytes fallback = bytes_of(classify_template_default);
+    struct job job = {.classifier = classifier,
+                      .engine = engine,
+                      .set = *set,
+                      .dim = engine_info(engine)->embed_dim,
+                      .embeddings = embeddings};
+    if (!set->templates_count) {
+        job.set.templates = &fallback;
+        job.set.templates_count = 1;
+    }
+    for (size_t i = 0; i < set->templates_count; i++) {
+        enum status status = classify_check_template(set->templates[i], err);
+        if (status) return status;
+    }
+    enum status status;
+    job.keys = calloc(set->labels_count, SHA256_SIZE);
+    job.missing = calloc(set->labels_count, sizeof(*job.missing));
+    if (!job.keys || !job.missing) {
+        status =
+            error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", set->labels_count);
+    } else {
+        status = look_up(&job, err);
+        if (!status && job.missing_count) status = embed_missing(&job, how, err);
+    }
+    free(job.prompts);
     free(job.sums);
     free(job.missing);
-    free(keys);
+    free(job.keys);
     return status;
 }
 

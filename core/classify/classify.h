@@ -28,11 +28,18 @@ extern const char classify_template_default[];
 /* "{}" must occur exactly once in a template. */
 enum status classify_check_template(struct bytes template, struct error *err);
 
-/* Class embeddings, [labels_count, embed_dim], into the caller's array. */
+/* The labels of one question and the templates they are put into. */
+struct label_set {
+    const struct bytes *labels;    /* [labels_count] */
+    const struct bytes *templates; /* [templates_count]; none: classify_template_default */
+    size_t labels_count, templates_count;
+};
+
+/* Class embeddings, [labels_count, embed_dim], into the caller's array. err->input is the
+ * label at fault. */
 enum status classify_embed_labels(struct classifier *classifier, struct engine *engine,
-                                  const struct bytes *labels, size_t labels_count,
-                                  const struct bytes *templates, size_t templates_count,
-                                  float *embeddings, struct engine_call *call, struct error *err);
+                                  const struct label_set *set, float *embeddings,
+                                  struct engine_call *how, struct error *err);
 
 struct classify_score {
     size_t label; /* index into the labels */

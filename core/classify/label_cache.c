@@ -77,8 +77,7 @@ static void link_newest(struct label_cache *cache, struct entry *entry) {
     cache->newest = entry;
 }
 
-static void evict_oldest(struct label_cache *cache) {
-    struct entry *entry = cache->oldest;
+static void evict(struct label_cache *cache, struct entry *entry) {
     struct entry **link = bucket_of(cache, entry->key);
     while (*link != entry) link = &(*link)->chain;
     *link = entry->chain;
@@ -116,7 +115,10 @@ void label_cache_put(struct label_cache *cache, const uint8_t key[SHA256_SIZE],
     if (find(cache, key)) { /* another request was faster */
         free(entry);
     } else {
-        while (cache->bytes + bytes > cache->bytes_max) evict_oldest(cache);
+        while (cache->oldest && cache->bytes + bytes > cache->bytes_max) {
+            evict(cache, cache->oldest); /* NOLINT(clang-analyzer-unix.Malloc): it cannot see
+                                            that the entry left its bucket and the order */
+        }
         struct entry **bucket = bucket_of(cache, key);
         entry->chain = *bucket;
         *bucket = entry;

@@ -36,15 +36,15 @@ static void embed_labels(const char *const *names, size_t count, const char *con
     struct error err = ERROR_NONE;
     for (size_t i = 0; i < count; i++) labels[i] = bytes_of(names[i]);
     for (size_t i = 0; i < templates_count; i++) patterns[i] = bytes_of(templates[i]);
-    enum status status = classify_embed_labels(classifier, engine, labels, count, patterns,
-                                               templates_count, out, &call, &err);
+    struct label_set set = {labels, patterns, count, templates_count};
+    enum status status = classify_embed_labels(classifier, engine, &set, out, &call, &err);
     ck_assert_msg(status == STATUS_OK, "%s", err.message);
 }
 
 static void embed_text(const char *text, float *out) {
     struct bytes view = bytes_of(text);
     struct engine_call call = {.deadline_ns = CLOCK_NEVER};
-    ck_assert_int_eq(engine_embed_texts(engine, &view, 1, true, out, NULL, &call, NULL), STATUS_OK);
+    ck_assert_int_eq(engine_embed_texts(engine, &view, 1, out, &call, NULL), STATUS_OK);
 }
 
 START_TEST(one_template_is_the_text_itself) {
@@ -115,9 +115,8 @@ START_TEST(many_prompts_go_in_several_calls) {
         labels[i] = bytes_of(names[i]);
     }
     for (int i = 0; i < TEMPLATES; i++) templates[i] = bytes_of(patterns[i]);
-    ck_assert_int_eq(classify_embed_labels(classifier, engine, labels, LABELS, templates, TEMPLATES,
-                                           out, &call, NULL),
-                     STATUS_OK);
+    struct label_set set = {labels, templates, LABELS, TEMPLATES};
+    ck_assert_int_eq(classify_embed_labels(classifier, engine, &set, out, &call, NULL), STATUS_OK);
     struct classifier *fresh = classifier, *own;
     ck_assert_int_eq(classifier_create(&own, 1 << 20, NULL), STATUS_OK);
     classifier = own;
