@@ -9,7 +9,7 @@ import unittest
 from program import BINARY, MODEL, ROOT, environment
 
 sys.path.insert(0, os.path.join(ROOT, "tests/http"))
-from harness import Server  # pylint: disable=wrong-import-position
+from harness import Server
 
 
 class Readme(unittest.TestCase):

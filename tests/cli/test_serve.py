@@ -13,7 +13,7 @@ import unittest
 from program import DATA, MODEL, NO_INPUT, ROOT, UNAVAILABLE, USAGE, clipd, environment
 
 sys.path.insert(0, os.path.join(ROOT, "tests/http"))
-from harness import Server  # pylint: disable=wrong-import-position
+from harness import Server
 
 SHIP = "docs/pictures/ship.jpg"
 
@@ -156,7 +156,7 @@ class Healthcheck(unittest.TestCase):
                 connection = other.accept()[0]
                 connection.recv(1000)
                 connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
-                os._exit(0)  # pylint: disable=protected-access
+                os._exit(0)
             code, _, err = clipd("healthcheck", "--listen", f"127.0.0.1:{other.getsockname()[1]}")
             os.waitpid(pid, 0)
         self.assertEqual(code, 1)
