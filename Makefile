@@ -75,10 +75,10 @@ test: deps-test ## Install what is missing, build, and run every test
 	$(AGAIN) check
 
 asan: deps-test ## Every test under the address and undefined-behaviour sanitizers
-	$(AGAIN) BUILD=asan O=build/asan check
+	$(AGAIN) BUILD=asan O=build/asan TEST_TIMEOUT=900 check
 
 tsan: deps-test ## Every test under the thread sanitizer
-	$(AGAIN) BUILD=tsan O=build/tsan check
+	$(AGAIN) BUILD=tsan O=build/tsan TEST_TIMEOUT=900 check
 
 fuzz: deps-test ## Fuzz every parser for FUZZ_SECONDS (10) each
 	$(AGAIN) BUILD=fuzz O=build/fuzz CC=clang fuzzers

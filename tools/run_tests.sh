@@ -25,7 +25,7 @@ run_one() {
     log=$results/${name//\//-}.log
     start=$(date +%s%N)
     case $name in
-    *.py) timeout -k 5 "$TEST_TIMEOUT" "$PYTHON" "$test" ;;
+    *.py) timeout -k 5 "$TEST_TIMEOUT" "$PYTHON" -W ignore::ResourceWarning "$test" ;;
     fuzz/*) timeout -k 5 "$TEST_TIMEOUT" "$test" "tests/fuzz/corpus/${name#fuzz/fuzz_}" ;;
     *) timeout -k 5 "$TEST_TIMEOUT" "$test" ;;
     esac > "$log" 2>&1 < /dev/null
