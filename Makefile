@@ -18,7 +18,7 @@ PYTHON  ?= /usr/bin/python3
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wpointer-arith -Wcast-qual -Wvla
-DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib
+DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib libxxhash
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DCLIPD_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(DEPS)) $(CPPFLAGS)
 ALL_CFLAGS   = -std=c11 -pthread $(WARN) $(SANITIZE_$(BUILD)) $(CFLAGS) $(ISA)
 ALL_LDFLAGS  = -pthread $(SANITIZE_$(BUILD)) $(LDFLAGS)
@@ -39,7 +39,10 @@ FUZZ_SECONDS ?= 10
 FOLDERS  := cli server api core config tests bench
 LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c))
 CLI_SRC  := $(sort $(wildcard cli/*.c))
-TEST_SRC := $(sort $(shell find tests -name 'test_*.c'))
+TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -o -name 'check_*.c'))
+# A bench is one file, too; what they share is not.
+BENCH_HELP := bench/encoder.c
+BENCH_SRC := $(filter-out $(BENCH_HELP),$(sort $(wildcard bench/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
 PEER_SRC := tests/server/fake_server.c
@@ -52,6 +55,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $O/api/openapi_text.o
 CLI_OBJ  := $(CLI_SRC:%.c=$O/%.o)
 HELP_OBJ := $(HELP_SRC:%.c=$O/%.o)
 TESTS    := $(TEST_SRC:%.c=$O/%)
+BENCHES  := $(BENCH_SRC:%.c=$O/%)
 REPLAYS  := $(FUZZ_SRC:%.c=$O/%)
 PEERS    := $(PEER_SRC:%.c=$O/%)
 TIDIES   := $(patsubst %.c,$O/%.tidy,$(SOURCES))
@@ -69,7 +73,7 @@ all: $O/clipd ## Build the program (build/release/clipd)
 
 serve: deps ## Install what is missing, build, and serve models/starter on 127.0.0.1:8080
 	$(AGAIN) all
-	@exec $O/clipd serve --model models/starter --listen 127.0.0.1:8080
+	@exec $O/clipd serve --model models/starter --precision fp32 --listen 127.0.0.1:8080
 
 test: deps-test ## Install what is missing, build, and run every test
 	$(AGAIN) check
@@ -126,6 +130,18 @@ fuzzers: $(REPLAYS)
 
 tidy: $(TIDIES)
 
+# The instruction-set files are the only ones built for more than the baseline CPU
+# (in a variable of their own: `make CFLAGS=...` must not switch it off). -O3 keeps
+# their sums in registers, see core/kernels/tile_avx512.h.
+ISA_AVX512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprfchw
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+$O/core/kernels/%_avx2.o $O/core/kernels/%_avx2.tidy: ISA := -O3 -mavx2 -mfma
+$O/core/kernels/%_avx512.o $O/core/kernels/%_avx512.tidy: ISA := $(ISA_AVX512)
+$O/core/kernels/%_avx512_bf16.o $O/core/kernels/%_avx512_bf16.tidy: ISA := $(ISA_AVX512) -mavx512bf16
+$O/core/kernels/%_avx512_vnni.o $O/core/kernels/%_avx512_vnni.tidy: ISA := $(ISA_AVX512) -mavx512vnni
+endif
+$O/core/kernels/%_generic.o: ISA := -O3
+
 $O/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
@@ -157,6 +173,10 @@ $O/clipd: $(CLI_OBJ) $O/libclipd.a
 $(TESTS): $O/%: $O/%.o $(HELP_OBJ) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
+
+$(BENCHES): $O/%: $O/%.o $(BENCH_HELP:%.c=$O/%.o) $O/libclipd.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # The functions of api/ that they define themselves stay in the archive.
 $(PEERS): $O/%: $O/%.o $O/libclipd.a

@@ -10,7 +10,13 @@ for header in $(git ls-files '*.h'); do
         echo "$header: the include guard is not $guard"
         status=1
     fi
-    if ! "${CC:-cc}" -I. -D_GNU_SOURCE -std=c11 -Wall -Wextra -fsyntax-only -x c "$header"; then
+    case $header in
+    *_avx2.h) isa='-mavx2 -mfma' ;;
+    *_avx512.h) isa='-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma' ;;
+    *) isa= ;;
+    esac
+    # shellcheck disable=SC2086 # several words on purpose
+    if ! "${CC:-cc}" $isa -I. -D_GNU_SOURCE -std=c11 -Wall -Wextra -fsyntax-only -x c "$header"; then
         echo "$header: does not compile alone"
         status=1
     fi

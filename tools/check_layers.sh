@@ -30,14 +30,15 @@ deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on th
 
 deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(http_server|exchange)\.[ch]'
 deny .  'jansson.h'            'JSON lives in api/, config/, cli/ and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+)\.[ch]'
-deny .  'cblas.h|openblas'     'only core/kernels/blas.c speaks BLAS'  './core/kernels/blas.c'
+deny .  'cblas.h|openblas'     'only core/kernels/gemm_blas.c speaks BLAS'  './core/kernels/gemm_blas.c'
 deny .  'jpeglib.h|turbojpeg.h' 'only core/image/jpeg.c speaks JPEG'   './core/image/jpeg.c'
 deny .  'png.h'                'only core/image/png.c speaks PNG'      './core/image/png.c'
 deny .  'webp/'                'only core/image/webp.c speaks WebP'    './core/image/webp.c'
 deny .  'cyaml/'               'only config/file.c speaks YAML'        './config/file.c'
 deny .  'yaml.h'               'only config/lines.c speaks libyaml'    './config/lines.c'
 deny .  'utf8proc.h'           'only core/text/unicode.c speaks utf8proc' './core/text/unicode.c'
+deny .  'xxhash.h'             'checksums live in core/base/checksum.c' './core/base/checksum.c'
 deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha256|base64)\.c'
-deny .  'immintrin.h|arm_neon.h' 'intrinsics live in core/kernels/*_<isa>.c' './core/kernels/[a-z0-9_]+_(avx2|avx512|avx512_vnni|avx512_bf16|neon).c'
+deny .  'immintrin.h|arm_neon.h' 'intrinsics live in core/kernels/*_<isa>.c' './core/kernels/[a-z0-9_]+_(avx2|avx512|avx512_vnni|avx512_bf16|neon)\.[ch]'
 exit $status
