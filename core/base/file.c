@@ -17,26 +17,27 @@ static int open_file(const char *path, struct error *err) {
     return fd;
 }
 
+enum status file_map_fd(struct file_map *out, int fd, const char *path, struct error *err) {
+    struct stat info;
+    *out = (struct file_map){0};
+    if (fstat(fd, &info)) return error_set_errno(err, STATUS_IO, "read", path);
+    if (!S_ISREG(info.st_mode)) {
+        return error_set(err, STATUS_IO, "cannot read %s: not a regular file", path);
+    }
+    if (info.st_size == 0) return STATUS_OK;
+    void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) return error_set_errno(err, STATUS_IO, "map", path);
+    out->address = data;
+    out->bytes = (struct bytes){.data = data, .size = (size_t)info.st_size};
+    return STATUS_OK;
+}
+
 enum status file_map_open(struct file_map *out, const char *path, struct error *err) {
     struct error local = ERROR_NONE;
     if (!err) err = &local;
     int fd = open_file(path, err);
     if (fd < 0) return err->status;
-    *out = (struct file_map){0};
-    struct stat info;
-    enum status status = STATUS_OK;
-    if (fstat(fd, &info)) {
-        status = error_set_errno(err, STATUS_IO, "read", path);
-    } else if (!S_ISREG(info.st_mode)) {
-        status = error_set(err, STATUS_IO, "cannot read %s: not a regular file", path);
-    } else if (info.st_size > 0) {
-        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        out->address = data == MAP_FAILED ? NULL : data;
-        if (data == MAP_FAILED)
-            status = error_set_errno(err, STATUS_IO, "map", path);
-        else
-            out->bytes = (struct bytes){.data = data, .size = (size_t)info.st_size};
-    }
+    enum status status = file_map_fd(out, fd, path, err);
     close(fd);
     return status;
 }

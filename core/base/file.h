@@ -14,6 +14,8 @@ struct file_map {
 
 /* STATUS_NOT_FOUND when there is no such file. An empty file maps to size 0. */
 enum status file_map_open(struct file_map *out, const char *path, struct error *err);
+/* The same for an open file, which stays the caller's; `path` names it in errors. */
+enum status file_map_fd(struct file_map *out, int fd, const char *path, struct error *err);
 void file_map_close(struct file_map *map);
 
 /* Appends the whole file; STATUS_TOO_LARGE past the buffer's limit. "-" is

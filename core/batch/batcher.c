@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "core/base/team.h"
 
 /* One batch_queue_run() in flight; lives on its caller's stack. */
 struct batch_ticket {
@@ -24,8 +25,10 @@ struct batch_queue {
 };
 
 struct batcher {
-    uint32_t workers;
-    pthread_t *threads; /* [workers] */
+    uint32_t workers;          /* constant once they run */
+    pthread_t *threads;        /* [workers] */
+    struct team *teams;        /* [workers]: who helps each with its batch */
+    _Atomic uint32_t pressing; /* entries wait: helpers are to leave */
 
     pthread_mutex_t lock; /* protects everything below, the queues and the tickets */
     pthread_cond_t wake;
@@ -34,6 +37,14 @@ struct batcher {
     uint32_t started; /* names the workers, in the order in which they come up */
     bool stopping;
 };
+
+/* Needs the lock. Tells helpers whether something waits. */
+static void note_waiting(struct batcher *batcher) {
+    bool waits = false;
+    for (struct batch_queue *q = batcher->queues; q; q = q->next) waits = waits || q->first;
+    atomic_store(&batcher->pressing, waits);
+    for (uint32_t i = 0; waits && i < batcher->workers; i++) team_wake(&batcher->teams[i]);
+}
 
 /* Needs the lock. The queue whose first entry is the oldest; NULL if all are empty. */
 static struct batch_queue *oldest_queue(const struct batcher *batcher) {
@@ -62,66 +73,104 @@ static uint32_t take(struct batch_queue *queue, uint32_t idle, struct batch_entr
 
 static void run_batch(struct batch_queue *queue, uint32_t worker, struct batch_entry **entries,
                       uint32_t count) {
+    struct team *team = &queue->batcher->teams[worker];
     uint64_t started = clock_now_ns();
     for (uint32_t i = 0; i < count; i++) {
         entries[i]->wait_ns = started - entries[i]->queued_ns;
         histogram_observe(&queue->stats.wait_ns, entries[i]->wait_ns);
     }
     histogram_observe(&queue->stats.batch_size, count);
-    queue->options.run(queue->options.context, worker, entries, count);
+    queue->options.run(queue->options.context, worker, team, entries, count);
+    team_close(team);
     uint64_t run_ns = clock_now_ns() - started;
     histogram_observe(&queue->stats.run_ns, run_ns);
     for (uint32_t i = 0; i < count; i++) entries[i]->run_ns = run_ns;
 }
 
+/* Needs the lock, and lets go of it while the batch runs. */
+static void serve(struct batcher *batcher, struct batch_queue *queue, uint32_t worker) {
+    struct batch_entry *entries[BATCH_MAX_LIMIT];
+    uint32_t count = take(queue, batcher->idle, entries);
+    note_waiting(batcher);
+    team_open(&batcher->teams[worker], worker);
+    if (batcher->idle) pthread_cond_broadcast(&batcher->wake);
+    pthread_mutex_unlock(&batcher->lock);
+    run_batch(queue, worker, entries, count);
+    pthread_mutex_lock(&batcher->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        struct batch_ticket *ticket = entries[i]->ticket;
+        if (--ticket->remaining == 0) pthread_cond_signal(&ticket->done);
+    }
+}
+
+/* Needs the lock, and lets go of it while helping. False if nobody can be helped. */
+static bool help(struct batcher *batcher, uint32_t worker) {
+    for (uint32_t i = 0; i < batcher->workers; i++) {
+        struct team *team = &batcher->teams[i];
+        if (!team_is_open(team)) continue;
+        pthread_mutex_unlock(&batcher->lock);
+        team_help(team, worker, &batcher->pressing);
+        pthread_mutex_lock(&batcher->lock);
+        return true;
+    }
+    return false;
+}
+
 static void *work(void *argument) {
     struct batcher *batcher = argument;
-    struct batch_entry *entries[BATCH_MAX_LIMIT];
     pthread_mutex_lock(&batcher->lock);
     uint32_t worker = batcher->started++;
     for (;;) {
-        struct batch_queue *queue;
-        batcher->idle++;
-        while (!(queue = oldest_queue(batcher)) && !batcher->stopping) {
+        struct batch_queue *queue = oldest_queue(batcher);
+        if (queue) {
+            serve(batcher, queue, worker);
+        } else if (batcher->stopping) {
+            break;
+        } else if (!help(batcher, worker)) {
+            batcher->idle++;
             pthread_cond_wait(&batcher->wake, &batcher->lock);
-        }
-        batcher->idle--;
-        if (!queue) break;
-        uint32_t count = take(queue, batcher->idle, entries);
-        pthread_mutex_unlock(&batcher->lock);
-        run_batch(queue, worker, entries, count);
-        pthread_mutex_lock(&batcher->lock);
-        for (uint32_t i = 0; i < count; i++) {
-            struct batch_ticket *ticket = entries[i]->ticket;
-            if (--ticket->remaining == 0) pthread_cond_signal(&ticket->done);
+            batcher->idle--;
         }
     }
     pthread_mutex_unlock(&batcher->lock);
     return NULL;
 }
 
+/* The lock keeps workers from counting themselves before all of them are there. */
+static bool start_workers(struct batcher *batcher, uint32_t workers) {
+    pthread_mutex_lock(&batcher->lock);
+    while (batcher->workers < workers) {
+        pthread_t *thread = &batcher->threads[batcher->workers];
+        if (pthread_create(thread, NULL, work, batcher)) break;
+        pthread_setname_np(*thread, "encoder");
+        batcher->workers++;
+    }
+    pthread_mutex_unlock(&batcher->lock);
+    return batcher->workers == workers;
+}
+
 enum status batcher_create(struct batcher **out, uint32_t workers, struct error *err) {
     assert(workers);
     struct batcher *batcher = calloc(1, sizeof(*batcher));
     pthread_t *threads = calloc(workers, sizeof(*threads));
-    if (!batcher || !threads) {
+    struct team *teams = calloc(workers, sizeof(*teams));
+    if (!batcher || !threads || !teams) {
         free(batcher);
         free(threads);
+        free(teams);
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %u workers", workers);
     }
     batcher->threads = threads;
+    batcher->teams = teams;
+    for (uint32_t i = 0; i < workers; i++) team_init(&teams[i]);
     pthread_mutex_init(&batcher->lock, NULL);
     pthread_cond_init(&batcher->wake, NULL);
-    for (; batcher->workers < workers; batcher->workers++) {
-        pthread_t *thread = &threads[batcher->workers];
-        if (pthread_create(thread, NULL, work, batcher)) {
-            batcher_destroy(batcher);
-            return error_set(err, STATUS_UNAVAILABLE, "cannot start %u encoder threads", workers);
-        }
-        pthread_setname_np(*thread, "encoder");
+    if (start_workers(batcher, workers)) {
+        *out = batcher;
+        return STATUS_OK;
     }
-    *out = batcher;
-    return STATUS_OK;
+    batcher_destroy(batcher);
+    return error_set(err, STATUS_UNAVAILABLE, "cannot start %u encoder threads", workers);
 }
 
 void batcher_destroy(struct batcher *batcher) {
@@ -135,6 +184,7 @@ void batcher_destroy(struct batcher *batcher) {
     pthread_cond_destroy(&batcher->wake);
     pthread_mutex_destroy(&batcher->lock);
     free(batcher->threads);
+    free(batcher->teams);
     free(batcher);
 }
 
@@ -225,6 +275,7 @@ static enum status wait_for(struct batch_queue *queue, struct batch_ticket *tick
     while (ticket->remaining && status == STATUS_OK) {
         pthread_cond_clockwait(&ticket->done, lock, CLOCK_MONOTONIC, &until);
         if (ticket->remaining && clock_now_ns() >= deadline_ns && withdraw(queue, ticket)) {
+            note_waiting(queue->batcher);
             status = error_set(err, STATUS_TIMEOUT, "the deadline passed in the encoder's queue");
         }
     }
@@ -247,6 +298,7 @@ enum status batch_queue_run(struct batch_queue *queue, struct batch_entry *entri
                       queue->waiting, queue->options.queue_limit);
     } else {
         append(queue, entries, count, &ticket);
+        note_waiting(batcher);
         for (size_t i = 0; i < count && i < batcher->workers; i++) {
             pthread_cond_signal(&batcher->wake);
         }

@@ -20,6 +20,7 @@
 
 struct batcher;
 struct batch_queue;
+struct team;
 
 struct batch_entry {
     const void *input; /* borrowed until the entry is done */
@@ -36,9 +37,11 @@ struct batch_entry {
 };
 
 /* Runs one batch. `worker` is below batcher_workers(), so that the callee can
- * pick its workspace. It cannot fail: inputs are checked before they are queued. */
-typedef void batch_fn(void *context, uint32_t worker, struct batch_entry *const *entries,
-                      uint32_t count);
+ * pick its memory. The members of `team` are workers without a batch: they help, and
+ * leave as soon as something waits. It cannot fail: inputs are checked before they are
+ * queued. */
+typedef void batch_fn(void *context, uint32_t worker, struct team *team,
+                      struct batch_entry *const *entries, uint32_t count);
 
 struct batch_queue_options {
     uint32_t batch_max;   /* entries in one batch, 1..BATCH_MAX_LIMIT */

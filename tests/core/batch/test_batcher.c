@@ -1,5 +1,6 @@
-/* Batches form by themselves, queues are bounded, deadlines withdraw what waits, and
- * every output belongs to its own input. */
+/* Batches form by themselves, queues are bounded, deadlines withdraw what waits, every
+ * output belongs to its own input, and idle workers help. A hang is a failure: the
+ * runner stops it. */
 #include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/team.h"
 #include "core/batch/batcher.h"
 
 /* The "model": doubles its input; can be held by a gate. */
@@ -17,8 +19,9 @@ struct model {
     _Atomic uint32_t wrong; /* Check's assertions work on the main thread only */
 };
 
-static void run(void *context, uint32_t worker, struct batch_entry *const *entries,
-                uint32_t count) {
+static void run(void *context, uint32_t worker, struct team *team,
+                struct batch_entry *const *entries, uint32_t count) {
+    (void)team;
     struct model *model = context;
     if (worker >= 2) atomic_fetch_add(&model->wrong, 1);
     atomic_fetch_add(&model->running, 1);
@@ -216,6 +219,178 @@ START_TEST(many_clients_get_their_own) {
 }
 END_TEST
 
+/* ---- helping ---- */
+
+enum { UNITS = 500 };
+
+/* A batch of several steps, each of which reads what others wrote in the one before.
+ * An input below 0 wants company: its batch goes on only when `guests` others are in. */
+struct crew {
+    uint32_t workers, guests;
+    _Atomic uint32_t running, helped, wrong;
+    _Atomic uint32_t hold; /* batches with input 1 wait while it is set */
+};
+
+struct job {
+    struct crew *crew;
+    uint32_t leader, wanted; /* threads that the first step waits for */
+    _Atomic uint32_t inside;
+    int from[UNITS], to[UNITS];
+};
+
+static void step(void *context, size_t begin, size_t end, uint32_t member) {
+    struct job *job = context;
+    if (member >= job->crew->workers) atomic_fetch_add(&job->crew->wrong, 1);
+    if (member != job->leader) atomic_fetch_add(&job->crew->helped, 1);
+    atomic_fetch_add(&job->inside, 1);
+    while (atomic_load(&job->inside) < job->wanted) usleep(50);
+    for (size_t i = begin; i < end; i++) job->to[i] = job->from[UNITS - 1 - i] + 1;
+}
+
+static void step_back(void *context, size_t begin, size_t end, uint32_t member) {
+    (void)member;
+    struct job *job = context;
+    for (size_t i = begin; i < end; i++) job->from[i] = job->to[i];
+}
+
+static void run_crew(void *context, uint32_t worker, struct team *team,
+                     struct batch_entry *const *entries, uint32_t count) {
+    struct crew *crew = context;
+    struct job job = {.crew = crew, .leader = worker};
+    atomic_fetch_add(&crew->running, 1);
+    int first = *(const int *)entries[0]->input;
+    while (first == 1 && atomic_load(&crew->hold)) usleep(100);
+    while (first < 0 && atomic_load(&team->members) < crew->guests) usleep(100);
+    if (first < 0) job.wanted = 1 + crew->guests;
+    for (int i = 0; i < 10; i++) {
+        team_run(team, UNITS, step, &job);
+        team_run(team, UNITS, step_back, &job);
+    }
+    for (size_t i = 0; i < UNITS; i++) {
+        if (job.from[i] != 10) atomic_fetch_add(&crew->wrong, 1);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        *(int *)entries[i]->output = 2 * *(const int *)entries[i]->input;
+    }
+    atomic_fetch_sub(&crew->running, 1);
+}
+
+struct crew_fixture {
+    struct crew crew;
+    struct batcher *batcher;
+    struct batch_queue *queue;
+};
+
+static void open_crew(struct crew_fixture *f, uint32_t workers) {
+    *f = (struct crew_fixture){.crew = {.workers = workers, .guests = workers - 1}};
+    struct batch_queue_options options = {
+        .batch_max = 4, .queue_limit = 1000, .run = run_crew, .context = &f->crew};
+    ck_assert_int_eq(batcher_create(&f->batcher, workers, NULL), STATUS_OK);
+    ck_assert_int_eq(batch_queue_open(&f->queue, f->batcher, &options, NULL), STATUS_OK);
+}
+
+static void close_crew(struct crew_fixture *f) {
+    batch_queue_close(f->queue);
+    batcher_destroy(f->batcher);
+    ck_assert_uint_eq(f->crew.wrong, 0);
+    ck_assert_uint_eq(f->crew.running, 0);
+}
+
+struct order {
+    struct crew_fixture *f;
+    int input;
+    pthread_t thread;
+};
+
+static void *place(void *argument) {
+    struct order *order = argument;
+    int output = 0;
+    struct batch_entry entry = {.input = &order->input, .output = &output};
+    enum status status = batch_queue_run(order->f->queue, &entry, 1, CLOCK_NEVER, NULL);
+    if (status || output != 2 * order->input) atomic_fetch_add(&order->f->crew.wrong, 1);
+    return NULL;
+}
+
+static void place_order(struct order *order, struct crew_fixture *f, int input) {
+    *order = (struct order){.f = f, .input = input};
+    ck_assert_int_eq(pthread_create(&order->thread, NULL, place, order), 0);
+}
+
+START_TEST(all_idle_workers_help_a_lone_batch) {
+    struct crew_fixture f;
+    struct order order;
+    open_crew(&f, (uint32_t)_i);
+    for (int round = 0; round < 20; round++) {
+        place_order(&order, &f, -1);
+        pthread_join(order.thread, NULL);
+    }
+    ck_assert_uint_ge(f.crew.helped, 20 * f.crew.guests);
+    close_crew(&f);
+}
+END_TEST
+
+/* The helper of a batch that goes on and on takes what arrives meanwhile, and comes
+ * back to help when that is done. */
+START_TEST(helpers_leave_when_work_arrives) {
+    struct crew_fixture f;
+    struct order held, next;
+    open_crew(&f, 2);
+    atomic_store(&f.crew.hold, 1);
+    place_order(&held, &f, 1);
+    while (!atomic_load(&f.crew.running)) usleep(100);
+    for (int round = 0; round < 20; round++) {
+        usleep(round % 3 * 1000); /* the helper spins, or sleeps */
+        place_order(&next, &f, 2);
+        pthread_join(next.thread, NULL);
+        ck_assert_uint_eq(f.crew.running, 1);
+    }
+    atomic_store(&f.crew.hold, 0);
+    pthread_join(held.thread, NULL);
+    place_order(&next, &f, -1);
+    pthread_join(next.thread, NULL);
+    close_crew(&f);
+}
+END_TEST
+
+static void *place_many(void *argument) {
+    struct order *order = argument;
+    unsigned seed = (unsigned)order->input;
+    for (int i = 0; i < 100; i++) {
+        place(order);
+        seed = seed * 1664525u + 1013904223u;
+        if (seed >> 30 == 0) usleep(seed >> 16 & 1023);
+    }
+    return NULL;
+}
+
+START_TEST(light_and_heavy_load_alternate) {
+    struct crew_fixture f;
+    struct order orders[6];
+    open_crew(&f, 4);
+    for (int i = 0; i < 6; i++) {
+        orders[i] = (struct order){.f = &f, .input = 10 + i};
+        ck_assert_int_eq(pthread_create(&orders[i].thread, NULL, place_many, &orders[i]), 0);
+    }
+    for (int i = 0; i < 6; i++) pthread_join(orders[i].thread, NULL);
+    close_crew(&f);
+}
+END_TEST
+
+/* The workers may still be on their way out of a team when the end comes. */
+START_TEST(the_end_comes_at_any_time) {
+    for (int round = 0; round < 200; round++) {
+        struct crew_fixture f;
+        struct order order;
+        open_crew(&f, 1 + (uint32_t)round % 4);
+        if (round % 5) {
+            place_order(&order, &f, round % 2 ? -1 : 2);
+            pthread_join(order.thread, NULL);
+        }
+        close_crew(&f);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("batcher");
     TCase *tcase = tcase_create("batcher");
@@ -225,6 +400,10 @@ int main(void) {
     tcase_add_test(tcase, a_full_queue_refuses_all_of_a_request);
     tcase_add_test(tcase, a_deadline_withdraws_what_waits_and_nothing_else);
     tcase_add_test(tcase, many_clients_get_their_own);
+    tcase_add_loop_test(tcase, all_idle_workers_help_a_lone_batch, 1, 5);
+    tcase_add_test(tcase, helpers_leave_when_work_arrives);
+    tcase_add_test(tcase, light_and_heavy_load_alternate);
+    tcase_add_test(tcase, the_end_comes_at_any_time);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
