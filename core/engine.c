@@ -27,9 +27,7 @@ struct engine {
     struct tokenizer *tokenizer; /* NULL: no text tower, or no vocabulary */
     struct preprocess preprocess;
     struct image_options image_options;
-    size_t crop_bytes;             /* of one preprocessed image */
-    struct workspace **workspaces; /* [workers] */
-    uint32_t workers;
+    size_t crop_bytes;                  /* of one preprocessed image */
     struct batch_queue *images, *texts; /* NULL: no such tower */
     struct histogram decode_ns;
 };
@@ -78,7 +76,7 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     struct engine_info *info = &engine->info;
     info->name = engine->name;
     info->architecture = model->architecture;
-    info->precision = "fp32";
+    info->precision = model_precision_name(model->precision);
     info->sha256 = model->sha256;
     info->tokenizer = engine->tokenizer ? tokenizer_mode_name(mode) : "none";
     info->embed_dim = model->embed_dim;
@@ -123,21 +121,8 @@ static enum status open_tokenizer(struct engine *engine, const struct tokenizer_
                      model->vocab_size);
 }
 
-static enum status open_workspaces(struct engine *engine, struct error *err) {
-    const struct runtime_options *options = runtime_options(engine->runtime);
-    engine->workspaces = calloc(options->threads, sizeof(struct workspace *));
-    if (!engine->workspaces) return error_set(err, STATUS_NO_MEMORY, "out of memory");
-    engine->workers = options->threads;
-    for (uint32_t i = 0; i < engine->workers; i++) {
-        enum status status = workspace_create(&engine->workspaces[i], engine->model,
-                                              options->batch_max, options->batch_max, err);
-        if (status) return status;
-    }
-    return STATUS_OK;
-}
-
-static void run_images(void *context, uint32_t worker, struct batch_entry *const *entries,
-                       uint32_t count) {
+static void run_images(void *context, uint32_t worker, struct team *team,
+                       struct batch_entry *const *entries, uint32_t count) {
     struct engine *engine = context;
     const uint8_t *pixels[BATCH_MAX_LIMIT];
     float *embeddings[BATCH_MAX_LIMIT];
@@ -145,11 +130,11 @@ static void run_images(void *context, uint32_t worker, struct batch_entry *const
         pixels[i] = entries[i]->input;
         embeddings[i] = entries[i]->output;
     }
-    model_encode_images(engine->model, engine->workspaces[worker], pixels, count, embeddings);
+    model_encode_images(engine->model, worker, team, pixels, count, embeddings);
 }
 
-static void run_texts(void *context, uint32_t worker, struct batch_entry *const *entries,
-                      uint32_t count) {
+static void run_texts(void *context, uint32_t worker, struct team *team,
+                      struct batch_entry *const *entries, uint32_t count) {
     struct engine *engine = context;
     struct model_text texts[BATCH_MAX_LIMIT];
     float *embeddings[BATCH_MAX_LIMIT];
@@ -157,7 +142,7 @@ static void run_texts(void *context, uint32_t worker, struct batch_entry *const 
         texts[i] = *(const struct model_text *)entries[i]->input;
         embeddings[i] = entries[i]->output;
     }
-    model_encode_texts(engine->model, engine->workspaces[worker], texts, count, embeddings);
+    model_encode_texts(engine->model, worker, team, texts, count, embeddings);
 }
 
 static enum status open_queues(struct engine *engine, struct error *err) {
@@ -175,6 +160,8 @@ static enum status open_queues(struct engine *engine, struct error *err) {
     }
     if (!engine->tokenizer) return STATUS_OK;
     queue.run = run_texts;
+    queue.batch_max *= RUNTIME_TEXTS_PER_IMAGE;
+    if (queue.batch_max > BATCH_MAX_LIMIT) queue.batch_max = BATCH_MAX_LIMIT;
     return batch_queue_open(&engine->texts, batcher, &queue, err);
 }
 
@@ -185,12 +172,11 @@ static enum status open_parts(struct engine *engine, const struct engine_options
         .image_size = options->image_size,
         .activation = options->activation,
         .head_width = options->head_width,
-        .kernels = runtime_kernels(engine->runtime),
+        .precision = options->precision,
+        .features = runtime_features(engine->runtime),
+        .workers = runtime_options(engine->runtime)->threads,
+        .cache = options->cache,
     };
-    if (options->precision && strcmp(options->precision, "fp32") != 0) {
-        return error_set(err, STATUS_UNSUPPORTED, "precision \"%.16s\" is not one of: fp32",
-                         options->precision);
-    }
     engine->name = strdup(options->name);
     if (!engine->name) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
     enum status status = model_open(&engine->model, &model, err);
@@ -201,8 +187,7 @@ static enum status open_parts(struct engine *engine, const struct engine_options
     if (!status) status = set_preprocess(engine, options, err);
     if (status) return status;
     set_info(engine, mode.mode);
-    status = open_workspaces(engine, err);
-    return status ? status : open_queues(engine, err);
+    return open_queues(engine, err);
 }
 
 enum status engine_open(struct engine **out, struct runtime *runtime,
@@ -224,8 +209,6 @@ void engine_close(struct engine *engine) {
     if (!engine) return;
     batch_queue_close(engine->images);
     batch_queue_close(engine->texts);
-    for (uint32_t i = 0; i < engine->workers; i++) workspace_destroy(engine->workspaces[i]);
-    free(engine->workspaces);
     tokenizer_close(engine->tokenizer);
     model_close(engine->model);
     free(engine->name);

@@ -28,7 +28,8 @@ struct engine_options {
     const char *vocab;      /* tokenizer file or directory; NULL: beside the weights */
     const char *tokenizer;  /* "openai", "open_clip", "hf-fast"; NULL: as the checkpoint was made */
     const char *activation; /* "quick_gelu", "gelu", "gelu_tanh"; NULL: as configured */
-    const char *precision;  /* "fp32"; NULL: the best that is exact enough */
+    const char *precision;  /* "fp32", "bf16", "int8"; NULL: bf16 where the CPU has it */
+    const char *cache;      /* directory of packed weights; NULL: they are not kept */
     uint32_t image_size;    /* 0: the checkpoint's own */
     uint32_t head_width;    /* for a bare file with unusual heads; 0: inferred */
     bool exif_orientation;  /* turn photographs upright; off in all references */

@@ -5,11 +5,12 @@
 #include "core/base/cpu.h"
 #include "core/base/thread_pool.h"
 #include "core/batch/batcher.h"
-#include "core/kernels/kernels.h"
+#include "core/kernels/gemm.h"
+#include "core/kernels/isa.h"
 
 struct runtime {
     struct runtime_options options;
-    struct kernels kernels;
+    unsigned features;
     struct thread_pool *decoders;
     struct batcher *batcher;
 };
@@ -17,6 +18,7 @@ struct runtime {
 const struct runtime_options runtime_options_default = {
     .queue_limit = 1024,
     .batch_max = 8,
+    .cpu = "all",
 };
 
 enum status runtime_create(struct runtime **out, const struct runtime_options *options,
@@ -27,13 +29,15 @@ enum status runtime_create(struct runtime **out, const struct runtime_options *o
     uint32_t cores = cpu_usable_cores();
     if (!runtime->options.threads) runtime->options.threads = cores;
     if (!runtime->options.decode_threads) runtime->options.decode_threads = cores;
-    kernels_init(&runtime->kernels, cpu_features());
+    runtime->features = isa_detect();
+    gemm_blas_init();
     struct thread_pool_options decoders = {
         .name = "decoder",
         .threads = runtime->options.decode_threads,
         .queue_limit = options->queue_limit,
     };
-    enum status status = thread_pool_create(&runtime->decoders, &decoders, err);
+    enum status status = isa_cap(&runtime->features, options->cpu, err);
+    if (!status) status = thread_pool_create(&runtime->decoders, &decoders, err);
     if (!status) status = batcher_create(&runtime->batcher, runtime->options.threads, err);
     if (status) {
         runtime_destroy(runtime);
@@ -55,11 +59,11 @@ const struct runtime_options *runtime_options(const struct runtime *runtime) {
 }
 
 const char *runtime_kernels_name(const struct runtime *runtime) {
-    return runtime->kernels.name;
+    return isa_name(runtime->features);
 }
 
-const struct kernels *runtime_kernels(const struct runtime *runtime) {
-    return &runtime->kernels;
+unsigned runtime_features(const struct runtime *runtime) {
+    return runtime->features;
 }
 
 struct thread_pool *runtime_decoders(const struct runtime *runtime) {

@@ -9,15 +9,18 @@
 #include "core/base/error.h"
 
 struct batcher;
-struct kernels;
 struct runtime;
 struct thread_pool;
+
+/* A text is that much less work than an image. */
+enum { RUNTIME_TEXTS_PER_IMAGE = 8 };
 
 struct runtime_options {
     uint32_t threads;        /* encoder workers; 0: one per usable core */
     uint32_t decode_threads; /* 0: one per usable core */
     uint32_t queue_limit;    /* entries waiting per tower, images waiting to be decoded */
-    uint32_t batch_max;      /* entries in one batch */
+    uint32_t batch_max; /* images in one batch; texts are RUNTIME_TEXTS_PER_IMAGE times as many */
+    const char *cpu;    /* caps the instruction sets, see isa_cap(); NULL: all there are */
 };
 
 extern const struct runtime_options runtime_options_default;
@@ -33,7 +36,7 @@ const struct runtime_options *runtime_options(const struct runtime *runtime);
 const char *runtime_kernels_name(const struct runtime *runtime);
 
 /* For core/ alone: the parts. They live as long as the runtime. */
-const struct kernels *runtime_kernels(const struct runtime *runtime);
+unsigned runtime_features(const struct runtime *runtime); /* core/kernels/isa.h */
 struct thread_pool *runtime_decoders(const struct runtime *runtime);
 struct batcher *runtime_batcher(const struct runtime *runtime);
 

@@ -3,7 +3,7 @@
 #ifndef CORE_MODEL_ARCHITECTURES_H
 #define CORE_MODEL_ARCHITECTURES_H
 
-#include "core/model/model.h"
+#include "core/model/info.h"
 
 struct architecture {
     const char *name; /* as open_clip calls it */

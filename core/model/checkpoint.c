@@ -9,14 +9,17 @@ enum { CONFIG_SIZE_MAX = 16 << 20 };
 
 typedef enum status parse_fn(struct model_config *out, struct bytes json, struct error *err);
 
-static enum status read_config(const char *directory, const char *name, parse_fn *parse,
-                               struct model_config *config, struct error *err) {
+/* Parses a file and takes it into the digest. */
+static enum status read_config(struct checkpoint *out, const char *directory, const char *name,
+                               parse_fn *parse, struct error *err) {
     char *path = file_join(directory, name);
     if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     struct buffer text;
     buffer_init(&text, CONFIG_SIZE_MAX);
     enum status status = file_read(&text, path, err);
-    if (!status) status = parse(config, buffer_view(&text), err);
+    if (!status) status = parse(&out->config, buffer_view(&text), err);
+    if (!status) status = buffer_append(&text, out->config_digest, SHA256_SIZE, err);
+    if (!status) sha256(out->config_digest, buffer_view(&text));
     buffer_free(&text);
     free(path);
     return status;
@@ -82,8 +85,8 @@ static char *find_weights(const char *directory, struct error *err) {
 }
 
 /* A directory may hold both forms; configuration and weights must belong together. */
-static enum status read_configs(struct model_config *config, const char *directory,
-                                const char *weights, struct error *err) {
+static enum status read_configs(struct checkpoint *out, const char *directory, const char *weights,
+                                struct error *err) {
     bool open_clip = exists(directory, "open_clip_config.json"),
          hf = exists(directory, "config.json");
     if (!open_clip && !hf) {
@@ -93,23 +96,30 @@ static enum status read_configs(struct model_config *config, const char *directo
                          directory, weights);
     }
     if (open_clip && (!hf || strncmp(weights, "open_clip", 9) == 0)) {
-        return read_config(directory, "open_clip_config.json", model_config_parse_open_clip, config,
+        return read_config(out, directory, "open_clip_config.json", model_config_parse_open_clip,
                            err);
     }
-    enum status status = read_config(directory, "config.json", model_config_parse_hf, config, err);
+    enum status status = read_config(out, directory, "config.json", model_config_parse_hf, err);
     if (status || !exists(directory, "preprocessor_config.json")) return status;
-    return read_config(directory, "preprocessor_config.json", model_config_parse_preprocessor,
-                       config, err);
+    return read_config(out, directory, "preprocessor_config.json", model_config_parse_preprocessor,
+                       err);
+}
+
+/* The identity is read before the file: one that is replaced in between then looks older
+ * than it is, and the next start packs it once more. */
+static enum status map_weights(struct checkpoint *out, const char *path, struct error *err) {
+    if (stat(path, &out->weights_stat)) return error_set_errno(err, STATUS_IO, "read", path);
+    return file_map_open(&out->weights, path, err);
 }
 
 static enum status read_directory(struct checkpoint *out, const char *directory,
                                   struct error *err) {
     char *weights = find_weights(directory, err);
     if (!weights) return err->status ? err->status : STATUS_NO_MEMORY;
-    enum status status = read_configs(&out->config, directory, weights, err);
+    enum status status = read_configs(out, directory, weights, err);
     char *path = file_join(directory, weights);
     if (!status && !path) status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
-    if (!status) status = file_map_open(&out->weights, path, err);
+    if (!status) status = map_weights(out, path, err);
     free(path);
     free(weights);
     return status;
@@ -119,9 +129,9 @@ enum status checkpoint_read(struct checkpoint *out, const char *path, struct err
     struct error local = ERROR_NONE;
     if (!err) err = &local;
     struct stat info;
-    *out = (struct checkpoint){.weights = {{0}}};
+    memset(out, 0, sizeof(*out));
     model_config_init(&out->config);
     if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
     if (S_ISDIR(info.st_mode)) return read_directory(out, path, err);
-    return file_map_open(&out->weights, path, err);
+    return map_weights(out, path, err);
 }

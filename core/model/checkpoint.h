@@ -2,12 +2,16 @@
 #ifndef CORE_MODEL_CHECKPOINT_H
 #define CORE_MODEL_CHECKPOINT_H
 
+#include <sys/stat.h>
+
 #include "core/base/file.h"
 #include "core/model/config.h"
 
 struct checkpoint {
-    struct file_map weights;    /* safetensors */
-    struct model_config config; /* config.found is false for a weight file alone */
+    struct file_map weights;            /* safetensors */
+    struct stat weights_stat;           /* the file's identity */
+    struct model_config config;         /* config.found is false for a weight file alone */
+    uint8_t config_digest[SHA256_SIZE]; /* of the configuration files read */
 };
 
 /* `path` is a weight file, or a directory: there the weights are the first of

@@ -7,7 +7,7 @@
 #define CORE_MODEL_CONFIG_H
 
 #include "core/base/bytes.h"
-#include "core/model/model.h"
+#include "core/model/info.h"
 
 /* Zeros: not stated. */
 struct config_tower {

@@ -1,5 +1,6 @@
-/* Has a checkpoint read and owns the result: the mapping, the towers that point into it,
- * and what had to be widened. */
+/* Opens a model, one of two ways: the packed file is there and is mapped, or the
+ * checkpoint is read, checked and packed. Either way what runs is the same block of
+ * bytes, seen through struct towers. */
 #include "core/model/model.h"
 
 #include <assert.h>
@@ -8,31 +9,28 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/kernels/isa.h"
 #include "core/model/architectures.h"
 #include "core/model/checkpoint.h"
-#include "core/model/load.h"
+#include "core/model/invent.h"
+#include "core/model/pack.h"
+#include "core/model/packed_file.h"
 #include "core/model/safetensors.h"
+#include "core/model/text.h"
+#include "core/model/vision.h"
+
+enum { MODEL_PASS_MAX = 256 }; /* images */
 
 struct model {
     struct model_info info;
-    const struct kernels *kernels;
-    struct file_map file;
-    struct weights weights;
-    struct vision vision;
-    struct text text;
+    struct plan plan;
+    struct packed packed;
+    struct towers towers;
+    struct levels levels;
+    struct workspace *workspace;
 };
 
-struct workspace {
-    struct activations activations;
-    struct sequences images, texts;
-    uint32_t images_max, texts_max;
-    float *patches; /* [patches, 3 * patch_size^2]: one image's */
-};
-
-const char *model_activation_name(enum model_activation activation) {
-    static const char *const names[] = {"quick_gelu", "gelu", "gelu_tanh"};
-    return names[activation];
-}
+/* ---- what to open ---- */
 
 static enum status parse_activation(enum model_activation *out, const char *name,
                                     struct error *err) {
@@ -44,8 +42,6 @@ static enum status parse_activation(enum model_activation *out, const char *name
     return error_set(err, STATUS_INVALID,
                      "activation \"%.24s\" is not one of quick_gelu, gelu, gelu_tanh", name);
 }
-
-/* ---- opening ---- */
 
 /* What the user says of the weights, and what a file without configuration leaves open. */
 static enum status apply_options(struct model_config *config, const struct model_options *options,
@@ -65,60 +61,224 @@ static enum status apply_options(struct model_config *config, const struct model
     return STATUS_OK;
 }
 
-static enum status set_preprocess(struct model *model, const struct model_config *config,
+static enum status choose_precision(enum model_precision *out, const struct model_options *options,
+                                    struct error *err) {
+    if (!options->precision) {
+        *out = options->features & ISA_AVX512_BF16 ? MODEL_BF16 : MODEL_FP32;
+        return STATUS_OK;
+    }
+    if (model_precision_parse(out, options->precision)) return STATUS_OK;
+    return error_set(err, STATUS_INVALID, "precision \"%.16s\" is not one of fp32, bf16, int8",
+                     options->precision);
+}
+
+/* What is packed, and the state of the files that it is made from. */
+static enum status make_key(struct packed_key *out, const struct checkpoint *checkpoint,
+                            const struct model_options *options, enum model_precision precision,
+                            struct error *err) {
+    char path_digest[SHA256_HEX_SIZE], config_digest[SHA256_HEX_SIZE], what[512], state[256];
+    const struct stat *file = &checkpoint->weights_stat;
+    char *path = realpath(options->path, NULL);
+    if (!path) return error_set_errno(err, STATUS_IO, "find", options->path);
+    sha256_hex(path_digest, bytes_of(path));
+    free(path);
+    int size = snprintf(what, sizeof(what),
+                        "path %s; image_size %u x %u; head_width %u; activation %s; kernels %s %s "
+                        "%s; attention %u; precision %s",
+                        path_digest, options->image_size, options->image_width, options->head_width,
+                        options->activation ? options->activation : "",
+                        gemm_kernel_format(gemm_kernel_find(options->features, GEMM_FP32)),
+                        gemm_kernel_format(gemm_kernel_find(options->features, GEMM_BF16)),
+                        gemm_kernel_format(gemm_kernel_find(options->features, GEMM_INT8)),
+                        options->features & ISA_AVX512_BF16, model_precision_name(precision));
+    assert(size > 0 && (size_t)size < sizeof(what));
+    struct bytes config = {.data = checkpoint->config_digest,
+                           .size = sizeof(checkpoint->config_digest)};
+    sha256_hex(config_digest, config);
+    /* No device: containers number theirs anew at every start. */
+    size = snprintf(state, sizeof(state), "weights %llu %lld %lld.%09ld; configuration %s",
+                    (unsigned long long)file->st_ino, (long long)file->st_size,
+                    (long long)file->st_mtim.tv_sec, file->st_mtim.tv_nsec, config_digest);
+    assert(size > 0 && (size_t)size < sizeof(state));
+    *out = packed_key_make(what, state);
+    return STATUS_OK;
+}
+
+/* ---- reading and packing ---- */
+
+static enum status set_preprocess(struct model_info *info, const struct model_config *config,
                                   struct error *err) {
-    struct model_preprocess *preprocess = &model->info.preprocess;
+    struct model_preprocess *preprocess = &info->preprocess;
     *preprocess = config->preprocess;
-    model->info.tokenizer = config->tokenizer;
-    if (!config->found) preprocess->convert_first = model->info.naming == MODEL_NAMES_HF;
-    if (!model->info.vision.layers) return STATUS_OK;
-    uint32_t native = config->image_size ? config->image_size : model->info.image_size;
+    info->tokenizer = config->tokenizer;
+    if (!config->found) preprocess->convert_first = info->naming == MODEL_NAMES_HF;
+    if (!info->vision.layers) return STATUS_OK;
+    uint32_t native = config->image_size ? config->image_size : info->image_size;
     if (config->crop_size && config->crop_size != native) {
         return error_set(err, STATUS_UNPROCESSABLE,
                          "preprocessor_config.json makes images of %u pixels, the model takes %u",
                          config->crop_size, native);
     }
     /* At another size than the checkpoint's, what it says of sizes no longer holds. */
-    if (model->info.image_size != native) preprocess->resize_to = 0;
+    if (info->image_size != native) preprocess->resize_to = 0;
     for (int c = 0; c < 3; c++) {
         if (preprocess->std[c] > 0) continue;
         return error_set(err, STATUS_UNPROCESSABLE,
                          "a standard deviation of %g; one above 0 is expected",
                          (double)preprocess->std[c]);
     }
-    vision_set_levels(&model->vision, preprocess);
     return STATUS_OK;
+}
+
+static void make_plan(struct plan *plan, enum model_precision precision) {
+    static const enum gemm_precision by_precision[] = {
+        [MODEL_FP32] = GEMM_FP32, [MODEL_BF16] = GEMM_BF16, [MODEL_INT8] = GEMM_INT8};
+    plan_fill(plan, by_precision[precision]);
+}
+
+/* Packs to a file when there may be one, else to memory. A cache that cannot be written
+ * is no reason not to serve. */
+static enum status pack_block(struct model *model, const struct blueprint *blueprint,
+                              const struct model_options *options, const struct packed_key *key,
+                              struct error *err) {
+    struct packed_draft *draft = NULL;
+    struct error problem = ERROR_NONE;
+    enum status status = STATUS_OK;
+    if (options->cache)
+        packed_draft_create(&draft, options->cache, key, model->towers.bytes, &problem);
+    if (!draft) status = packed_allocate(&model->packed, model->towers.bytes, err);
+    if (status) return status;
+    const uint8_t *block = draft ? packed_draft_block(draft) : model->packed.block.data;
+    towers_place(&model->towers, &model->info, &model->plan, options->features, block);
+    status = pack_towers(&model->towers, blueprint, &model->plan, err);
+    if (draft && !status)
+        packed_draft_finish(draft, &model->packed, &model->info, &model->plan, &problem);
+    packed_draft_destroy(draft);
+    if (problem.status)
+        log_message(LOG_INFO, "packed weights are not kept: %s", problem.message);
+    return status;
+}
+
+/* What a checkpoint holds, as far as can be told without reading a weight. The blueprint
+ * borrows the tensors, and these the file. */
+static enum status describe(struct model_info *info, struct blueprint *blueprint,
+                            struct tensors *tensors, const struct checkpoint *checkpoint,
+                            struct error *err) {
+    enum status status = safetensors_parse(tensors, checkpoint->weights.bytes, err);
+    if (!status) status = blueprint_draw(blueprint, info, tensors, &checkpoint->config, err);
+    if (!status) status = set_preprocess(info, &checkpoint->config, err);
+    if (status) return status;
+    const struct architecture *known = architecture_of(info);
+    snprintf(info->architecture, sizeof(info->architecture), "%s", known ? known->name : "CLIP");
+    return STATUS_OK;
+}
+
+enum status model_describe(struct model_info *out, const char *path, struct error *err) {
+    struct checkpoint checkpoint;
+    struct tensors tensors = {0};
+    struct blueprint blueprint = {.computed = {NULL}};
+    enum status status = checkpoint_read(&checkpoint, path, err);
+    if (status) return status;
+    *out = (struct model_info){.precision = MODEL_FP32};
+    status = describe(out, &blueprint, &tensors, &checkpoint, err);
+    blueprint_free(&blueprint);
+    tensors_free(&tensors);
+    file_map_close(&checkpoint.weights);
+    return status;
+}
+
+static enum status pack_checkpoint(struct model *model, const struct checkpoint *checkpoint,
+                                   const struct model_options *options,
+                                   const struct packed_key *key, struct error *err) {
+    struct tensors tensors = {0};
+    struct blueprint blueprint = {.computed = {NULL}};
+    struct model_info *info = &model->info;
+    enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
+    if (!status) {
+        sha256_hex(info->sha256, checkpoint->weights.bytes);
+        status = towers_create(&model->towers, info, &model->plan, options->features, err);
+    }
+    if (!status) status = pack_block(model, &blueprint, options, key, err);
+    blueprint_free(&blueprint);
+    tensors_free(&tensors);
+    return status;
+}
+
+/* True if a packed file of this very model was found and is now in place. */
+static bool open_packed(struct model *model, const struct model_options *options,
+                        const struct packed_key *key) {
+    struct model *m = model;
+    if (!options->cache || !packed_open(&m->packed, options->cache, key, &m->info, &m->plan)) {
+        return false;
+    }
+    bool fits = !towers_create(&m->towers, &m->info, &m->plan, options->features, NULL) &&
+                m->towers.bytes == m->packed.block.size;
+    if (fits) {
+        towers_place(&m->towers, &m->info, &m->plan, options->features, m->packed.block.data);
+        return true;
+    }
+    towers_free(&m->towers);
+    packed_close(&m->packed);
+    return false;
+}
+
+static enum status open_checkpoint(struct model *model, const struct model_options *options,
+                                   enum model_precision precision, struct error *err) {
+    struct checkpoint checkpoint;
+    struct packed_key key;
+    enum status status = checkpoint_read(&checkpoint, options->path, err);
+    if (status) return status;
+    status = apply_options(&checkpoint.config, options, err);
+    if (!status) status = make_key(&key, &checkpoint, options, precision, err);
+    if (!status && !open_packed(model, options, &key)) {
+        model->info = (struct model_info){.precision = precision,
+                                          .image_size = options->image_size,
+                                          .image_width = options->image_width};
+        make_plan(&model->plan, precision);
+        status = pack_checkpoint(model, &checkpoint, options, &key, err);
+    }
+    file_map_close(&checkpoint.weights);
+    return status;
+}
+
+static enum status open_invented(struct model *model, const struct model_options *options,
+                                 enum model_precision precision, struct error *err) {
+    const struct architecture *architecture = architecture_named(options->architecture);
+    if (!architecture) {
+        return error_set(err, STATUS_NOT_FOUND, "architecture \"%.40s\" is not known",
+                         options->architecture);
+    }
+    struct blueprint blueprint;
+    struct model_options uncached = *options;
+    uncached.cache = NULL;
+    enum status status =
+        invent_model(&blueprint, &model->info, architecture, options->outliers, err);
+    model->info.precision = precision;
+    make_plan(&model->plan, precision);
+    if (!status) {
+        status = towers_create(&model->towers, &model->info, &model->plan, options->features, err);
+    }
+    if (!status) status = pack_block(model, &blueprint, &uncached, NULL, err);
+    blueprint_free(&blueprint);
+    return status;
 }
 
 static enum status open_parts(struct model *model, const struct model_options *options,
                               struct error *err) {
-    struct checkpoint checkpoint;
-    struct tensors tensors = {0};
-    enum status status = checkpoint_read(&checkpoint, options->path, err);
+    enum model_precision precision;
+    enum status status = choose_precision(&precision, options, err);
     if (status) return status;
-    model->file = checkpoint.weights;
-    status = apply_options(&checkpoint.config, options, err);
-    if (!status) status = safetensors_parse(&tensors, model->file.bytes, err);
+    status = options->architecture ? open_invented(model, options, precision, err)
+                                   : open_checkpoint(model, options, precision, err);
     if (status) return status;
-    weights_init(&model->weights, &tensors);
-    status = load_towers(&model->vision, &model->text, &model->info, &model->weights,
-                         &checkpoint.config, options->image_size, err);
-    if (!status) status = set_preprocess(model, &checkpoint.config, err);
-    tensors_free(&tensors);
-    model->weights.tensors = NULL;
-    if (status) return status;
-    const struct architecture *known = architecture_of(&model->info);
-    snprintf(model->info.architecture, sizeof(model->info.architecture), "%s",
-             known ? known->name : "CLIP");
-    sha256_hex(model->info.sha256, model->file.bytes);
-    if (!model->weights.mapped) file_map_close(&model->file);
-    return STATUS_OK;
+    vision_set_levels(&model->levels, &model->info.preprocess);
+    return workspace_create(&model->workspace, &model->towers, &model->info, options->workers, err);
 }
 
 enum status model_open(struct model **out, const struct model_options *options, struct error *err) {
+    assert(options->workers);
     struct model *model = calloc(1, sizeof(*model));
     if (!model) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
-    model->kernels = options->kernels;
     enum status status = open_parts(model, options, err);
     if (status) {
         model_close(model);
@@ -130,10 +290,9 @@ enum status model_open(struct model **out, const struct model_options *options, 
 
 void model_close(struct model *model) {
     if (!model) return;
-    free(model->vision.transformer.blocks);
-    free(model->text.transformer.blocks);
-    weights_free(&model->weights);
-    file_map_close(&model->file);
+    workspace_destroy(model->workspace);
+    towers_free(&model->towers);
+    packed_close(&model->packed);
     free(model);
 }
 
@@ -141,142 +300,73 @@ const struct model_info *model_info(const struct model *model) {
     return &model->info;
 }
 
-/* ---- workspace ---- */
-
-/* Far more than is useful: a larger number is a mistake. */
-enum { BATCH_MAX = 1 << 16, ALIGNMENT = 64 };
-
-/* Grows a size to hold rows * columns floats. */
-static bool fit(size_t *floats, size_t rows, size_t columns) {
-    size_t needed;
-    if (!size_multiply(&needed, rows, columns) || needed > SIZE_MAX / sizeof(float) - 1)
-        return false;
-    if (needed > *floats) *floats = needed;
-    return true;
-}
-
-struct sizes {
-    size_t x, qkv, hidden, scores, patches;
-};
-
-static bool fit_tower(struct sizes *sizes, const struct model_tower *tower, size_t rows,
-                      size_t length) {
-    return fit(&sizes->x, rows, tower->width) && fit(&sizes->qkv, rows, 3 * (size_t)tower->width) &&
-           fit(&sizes->hidden, rows, tower->mlp_width) && fit(&sizes->scores, length, length);
-}
-
-static bool fit_model(struct sizes *sizes, const struct model *model, size_t images, size_t texts) {
-    size_t rows;
-    if (model->info.vision.layers) {
-        size_t length = 1 + vision_patches(&model->vision);
-        if (!size_multiply(&rows, images, length)) return false;
-        if (!fit_tower(sizes, &model->info.vision, rows, length)) return false;
-        if (!fit(&sizes->patches, 1, vision_patch_floats(&model->vision))) return false;
-    }
-    if (!model->info.text.layers) return true;
-    return size_multiply(&rows, texts, model->info.context_length) &&
-           fit_tower(sizes, &model->info.text, rows, model->info.context_length);
-}
-
-/* At least one float, so that a tower without texts or images is no special case. */
-static float *reserve(size_t floats) {
-    void *memory = NULL;
-    if (posix_memalign(&memory, ALIGNMENT, (floats + 1) * sizeof(float))) return NULL;
-    return memory;
-}
-
-static bool allocate(struct workspace *workspace, const struct sizes *sizes) {
-    struct activations *a = &workspace->activations;
-    a->x = reserve(sizes->x);
-    a->normed = reserve(sizes->x);
-    a->mixed = reserve(sizes->x);
-    a->qkv = reserve(sizes->qkv);
-    a->hidden = reserve(sizes->hidden);
-    a->scores = reserve(sizes->scores);
-    workspace->patches = reserve(sizes->patches);
-    workspace->images.start = calloc((size_t)workspace->images_max + 1, sizeof(size_t));
-    workspace->texts.start = calloc((size_t)workspace->texts_max + 1, sizeof(size_t));
-    return a->x && a->normed && a->mixed && a->qkv && a->hidden && a->scores &&
-           workspace->patches && workspace->images.start && workspace->texts.start;
-}
-
-enum status workspace_create(struct workspace **out, const struct model *model, uint32_t images_max,
-                             uint32_t texts_max, struct error *err) {
-    if (images_max > BATCH_MAX || texts_max > BATCH_MAX) {
-        return error_set(err, STATUS_TOO_LARGE,
-                         "batches of %u images and %u texts, at most %d are expected", images_max,
-                         texts_max, BATCH_MAX);
-    }
-    struct sizes sizes = {0};
-    struct workspace *workspace = calloc(1, sizeof(*workspace));
-    if (workspace) {
-        workspace->images_max = images_max;
-        workspace->texts_max = texts_max;
-    }
-    if (!workspace || !fit_model(&sizes, model, images_max, texts_max) ||
-        !allocate(workspace, &sizes)) {
-        workspace_destroy(workspace);
-        return error_set(err, STATUS_NO_MEMORY,
-                         "out of memory for batches of %u images and %u texts", images_max,
-                         texts_max);
-    }
-    *out = workspace;
-    return STATUS_OK;
-}
-
-void workspace_destroy(struct workspace *workspace) {
-    if (!workspace) return;
-    free(workspace->activations.x);
-    free(workspace->activations.normed);
-    free(workspace->activations.mixed);
-    free(workspace->activations.qkv);
-    free(workspace->activations.hidden);
-    free(workspace->activations.scores);
-    free(workspace->patches);
-    free(workspace->images.start);
-    free(workspace->texts.start);
-    free(workspace);
+size_t model_packed_bytes(const struct model *model, bool *is_file) {
+    *is_file = model->packed.memory == NULL;
+    return model->packed.block.size;
 }
 
 /* ---- running ---- */
 
-/* Lays out a batch: image i has the rows from start[i] on. */
-static void place_images(const struct model *model, struct workspace *workspace, uint32_t count) {
-    size_t length = 1 + vision_patches(&model->vision);
-    assert(count <= workspace->images_max);
-    workspace->images.count = count;
-    for (size_t i = 0; i <= count; i++) workspace->images.start[i] = i * length;
+static struct pass pass_of(const struct model *model, uint32_t worker, struct team *team) {
+    assert(worker < model->workspace->workers);
+    return (struct pass){.rows = model->towers.rows,
+                         .workspace = model->workspace,
+                         .lane = &model->workspace->lanes[worker],
+                         .team = team};
 }
 
-static void embed_image(const struct model *model, struct workspace *workspace, uint32_t i,
-                        const float *patches) {
-    size_t width = model->info.vision.width;
-    vision_embed_patches(&model->vision, model->kernels, patches,
-                         workspace->activations.x + workspace->images.start[i] * width);
+/* Images that go through in one pass. */
+static uint32_t images_per_pass(const struct model *model) {
+    size_t fit = model->workspace->rows_max / model->towers.vision.tokens_max;
+    return fit < MODEL_PASS_MAX ? (uint32_t)fit : MODEL_PASS_MAX;
 }
 
-void model_encode_patches(const struct model *model, struct workspace *workspace,
-                          const float *const *patches, uint32_t count, float *const *embeddings) {
-    place_images(model, workspace, count);
-    for (uint32_t i = 0; i < count; i++) embed_image(model, workspace, i, patches[i]);
-    vision_encode(&model->vision, model->kernels, &workspace->activations, &workspace->images,
-                  embeddings);
+static void encode_images(const struct model *model, const struct pass *pass,
+                          const struct vision_input *inputs, uint32_t count,
+                          float *const *embeddings) {
+    vision_encode(&model->towers, &model->info, &model->levels, pass, inputs, count, embeddings);
 }
 
-void model_encode_images(const struct model *model, struct workspace *workspace,
+void model_encode_images(const struct model *model, uint32_t worker, struct team *team,
                          const uint8_t *const *pixels, uint32_t count, float *const *embeddings) {
-    place_images(model, workspace, count);
-    for (uint32_t i = 0; i < count; i++) {
-        vision_cut_patches(&model->vision, pixels[i], workspace->patches);
-        embed_image(model, workspace, i, workspace->patches);
+    struct pass pass = pass_of(model, worker, team);
+    uint32_t most = images_per_pass(model);
+    for (uint32_t first = 0; first < count; first += most) {
+        struct vision_input inputs[MODEL_PASS_MAX];
+        uint32_t part = count - first < most ? count - first : most;
+        for (uint32_t i = 0; i < part; i++) {
+            inputs[i] = (struct vision_input){.pixels = pixels[first + i]};
+        }
+        encode_images(model, &pass, inputs, part, embeddings + first);
     }
-    vision_encode(&model->vision, model->kernels, &workspace->activations, &workspace->images,
-                  embeddings);
 }
 
-void model_encode_texts(const struct model *model, struct workspace *workspace,
+void model_encode_patches(const struct model *model, uint32_t worker, struct team *team,
+                          const float *const *patches, uint32_t count, float *const *embeddings) {
+    struct pass pass = pass_of(model, worker, team);
+    uint32_t most = images_per_pass(model);
+    for (uint32_t first = 0; first < count; first += most) {
+        struct vision_input inputs[MODEL_PASS_MAX];
+        uint32_t part = count - first < most ? count - first : most;
+        for (uint32_t i = 0; i < part; i++) {
+            inputs[i] = (struct vision_input){.patches = patches[first + i]};
+        }
+        encode_images(model, &pass, inputs, part, embeddings + first);
+    }
+}
+
+void model_encode_texts(const struct model *model, uint32_t worker, struct team *team,
                         const struct model_text *texts, uint32_t count, float *const *embeddings) {
-    assert(count <= workspace->texts_max);
-    text_encode(&model->text, model->kernels, &workspace->activations, &workspace->texts, texts,
-                count, embeddings);
+    struct pass pass = pass_of(model, worker, team);
+    for (uint32_t first = 0; first < count;) {
+        uint32_t part = 0;
+        size_t rows = 0;
+        while (first + part < count) {
+            rows += text_rows(&model->info, &texts[first + part]);
+            if (part && rows > WORKSPACE_ROWS) break;
+            part++;
+        }
+        text_encode(&model->towers, &model->info, &pass, texts + first, part, embeddings + first);
+        first += part;
+    }
 }

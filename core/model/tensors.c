@@ -27,6 +27,10 @@ size_t tensor_elements(const struct tensor *tensor) {
     return tensor->data.size / types[tensor->type].size;
 }
 
+bool tensor_is_floating(const struct tensor *tensor) {
+    return tensor->type == TENSOR_F32 || tensor->type == TENSOR_F16 || tensor->type == TENSOR_BF16;
+}
+
 void tensor_shape_text(const struct tensor *tensor, char *text, size_t size) {
     size_t used = (size_t)snprintf(text, size, "[");
     for (uint32_t i = 0; i < tensor->rank && used < size; i++) {

@@ -42,6 +42,8 @@ size_t tensor_type_size(enum tensor_type type);
 /* "F32" ... */
 const char *tensor_type_name(enum tensor_type type);
 size_t tensor_elements(const struct tensor *tensor);
+/* F32, F16 or BF16: what tensor_widen() takes. */
+bool tensor_is_floating(const struct tensor *tensor);
 /* "[768, 3, 32, 32]" into `text`. */
 void tensor_shape_text(const struct tensor *tensor, char *text, size_t size);
 

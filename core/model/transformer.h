@@ -1,76 +1,42 @@
 /* transformer.h - the pre-norm transformer that both towers are made of (SPEC 1.1).
  *
  * Rows of several sequences lie one behind the other without padding; only
- * attention looks at where one ends and the next begins. */
+ * attention looks at where one ends and the next begins. Every step treats its rows
+ * alone and can be split among the members of a team, and neither changes a bit. */
 #ifndef CORE_MODEL_TRANSFORMER_H
 #define CORE_MODEL_TRANSFORMER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "core/base/team.h"
+#include "core/model/workspace.h"
 
-#include "core/model/model.h"
-
-struct kernels;
-
-struct layer_norm {
-    const float *gain, *bias; /* [width] */
+/* One forward pass: who runs what, where. */
+struct pass {
+    const struct row_kernels *rows;
+    const struct workspace *workspace;
+    struct lane *lane; /* the leader's */
+    struct team *team; /* NULL: alone */
 };
 
-struct linear {
-    const float *weight; /* [n, k] */
-    const float *bias;   /* [n] or NULL */
-    size_t n, k;
-};
+/* Writes `count` rows to lane->input as the product wants them: through the
+ * normalisation, which may be NULL, and to its precision. `stride` is in floats. */
+void pass_prepare(const struct pass *pass, const struct norm *norm, float epsilon,
+                  const struct linear *next, const float *from, size_t stride, size_t count);
 
-struct block {
-    struct layer_norm ln_1, ln_2;
-    struct linear q, k, v; /* [width, width] each, also where the checkpoint fuses them */
-    struct linear out;     /* [width, width] */
-    struct linear fc;      /* [mlp_width, width] */
-    struct linear proj;    /* [width, mlp_width] */
-};
+/* One row, which has been normalised already, to its place in lane->input. */
+void pass_put_row(const struct pass *pass, const struct linear *next, const float *from,
+                  size_t row);
 
-struct transformer {
-    struct model_tower shape;
-    bool causal;
-    struct block *blocks; /* [shape.layers] */
-};
+/* c = lane->input * W^T + bias, in f32; `rows` of them, `stride` floats apart. */
+void pass_multiply(const struct pass *pass, const struct linear *linear, size_t rows, float *c,
+                   size_t stride);
 
-/* Sequence i has the rows start[i] .. start[i + 1] - 1. */
-struct sequences {
-    size_t count;
-    size_t *start; /* [count + 1], start[0] = 0 */
-};
+/* Runs all blocks over the sequences in lane->x. Of the last layer only the pooled rows
+ * are computed: they end up as the first sequences->count rows of lane->x. */
+void transformer_forward(const struct tower *tower, const struct pass *pass);
 
-/* What a forward pass writes to; sized for `rows_max` rows. */
-struct activations {
-    float *x;      /* [rows, width]: the residual stream, in and out */
-    float *normed; /* [rows, width] */
-    float *qkv;    /* [rows, 3 * width] */
-    float *mixed;  /* [rows, width]: attention's result */
-    float *hidden; /* [rows, mlp_width] */
-    float *scores; /* [length_max, length_max]: one head of one sequence */
-};
-
-/* out[rows, n] = in[rows, k] * weight^T, without the bias. */
-void linear_multiply(const struct linear *linear, const struct kernels *k, float *out,
-                     size_t out_stride, const float *in, size_t rows);
-
-/* out[rows, n] = in[rows, k] * weight^T + bias. One product per sequence: BLAS may add
- * in another order for another number of rows, and the result for a sequence must
- * not depend on its neighbours. */
-void linear_apply(const struct linear *linear, const struct kernels *k, float *out,
-                  size_t out_stride, const float *in, const struct sequences *sequences);
-
-/* Runs all blocks over activations->x, in place. */
-void transformer_forward(const struct transformer *transformer, const struct kernels *k,
-                         const struct activations *activations, const struct sequences *sequences);
-
-/* The end of both towers: one row through the last LayerNorm and the projection.
- * `scratch` is [width]. */
-void transformer_pool(const struct transformer *transformer, const struct kernels *k,
-                      const float *row, const struct layer_norm *norm, const struct linear *proj,
-                      float *scratch, float *embedding);
+/* The end of both towers: the pooled rows through the last LayerNorm and the projection.
+ * embeddings[i] is [embed_dim]. */
+void transformer_project(const struct tower *tower, const struct pass *pass,
+                         float *const *embeddings);
 
 #endif

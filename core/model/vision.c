@@ -2,17 +2,7 @@
 
 #include <string.h>
 
-#include "core/kernels/kernels.h"
-
-size_t vision_patches(const struct vision *vision) {
-    return (size_t)vision->grid.rows * vision->grid.columns;
-}
-
-size_t vision_patch_floats(const struct vision *vision) {
-    return vision_patches(vision) * vision->patch.k;
-}
-
-void vision_set_levels(struct vision *vision, const struct model_preprocess *preprocess) {
+void vision_set_levels(struct levels *levels, const struct model_preprocess *preprocess) {
     /* 1/255 as a product is not a true division by 255 to the last bit; the references
      * divide, or multiply in double and round, which is the same. */
     double rescale = (double)preprocess->rescale;
@@ -20,52 +10,92 @@ void vision_set_levels(struct vision *vision, const struct model_preprocess *pre
     for (int c = 0; c < 3; c++) {
         for (int v = 0; v < 256; v++) {
             float value = (float)(v * rescale);
-            vision->levels[c][v] = (value - preprocess->mean[c]) / preprocess->std[c];
+            levels->value[c][v] = (value - preprocess->mean[c]) / preprocess->std[c];
         }
     }
 }
 
-static void cut_patch(const struct vision *vision, const uint8_t *corner, float *patch) {
-    size_t side = vision->patch_size, stride = (size_t)vision->image_size * 3;
+struct embed {
+    const struct towers *towers;
+    const struct model_info *info;
+    const struct levels *levels;
+    const struct pass *pass;
+    const struct vision_input *inputs;
+    size_t patches; /* of one image */
+};
+
+/* One patch of an image in the order channel, y, x. What is left of the image at the
+ * right and at the bottom is dropped. */
+static void cut_patch(const struct embed *embed, const uint8_t *pixels, size_t patch, float *out) {
+    size_t side = embed->info->patch_size, stride = (size_t)embed->info->image_width * 3;
+    size_t columns = embed->info->image_width / side;
+    const uint8_t *corner = pixels + patch / columns * side * stride + patch % columns * side * 3;
     for (size_t c = 0; c < 3; c++) {
+        const float *value = embed->levels->value[c];
         for (size_t y = 0; y < side; y++) {
             const uint8_t *line = corner + y * stride + c;
-            for (size_t x = 0; x < side; x++) *patch++ = vision->levels[c][line[3 * x]];
+            for (size_t x = 0; x < side; x++) *out++ = value[line[3 * x]];
         }
     }
 }
 
-void vision_cut_patches(const struct vision *vision, const uint8_t *pixels, float *patches) {
-    size_t side = vision->patch_size, stride = (size_t)vision->image_size * 3;
-    for (size_t row = 0; row < vision->grid.rows; row++) {
-        for (size_t column = 0; column < vision->grid.columns; column++) {
-            cut_patch(vision, pixels + row * side * stride + column * side * 3, patches);
-            patches += vision->patch.k;
+/* Units are patches of all images: cut and put into A of the patch product. */
+static void cut_patches(void *context, size_t begin, size_t end, uint32_t member) {
+    const struct embed *embed = context;
+    const struct pass *pass = embed->pass;
+    const struct linear *product = &embed->towers->patch;
+    float *scratch = pass->workspace->lanes[member].scratch.row;
+    for (size_t i = begin; i < end; i++) {
+        const struct vision_input *input = &embed->inputs[i / embed->patches];
+        size_t patch = i % embed->patches;
+        const float *row = scratch;
+        if (input->pixels)
+            cut_patch(embed, input->pixels, patch, scratch);
+        else
+            row = input->patches + patch * product->weight.k;
+        pass_put_row(pass, product, row, i);
+    }
+}
+
+/* Units are rows of x: class token or patch, plus its position, through ln_pre. */
+static void enter_rows(void *context, size_t begin, size_t end, uint32_t member) {
+    const struct embed *embed = context;
+    const struct towers *towers = embed->towers;
+    const struct pass *pass = embed->pass;
+    size_t width = towers->vision.shape.width, tokens = 1 + embed->patches;
+    float *sum = pass->workspace->lanes[member].scratch.row;
+    for (size_t i = begin; i < end; i++) {
+        size_t token = i % tokens, image = i / tokens;
+        const float *position = towers->vision.positions + token * width;
+        const float *from = towers->class_embedding;
+        if (token) {
+            size_t row = image * embed->patches + token - 1;
+            from = pass->lane->wide + row * workspace_wide_stride(width);
         }
+        for (size_t j = 0; j < width; j++) sum[j] = from[j] + position[j];
+        pass->rows->layer_norm(pass->lane->x + i * width, sum, towers->ln_pre.gain,
+                               towers->ln_pre.bias, width, towers->vision.shape.layer_norm_eps);
     }
 }
 
-void vision_embed_patches(const struct vision *vision, const struct kernels *k,
-                          const float *patches, float *rows) {
-    const struct model_tower *shape = &vision->transformer.shape;
-    size_t width = shape->width, count = vision_patches(vision);
-    memcpy(rows, vision->class_embedding, width * sizeof(*rows));
-    linear_multiply(&vision->patch, k, rows + width, width, patches, count);
-    k->add(rows, vision->positions, (1 + count) * width);
-    for (size_t i = 0; i <= count; i++) {
-        float *row = rows + i * width;
-        k->layer_norm(row, row, vision->ln_pre.gain, vision->ln_pre.bias, width,
-                      shape->layer_norm_eps);
-    }
-}
-
-void vision_encode(const struct vision *vision, const struct kernels *k,
-                   const struct activations *a, const struct sequences *images,
-                   float *const *embeddings) {
-    size_t width = vision->transformer.shape.width;
-    transformer_forward(&vision->transformer, k, a, images);
-    for (size_t i = 0; i < images->count; i++) {
-        transformer_pool(&vision->transformer, k, a->x + images->start[i] * width, &vision->ln_post,
-                         &vision->proj, a->normed, embeddings[i]);
-    }
+void vision_encode(const struct towers *towers, const struct model_info *info,
+                   const struct levels *levels, const struct pass *pass,
+                   const struct vision_input *inputs, size_t count, float *const *embeddings) {
+    struct embed embed = {.towers = towers,
+                          .info = info,
+                          .levels = levels,
+                          .pass = pass,
+                          .inputs = inputs,
+                          .patches = model_patches(info)};
+    size_t patches = count * embed.patches, tokens = 1 + embed.patches;
+    struct sequences *sequences = &pass->lane->sequences;
+    sequences->count = count;
+    for (size_t i = 0; i <= count; i++) sequences->start[i] = i * tokens;
+    memcpy(sequences->pooled, sequences->start, count * sizeof(*sequences->pooled));
+    team_run(pass->team, patches, cut_patches, &embed);
+    pass_multiply(pass, &towers->patch, patches, pass->lane->wide,
+                  workspace_wide_stride(towers->vision.shape.width));
+    team_run(pass->team, count * tokens, enter_rows, &embed);
+    transformer_forward(&towers->vision, pass);
+    transformer_project(&towers->vision, pass, embeddings);
 }

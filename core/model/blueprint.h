@@ -1,0 +1,50 @@
+/* blueprint.h - a checkpoint's tensors in their places in the two towers, every shape
+ * checked, before anything is packed. */
+#ifndef CORE_MODEL_BLUEPRINT_H
+#define CORE_MODEL_BLUEPRINT_H
+
+#include "core/model/config.h"
+#include "core/model/source.h"
+
+struct blueprint_norm {
+    struct source gain, bias; /* [width] */
+};
+
+/* The rows of one product: one tensor, or those for q, k and v one behind the other. */
+struct blueprint_linear {
+    struct source weights[3], biases[3]; /* [rows, k] and [rows] */
+    size_t parts;                        /* 0: there is no such product */
+};
+
+struct blueprint_block {
+    struct blueprint_norm ln_1, ln_2;
+    struct blueprint_linear qkv, out, fc, proj;
+};
+
+struct blueprint_tower {
+    struct source positions;            /* [tokens, width] */
+    struct blueprint_block *blocks;     /* [layers] */
+    struct blueprint_norm ln_end;       /* ln_post or ln_final */
+    struct blueprint_linear projection; /* [embed_dim, width], no bias */
+};
+
+struct blueprint {
+    struct blueprint_tower vision, text;
+    /* vision */
+    struct source class_embedding;
+    struct blueprint_linear patch; /* [width, 3 * patch_size^2], no bias */
+    struct blueprint_norm ln_pre;
+    /* text */
+    struct source embedding; /* [vocab_size, width] */
+
+    float *computed[2]; /* owned: positions that were interpolated */
+};
+
+/* Fills the blueprint and the dimensions in `info`, whose naming becomes that of the
+ * configuration, or of the tensors when there was none. The size of the images is that of
+ * the configuration unless `info` states one. The blueprint borrows the tensors. */
+enum status blueprint_draw(struct blueprint *out, struct model_info *info, struct tensors *tensors,
+                           const struct model_config *config, struct error *err);
+void blueprint_free(struct blueprint *blueprint);
+
+#endif

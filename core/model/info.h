@@ -1,0 +1,77 @@
+/* info.h - what is known of a model: its dimensions and what its checkpoint says of
+ * preprocessing and tokenizing.
+ *
+ * Plain values without pointers, because the packed file holds them, too. */
+#ifndef CORE_MODEL_INFO_H
+#define CORE_MODEL_INFO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/sha256.h"
+
+enum model_precision { MODEL_FP32, MODEL_BF16, MODEL_INT8 };
+enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
+enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
+/* Which row of a text becomes its embedding: that of the largest id, or the first that
+ * is `end_token`. */
+enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS };
+
+struct model_tower {
+    uint32_t width, layers, heads, mlp_width; /* layers 0: the checkpoint has no such tower */
+    bool projected;                           /* false: the pooled features are the embedding */
+    enum model_activation activation;
+    float layer_norm_eps;
+};
+
+/* What the checkpoint says of its preprocessing (SPEC 6.2, 6.6, 7.4), as plain
+ * values: core/image does not depend on this module, nor this on core/image. */
+struct model_preprocess {
+    uint32_t resize_to; /* the side before the crop; 0: image_size */
+    enum {
+        MODEL_RESIZE_SHORTEST,
+        MODEL_RESIZE_SQUASH,
+        MODEL_RESIZE_LONGEST,
+        MODEL_RESIZE_NONE
+    } resize;
+    bool convert_first; /* HF order: RGB before the resize, floor crop */
+    uint32_t filter;    /* Pillow's number: 2 bilinear, 3 bicubic ... */
+    float mean[3], std[3];
+    float rescale; /* 1/255 */
+    uint8_t fill[3];
+};
+
+/* What the checkpoint says of its tokenizer. */
+struct model_tokenizer {
+    bool canonicalize, keep_case; /* open_clip's `clean`: canonicalize, whitespace */
+};
+
+struct model_info {
+    char architecture[64]; /* "ViT-B-32" when the dimensions are known, else "CLIP" */
+    enum model_naming naming;
+    uint32_t embed_dim;
+    uint32_t image_size, patch_size; /* pixels a side */
+    uint32_t image_width;            /* image_size, but for oblong images */
+    uint32_t context_length, vocab_size;
+    struct model_tower vision, text;
+    enum model_pooling pooling;
+    uint32_t end_token; /* for MODEL_POOL_EOS */
+    float logit_scale;  /* exp() already taken */
+    float logit_bias;   /* 0 but for SigLIP */
+    uint64_t parameters;
+    char sha256[SHA256_HEX_SIZE]; /* of the weight file */
+    enum model_precision precision;
+    struct model_preprocess preprocess;
+    struct model_tokenizer tokenizer;
+};
+
+/* "quick_gelu", "gelu", "gelu_tanh". */
+const char *model_activation_name(enum model_activation activation);
+/* "fp32", "bf16", "int8". */
+const char *model_precision_name(enum model_precision precision);
+bool model_precision_parse(enum model_precision *out, const char *name);
+/* Patches of an image, without the class token. */
+size_t model_patches(const struct model_info *info);
+
+#endif

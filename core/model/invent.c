@@ -1,0 +1,105 @@
+#include "core/model/invent.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CONTEXT_LENGTH = 77, VOCAB_SIZE = 49408 };
+
+/* Numbers the weights, so that each has a seed of its own. */
+struct maker {
+    uint64_t count;
+    bool outliers;
+};
+
+static struct source make(struct maker *maker, size_t rows, size_t columns, double scale) {
+    return (struct source){.kind = SOURCE_RANDOM,
+                           .rows = rows,
+                           .columns = columns,
+                           .seed = ++maker->count,
+                           .scale = (float)scale};
+}
+
+static struct blueprint_norm make_norm(struct maker *maker, size_t width, bool outliers) {
+    struct blueprint_norm norm = {
+        .gain = {.kind = SOURCE_GAIN, .rows = 1, .columns = width},
+        .bias = make(maker, 1, width, 0.01),
+    };
+    if (outliers && maker->outliers) norm.gain.gain_seed = ++maker->count;
+    return norm;
+}
+
+/* `norm` is what the product follows and undoes the gains of, or NULL. */
+static struct blueprint_linear make_linear(struct maker *maker, size_t n, size_t k, double scale,
+                                           const struct blueprint_norm *norm) {
+    struct blueprint_linear linear = {.parts = 1};
+    linear.weights[0] = make(maker, n, k, scale);
+    linear.biases[0] = make(maker, 1, n, 0.01);
+    if (norm) linear.weights[0].gain_seed = norm->gain.gain_seed;
+    return linear;
+}
+
+static void make_block(struct maker *maker, const struct model_tower *shape,
+                       struct blueprint_block *out) {
+    size_t width = shape->width, mlp_width = shape->mlp_width;
+    double narrow = 1 / sqrt((double)width), deep = narrow / sqrt(2.0 * shape->layers);
+    out->ln_1 = make_norm(maker, width, true);
+    out->qkv = make_linear(maker, 3 * width, width, narrow, &out->ln_1);
+    out->out = make_linear(maker, width, width, deep, NULL);
+    out->ln_2 = make_norm(maker, width, true);
+    out->fc = make_linear(maker, mlp_width, width, 1 / sqrt(2.0 * (double)width), &out->ln_2);
+    out->proj = make_linear(maker, width, mlp_width, deep, NULL);
+}
+
+static enum status make_tower(struct maker *maker, const struct model_tower *shape, size_t tokens,
+                              size_t embed_dim, struct blueprint_tower *out, struct error *err) {
+    double narrow = 1 / sqrt((double)shape->width);
+    out->blocks = calloc(shape->layers, sizeof(*out->blocks));
+    if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
+    out->positions = make(maker, tokens, shape->width, narrow);
+    for (uint32_t i = 0; i < shape->layers; i++) make_block(maker, shape, &out->blocks[i]);
+    out->ln_end = make_norm(maker, shape->width, false);
+    out->projection = make_linear(maker, embed_dim, shape->width, narrow, NULL);
+    return STATUS_OK;
+}
+
+static void set_info(struct model_info *info, const struct architecture *a) {
+    *info = (struct model_info){
+        .naming = MODEL_NAMES_OPEN_CLIP,
+        .embed_dim = a->embed_dim,
+        .image_size = a->image_size,
+        .image_width = a->image_size,
+        .patch_size = a->patch_size,
+        .context_length = CONTEXT_LENGTH,
+        .vocab_size = VOCAB_SIZE,
+        .vision = {a->vision_width, a->vision_layers, a->vision_heads, a->vision_mlp, true,
+                   MODEL_QUICK_GELU, 1e-5f},
+        .text = {a->text_width, a->text_layers, a->text_heads, 4 * a->text_width, true,
+                 MODEL_QUICK_GELU, 1e-5f},
+        .pooling = MODEL_POOL_ARGMAX,
+        .logit_scale = 100,
+        .preprocess = {.filter = 3,
+                       .mean = {0.5f, 0.5f, 0.5f},
+                       .std = {0.25f, 0.25f, 0.25f},
+                       .rescale = 1 / 255.0f},
+    };
+    snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
+    snprintf(info->sha256, sizeof(info->sha256), "random");
+}
+
+enum status invent_model(struct blueprint *out, struct model_info *info,
+                         const struct architecture *architecture, bool outliers,
+                         struct error *err) {
+    struct maker maker = {.outliers = outliers};
+    *out = (struct blueprint){.computed = {NULL}};
+    set_info(info, architecture);
+    size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
+    out->class_embedding = make(&maker, 1, width, 1 / sqrt((double)width));
+    out->patch = make_linear(&maker, width, k, 1 / sqrt((double)k), NULL);
+    out->ln_pre = make_norm(&maker, width, false);
+    enum status status = make_tower(&maker, &info->vision, 1 + model_patches(info), info->embed_dim,
+                                    &out->vision, err);
+    if (status) return status;
+    out->embedding = make(&maker, info->vocab_size, info->text.width, 0.02);
+    return make_tower(&maker, &info->text, info->context_length, info->embed_dim, &out->text, err);
+}

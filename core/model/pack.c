@@ -1,0 +1,112 @@
+#include "core/model/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The block is constant for everybody but the packer. */
+static void *writable(const void *place) {
+    return (void *)(uintptr_t)place;
+}
+
+static void copy(const float *to, const struct source *source) {
+    source_read(source, 0, source->rows, writable(to));
+}
+
+static void pack_norm(const struct norm *to, const struct blueprint_norm *from) {
+    copy(to->gain, &from->gain);
+    copy(to->bias, &from->bias);
+}
+
+/* Leaves the plain normalisation: what gain and bias did is now in the weight. */
+static void clear_norm(const struct norm *norm, size_t width) {
+    float *gain = writable(norm->gain);
+    for (size_t i = 0; i < width; i++) gain[i] = 1;
+    memset(writable(norm->bias), 0, width * sizeof(*gain));
+}
+
+/* W * (gain * x + bias) = (W * gain) * x + W * bias. */
+static void fold_norm(const struct norm *norm, float *rows, float *biases, size_t n, size_t k) {
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < k; j++) {
+            sum += (double)rows[i * k + j] * (double)norm->bias[j];
+            rows[i * k + j] *= norm->gain[j];
+        }
+        biases[i] += (float)sum;
+    }
+}
+
+/* `norm` is what comes before the product, or NULL. */
+static enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
+                               const struct norm *norm, enum gemm_precision precision,
+                               struct error *err) {
+    if (!to->blob) return STATUS_OK;
+    size_t n = to->weight.n, k = to->weight.k, done = 0;
+    float *rows = malloc(n * k * sizeof(*rows)), *biases = calloc(n, sizeof(*biases));
+    if (!rows || !biases) {
+        free(rows);
+        free(biases);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for a weight of %zu x %zu", n, k);
+    }
+    for (size_t i = 0; i < from->parts; i++) {
+        const struct source *weight = &from->weights[i];
+        source_read(weight, 0, weight->rows, rows + done * k);
+        if (to->bias) source_read(&from->biases[i], 0, 1, biases + done);
+        done += weight->rows;
+    }
+    if (norm && precision == GEMM_INT8) fold_norm(norm, rows, biases, n, k);
+    struct gemm_rows whole = {.data = rows, .stride = k, .count = n};
+    gemm_pack(writable(to->blob), to->weight.kernel, &whole, 1, k);
+    if (to->bias) memcpy(writable(to->bias), biases, n * sizeof(*biases));
+    free(rows);
+    free(biases);
+    return STATUS_OK;
+}
+
+static enum status pack_block(const struct block *to, const struct blueprint_block *from,
+                              const uint8_t plan[PLAN_PRODUCTS], size_t width, struct error *err) {
+    pack_norm(&to->ln_1, &from->ln_1);
+    pack_norm(&to->ln_2, &from->ln_2);
+    enum status status = pack_linear(&to->qkv, &from->qkv, &to->ln_1, plan[PLAN_QKV], err);
+    if (!status) status = pack_linear(&to->out, &from->out, NULL, plan[PLAN_OUT], err);
+    if (!status) status = pack_linear(&to->fc, &from->fc, &to->ln_2, plan[PLAN_FC], err);
+    if (!status) status = pack_linear(&to->proj, &from->proj, NULL, plan[PLAN_PROJ], err);
+    if (plan[PLAN_QKV] == GEMM_INT8) clear_norm(&to->ln_1, width);
+    if (plan[PLAN_FC] == GEMM_INT8) clear_norm(&to->ln_2, width);
+    return status;
+}
+
+static enum status pack_tower(const struct tower *to, const struct blueprint_tower *from,
+                              const uint8_t plan[][PLAN_PRODUCTS], enum gemm_precision projection,
+                              struct error *err) {
+    enum status status = STATUS_OK;
+    copy(to->positions, &from->positions);
+    pack_norm(&to->ln_end, &from->ln_end);
+    for (uint32_t i = 0; i < to->shape.layers && !status; i++) {
+        status = pack_block(&to->blocks[i], &from->blocks[i], plan[i], to->shape.width, err);
+    }
+    if (status) return status;
+    status = pack_linear(&to->projection, &from->projection, &to->ln_end, projection, err);
+    if (to->projection.blob && projection == GEMM_INT8) clear_norm(&to->ln_end, to->shape.width);
+    return status;
+}
+
+enum status pack_towers(struct towers *towers, const struct blueprint *from,
+                        const struct plan *plan, struct error *err) {
+    enum status status = STATUS_OK;
+    if (towers->vision.shape.layers) {
+        copy(towers->class_embedding, &from->class_embedding);
+        pack_norm(&towers->ln_pre, &from->ln_pre);
+        status = pack_linear(&towers->patch, &from->patch, NULL, plan->patch, err);
+        if (!status) {
+            status = pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],
+                                plan->projection[PLAN_VISION], err);
+        }
+    }
+    if (!status && towers->text.shape.layers) {
+        copy(towers->embedding, &from->embedding);
+        status = pack_tower(&towers->text, &from->text, plan->layers[PLAN_TEXT],
+                            plan->projection[PLAN_TEXT], err);
+    }
+    return status;
+}

@@ -1,0 +1,17 @@
+/* pack.h - from a checkpoint's tensors to the block of packed weights. */
+#ifndef CORE_MODEL_PACK_H
+#define CORE_MODEL_PACK_H
+
+#include "core/model/blueprint.h"
+#include "core/model/towers.h"
+
+/* Writes every weight to the block that `towers` was placed in, which must be
+ * writable. Besides the block, one weight at a time is in memory.
+ *
+ * Before an int8 product the gain and bias of its LayerNorm move into the weight:
+ * trained gains differ by a factor of a hundred between channels, and eight bits per
+ * token cannot hold that, while eight bits per column of the weight can. */
+enum status pack_towers(struct towers *towers, const struct blueprint *from,
+                        const struct plan *plan, struct error *err);
+
+#endif

@@ -1,0 +1,65 @@
+/* towers.h - a model ready to run: views of one block of packed bytes.
+ *
+ * The block holds every weight in a fixed order, each 64-byte aligned, and nothing
+ * else: no pointers, no names. Where a weight lies follows from the model's
+ * dimensions, the plan and the instruction sets alone, so the same walk that lays a
+ * new block out also finds the weights in one that was mapped from a file. */
+#ifndef CORE_MODEL_TOWERS_H
+#define CORE_MODEL_TOWERS_H
+
+#include "core/kernels/attention.h"
+#include "core/model/info.h"
+#include "core/model/plan.h"
+
+struct norm {
+    const float *gain, *bias; /* [width] */
+};
+
+struct linear {
+    const void *blob; /* NULL: there is no such product */
+    struct gemm_weight weight;
+    const float *bias; /* [n] or NULL */
+};
+
+struct block {
+    struct norm ln_1, ln_2;
+    struct linear qkv;  /* [3 * width, width] */
+    struct linear out;  /* [width, width] */
+    struct linear fc;   /* [mlp_width, width] */
+    struct linear proj; /* [width, mlp_width] */
+};
+
+struct tower {
+    struct model_tower shape;
+    bool causal;
+    size_t tokens_max;                        /* rows of the longest sequence */
+    const struct attention_kernel *attention; /* what qkv is computed to depends on it */
+    enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
+    const float *positions;                   /* [tokens_max, width] */
+    struct block *blocks;                     /* [layers], owned */
+    struct norm ln_end;                       /* ln_post or ln_final */
+    struct linear projection;                 /* [embed_dim, width] */
+};
+
+struct towers {
+    struct tower vision, text; /* shape.layers 0: no such tower */
+    const struct row_kernels *rows;
+    /* vision */
+    const float *class_embedding; /* [width] */
+    struct linear patch;          /* [width, 3 * patch_size^2] */
+    struct norm ln_pre;
+    /* text */
+    const float *embedding; /* [vocab_size, width] */
+    size_t bytes;           /* of the block */
+};
+
+/* Allocates what is not in the block and measures it: afterwards out->bytes is the
+ * size that towers_place() needs. */
+enum status towers_create(struct towers *out, const struct model_info *info,
+                          const struct plan *plan, unsigned features, struct error *err);
+/* Points everything into a block of out->bytes, which must be 64-byte aligned. */
+void towers_place(struct towers *out, const struct model_info *info, const struct plan *plan,
+                  unsigned features, const uint8_t *block);
+void towers_free(struct towers *towers);
+
+#endif

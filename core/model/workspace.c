@@ -1,0 +1,129 @@
+#include "core/model/workspace.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/base/bytes.h"
+
+enum { PAD = 16, ALIGNMENT = 64 };
+
+size_t workspace_qkv_stride(const struct model_tower *shape) {
+    return 3 * (size_t)shape->width + 2 * (size_t)PAD;
+}
+
+size_t workspace_wide_stride(size_t columns) {
+    return columns + PAD;
+}
+
+/* Bytes of each part of a lane: the most that any tower needs. */
+struct sizes {
+    size_t rows, sequences;
+    size_t x, input, hidden, wide, qkv, row, attention;
+};
+
+static void most(size_t *size, size_t needed) {
+    if (needed > *size) *size = needed;
+}
+
+/* Bytes of A for a product with rows of k. */
+static size_t row_bytes(const struct linear *linear) {
+    if (!linear->blob) return 0;
+    /* Four bytes hold an element of any precision. */
+    return gemm_row_stride(linear->weight.kernel, linear->weight.k) * sizeof(float);
+}
+
+static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t embed_dim) {
+    const struct model_tower *shape = &tower->shape;
+    if (!shape->layers) return;
+    size_t rows = tower->tokens_max > WORKSPACE_ROWS ? tower->tokens_max : WORKSPACE_ROWS;
+    most(&sizes->rows, rows);
+    most(&sizes->x, rows * shape->width * sizeof(float));
+    most(&sizes->qkv, rows * workspace_qkv_stride(shape) * sizeof(float));
+    size_t columns = shape->mlp_width > shape->width ? shape->mlp_width : shape->width;
+    if (embed_dim > columns) columns = embed_dim;
+    most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
+    most(&sizes->row, columns * sizeof(float));
+    for (uint32_t i = 0; i < shape->layers; i++) {
+        const struct block *block = &tower->blocks[i];
+        most(&sizes->input, rows * row_bytes(&block->qkv));
+        most(&sizes->input, rows * row_bytes(&block->out));
+        most(&sizes->input, rows * row_bytes(&block->fc));
+        most(&sizes->hidden, rows * row_bytes(&block->proj));
+    }
+    most(&sizes->input, rows * row_bytes(&tower->projection));
+    size_t depth = shape->width / shape->heads;
+    most(&sizes->attention, attention_scratch_size(tower->attention, tower->tokens_max, depth));
+}
+
+static void measure(struct sizes *sizes, const struct towers *towers,
+                    const struct model_info *info) {
+    measure_tower(sizes, &towers->vision, info->embed_dim);
+    measure_tower(sizes, &towers->text, info->embed_dim);
+    if (towers->vision.shape.layers) {
+        most(&sizes->input, sizes->rows * row_bytes(&towers->patch));
+        most(&sizes->row, towers->patch.weight.k * sizeof(float));
+    }
+    sizes->sequences = sizes->rows;
+}
+
+static uint8_t *part(uint8_t **at, size_t size) {
+    uint8_t *begin = *at;
+    *at += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return begin;
+}
+
+static enum status create_lane(struct lane *lane, const struct sizes *sizes, struct error *err) {
+    size_t scales = sizes->rows * sizeof(struct row_scale);
+    size_t starts = (sizes->sequences + 1) * sizeof(size_t);
+    size_t total = sizes->x + sizes->input + sizes->hidden + sizes->wide + sizes->qkv + sizes->row +
+                   sizes->attention + scales + 2 * starts + 16 * (size_t)ALIGNMENT;
+    size_t page = (size_t)2 << 20;
+    total = (total + page - 1) / page * page;
+    uint8_t *at = lane->memory = aligned_alloc(page, total);
+    if (!at) return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu bytes", total);
+    madvise(at, total, MADV_HUGEPAGE);
+    memset(at, 0, total); /* padding must be finite, and the pages are wanted now */
+    lane->x = (float *)part(&at, sizes->x);
+    lane->input = part(&at, sizes->input);
+    lane->hidden = part(&at, sizes->hidden);
+    lane->wide = (float *)part(&at, sizes->wide);
+    lane->qkv = part(&at, sizes->qkv);
+    lane->scratch.row = (float *)part(&at, sizes->row);
+    lane->scratch.attention = part(&at, sizes->attention);
+    lane->scales = (struct row_scale *)part(&at, scales);
+    lane->sequences.start = (size_t *)part(&at, starts);
+    lane->sequences.pooled = (size_t *)part(&at, starts);
+    return STATUS_OK;
+}
+
+enum status workspace_create(struct workspace **out, const struct towers *towers,
+                             const struct model_info *info, uint32_t workers, struct error *err) {
+    struct sizes sizes = {0};
+    struct workspace *workspace = calloc(1, sizeof(*workspace));
+    if (!workspace) return error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
+    measure(&sizes, towers, info);
+    workspace->rows_max = sizes.rows;
+    workspace->sequences_max = sizes.sequences;
+    workspace->lanes = calloc(workers, sizeof(*workspace->lanes));
+    enum status status = STATUS_OK;
+    if (workspace->lanes)
+        workspace->workers = workers;
+    else
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
+    for (uint32_t i = 0; i < workers && !status; i++) {
+        status = create_lane(&workspace->lanes[i], &sizes, err);
+    }
+    if (status)
+        workspace_destroy(workspace);
+    else
+        *out = workspace;
+    return status;
+}
+
+void workspace_destroy(struct workspace *workspace) {
+    if (!workspace) return;
+    for (uint32_t i = 0; i < workspace->workers; i++) free(workspace->lanes[i].memory);
+    free(workspace->lanes);
+    free(workspace);
+}

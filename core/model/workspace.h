@@ -1,0 +1,53 @@
+/* workspace.h - the memory of forward passes: one lane per worker thread.
+ *
+ * A worker writes activations to its own lane only; a thread that helps it uses the
+ * scratch of its own lane. Sized when the model is opened; passes allocate nothing. */
+#ifndef CORE_MODEL_WORKSPACE_H
+#define CORE_MODEL_WORKSPACE_H
+
+#include "core/model/towers.h"
+
+/* More rows than this in one pass make every product slower, because its input falls out
+ * of the cache between panels; larger batches go through in several passes. */
+enum { WORKSPACE_ROWS = 768 };
+
+/* Sequence i has the rows start[i] .. start[i + 1] - 1. */
+struct sequences {
+    size_t count;
+    size_t *start;  /* [count + 1], start[0] = 0 */
+    size_t *pooled; /* [count]: the row that becomes the embedding */
+};
+
+struct scratch {
+    float *row;      /* the longest row of floats */
+    void *attention; /* attention_scratch_size() */
+};
+
+struct lane {
+    struct sequences sequences;
+    float *x;                 /* [rows, width]: the residual stream */
+    void *input;              /* A of the next product */
+    void *hidden;             /* A of the product behind the activation */
+    float *wide;              /* f32 results that are not A yet */
+    struct row_scale *scales; /* [rows], of A in int8 */
+    void *qkv;                /* [rows, 3 * width], f32 or bf16 */
+    struct scratch scratch;
+    void *memory; /* what all of these are parts of */
+};
+
+struct workspace {
+    uint32_t workers;
+    size_t rows_max, sequences_max;
+    struct lane *lanes; /* [workers] */
+};
+
+enum status workspace_create(struct workspace **out, const struct towers *towers,
+                             const struct model_info *info, uint32_t workers, struct error *err);
+/* NULL is allowed. */
+void workspace_destroy(struct workspace *workspace);
+
+/* Floats between two rows of qkv, so that rows do not fall on the same cache sets. */
+size_t workspace_qkv_stride(const struct model_tower *shape);
+size_t workspace_wide_stride(size_t columns);
+
+#endif
