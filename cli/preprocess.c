@@ -56,11 +56,9 @@ static enum status make_preprocess(struct preprocess *out, const struct argument
         .filter = RESAMPLE_BICUBIC,
     };
     if (arguments->model) {
-        struct model_options options = {.path = arguments->model};
-        struct model *model = NULL;
-        status = model_open(&model, &options, err);
-        if (status == STATUS_OK) status = recipe_preprocess(out, model_info(model), err);
-        model_close(model);
+        struct model_info info;
+        status = model_describe(&info, arguments->model, err);
+        if (status == STATUS_OK) status = recipe_preprocess(out, &info, err);
     }
     if (arguments->size) {
         out->size = arguments->size;

@@ -32,6 +32,8 @@ static const char usage[] =
     "  --listen ADDR:PORT   127.0.0.1:8080 by default; :8080 is every IPv4 address\n"
     "  --config FILE        configuration ($CLIPD_CONFIG, else ~/.config/clipd/clipd.yaml)\n"
     "  --threads N          threads that run the models; 0, one for each core, by default\n"
+    "  --precision P        fp32, bf16 or int8, for the default model ($CLIPD_PRECISION)\n"
+    "  --no-cache           do not keep packed weights in a file ($CLIPD_CACHE_DIR)\n"
     "  --log-level LEVEL    debug, info, warning, error or off\n"
     "  --log-format FORMAT  text or json\n"
     "  --set NAME=VALUE     any key of the configuration, such as limits.body_max=64MiB\n"
@@ -229,6 +231,8 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
         {"listen", required_argument, NULL, 'l'},
         {"config", required_argument, NULL, 'c'},
         {"threads", required_argument, NULL, 't'},
+        {"precision", required_argument, NULL, 'P'},
+        {"no-cache", no_argument, NULL, 'n'},
         {"log-level", required_argument, NULL, 'v'},
         {"log-format", required_argument, NULL, 'f'},
         {"set", required_argument, NULL, 's'},
@@ -244,6 +248,8 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
         case 'm': added = add_flag(arguments, "model", optarg); break;
         case 'l': added = add_flag(arguments, "server.listen", optarg); break;
         case 't': added = add_flag(arguments, "engine.threads", optarg); break;
+        case 'P': added = add_flag(arguments, "engine.precision", optarg); break;
+        case 'n': added = add_flag(arguments, "engine.cache_dir", "none"); break;
         case 'v': added = add_flag(arguments, "log.level", optarg); break;
         case 'f': added = add_flag(arguments, "log.format", optarg); break;
         case 's': added = add_flag(arguments, "", optarg); break;

@@ -39,13 +39,9 @@ static enum status choose_options(struct tokenizer_options *out, const struct ar
         return error_set(err, STATUS_INVALID, "mode '%.32s', expected openai, open_clip or hf-fast",
                          arguments->mode);
     }
-    struct model_options options = {.path = arguments->model};
-    struct model *model = NULL;
-    enum status status = model_open(&model, &options, err);
-    if (status == STATUS_OK)
-        status = recipe_tokenizer(out, model_info(model), arguments->mode, err);
-    model_close(model);
-    return status;
+    struct model_info info;
+    enum status status = model_describe(&info, arguments->model, err);
+    return status == STATUS_OK ? recipe_tokenizer(out, &info, arguments->mode, err) : status;
 }
 
 /* `tokens->ids` is the caller's to free, on failure as well. */

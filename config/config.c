@@ -12,7 +12,12 @@
 #include "config/storage.h"
 #include "config/value.h"
 
-enum { DRAIN_MS_DEFAULT = 10000, IMAGE_SIDE_DEFAULT = 16384, IMAGE_PIXELS_DEFAULT = 50000000 };
+enum {
+    DRAIN_MS_DEFAULT = 10000,
+    IMAGE_SIDE_DEFAULT = 16384,
+    IMAGE_PIXELS_DEFAULT = 50000000,
+    CACHE_PATH_MAX = 4096
+};
 
 static enum status set_defaults(struct config *config, struct error *err) {
     *config = (struct config){
@@ -23,6 +28,8 @@ static enum status set_defaults(struct config *config, struct error *err) {
         .log_level = LOG_INFO,
         .log_format = LOG_TEXT,
         .drain_ms = DRAIN_MS_DEFAULT,
+        .precision = "auto",
+        .cache_dir = "auto",
         .storage = storage_create(),
     };
     return config->storage ? STATUS_OK : error_set(err, STATUS_NO_MEMORY, "out of memory");
@@ -154,6 +161,46 @@ static enum status load(struct config *config, const char *path, const char *con
     return status;
 }
 
+/* The directory of packed weights: what is configured, or that of the XDG base directory
+ * specification. NULL for none. */
+static enum status find_cache(struct config *config, const char *const *environment,
+                              const char **out, struct error *err) {
+    const char *folder = find_variable(environment, "XDG_CACHE_HOME");
+    const char *home = find_variable(environment, "HOME");
+    *out = strcmp(config->cache_dir, "none") ? config->cache_dir : NULL;
+    if (strcmp(config->cache_dir, "auto") != 0) return STATUS_OK;
+    *out = NULL;
+    /* The specification has relative paths ignored. */
+    const char *base = folder && *folder == '/' ? folder : home, *below = "/clipd";
+    if (!base || *base != '/') return STATUS_OK;
+    if (base == home) below = "/.cache/clipd";
+    struct buffer path;
+    buffer_init(&path, CACHE_PATH_MAX);
+    enum status status = buffer_printf(&path, err, "%s%s", base, below);
+    if (status == STATUS_OK) {
+        *out = storage_text(config->storage, (const char *)path.data, path.size);
+        if (!*out) status = error_set(err, STATUS_NO_MEMORY, "out of memory");
+    }
+    buffer_free(&path);
+    return status;
+}
+
+/* Hands the models what is set for all of them, and the default one its precision. */
+static enum status finish_models(struct config *config, const char *const *environment,
+                                 struct error *err) {
+    const char *cache;
+    enum status status = find_cache(config, environment, &cache, err);
+    for (size_t i = 0; i < config->models_count; i++) {
+        struct config_model *model = &config->models[i];
+        model->engine.image_limits = config->image_limits;
+        model->engine.cache = cache;
+        if (model->is_default && strcmp(config->precision, "auto") != 0) {
+            model->engine.precision = config->precision;
+        }
+    }
+    return status;
+}
+
 enum status config_load(struct config *out, const char *path, const char *const *environment,
                         const char *const *flags, struct error *err) {
     enum status status = load(out, path, environment, flags, err);
@@ -161,8 +208,11 @@ enum status config_load(struct config *out, const char *path, const char *const 
         config_free(out);
         return status;
     }
-    for (size_t i = 0; i < out->models_count; i++)
-        out->models[i].engine.image_limits = out->image_limits;
+    status = finish_models(out, environment, err);
+    if (status != STATUS_OK) {
+        config_free(out);
+        return status;
+    }
     warn_of_unknown(environment);
     return STATUS_OK;
 }

@@ -29,6 +29,8 @@ struct config {
     enum log_level log_level;
     enum log_format log_format;
     uint32_t drain_ms;
+    const char *precision;          /* of the default model; "auto": as its entry says */
+    const char *cache_dir;          /* of packed weights; "auto", "none" or a directory */
     struct config_storage *storage; /* owns the strings above */
 };
 

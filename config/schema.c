@@ -129,6 +129,26 @@ const struct schema_key schema_keys[] = {
      .min = 1,
      .max = 1000000,
      .meaning = "inputs waiting for a model, or to be decoded; more get 503"},
+    {.name = "engine.precision",
+     .kind = SCHEMA_TEXT,
+     FIELD(precision),
+     .choices = "auto|fp32|bf16|int8",
+     .variable = "CLIPD_PRECISION",
+     .meaning =
+         "arithmetic of the default model, over what its entry says; `auto` leaves it to the "
+         "entry"},
+    {.name = "engine.cpu",
+     .kind = SCHEMA_TEXT,
+     FIELD(runtime.cpu),
+     .choices = "all|generic|avx2|avx512|avx512_vnni|avx512_bf16",
+     .variable = "CLIPD_CPU",
+     .meaning = "the most of the CPU's instruction sets that may be used"},
+    {.name = "engine.cache_dir",
+     .kind = SCHEMA_TEXT,
+     FIELD(cache_dir),
+     .variable = "CLIPD_CACHE_DIR",
+     .meaning = "where packed weights are kept; `auto` is `clipd` in the user's cache directory, "
+                "`none` keeps none"},
     {.name = "engine.label_cache_max",
      .kind = SCHEMA_SIZE,
      FIELD(api.label_cache_max),
@@ -174,8 +194,8 @@ const struct schema_key schema_model_keys[] = {
     {.name = "precision",
      .kind = SCHEMA_TEXT,
      MODEL_FIELD(engine.precision),
-     .choices = "fp32",
-     .meaning = "arithmetic of the towers"},
+     .choices = "fp32|bf16|int8",
+     .meaning = "arithmetic of the towers; by default bf16 where the CPU has it, else fp32"},
     {.name = "image_size",
      .kind = SCHEMA_COUNT,
      MODEL_FIELD(engine.image_size),
@@ -217,6 +237,11 @@ const struct schema_key *schema_find(const char *name) {
 
 void schema_environment_name(char out[SCHEMA_NAME_SIZE], const struct schema_key *key) {
     static const char prefix[] = "CLIPD_";
+    if (key->variable) {
+        assert(strlen(key->variable) < SCHEMA_NAME_SIZE);
+        memcpy(out, key->variable, strlen(key->variable) + 1);
+        return;
+    }
     assert(sizeof(prefix) + strlen(key->name) <= SCHEMA_NAME_SIZE);
     memcpy(out, prefix, sizeof(prefix));
     char *to = out + sizeof(prefix) - 1;

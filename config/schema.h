@@ -26,10 +26,11 @@ enum schema_kind {
 struct schema_key {
     const char *name; /* "server.listen": section and key; of a model the key alone */
     enum schema_kind kind;
-    size_t offset;       /* of the field in struct config, or in struct config_model */
-    size_t width;        /* of a number's field, in bytes: 4 or 8 */
-    uint64_t min, max;   /* of numbers, in the units of the field */
-    const char *choices; /* "text|json" */
+    size_t offset;        /* of the field in struct config, or in struct config_model */
+    size_t width;         /* of a number's field, in bytes: 4 or 8 */
+    uint64_t min, max;    /* of numbers, in the units of the field */
+    const char *choices;  /* "text|json" */
+    const char *variable; /* in the environment; NULL: made of the name */
     const char *meaning;
 };
 
@@ -46,7 +47,7 @@ extern const size_t schema_model_keys_count;
 /* NULL when there is no such key. */
 const struct schema_key *schema_find(const char *name);
 
-/* "server.listen" becomes "CLIPD_SERVER_LISTEN". */
+/* "server.listen" becomes "CLIPD_SERVER_LISTEN", unless the key has a name of its own. */
 void schema_environment_name(char out[SCHEMA_NAME_SIZE], const struct schema_key *key);
 
 #endif

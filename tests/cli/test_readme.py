@@ -14,7 +14,7 @@ from harness import Server
 
 class Readme(unittest.TestCase):
     def test_examples(self):
-        with Server(MODEL, env=environment()) as server:
+        with Server(MODEL, args=["--precision", "fp32"], env=environment()) as server:
             while server.get("/readyz")[0] != 200:
                 time.sleep(0.01)
             path = os.path.dirname(BINARY) + ":" + os.environ["PATH"]

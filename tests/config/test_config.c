@@ -233,7 +233,7 @@ START_TEST(test_bad_models) {
     ck_assert_str_eq(load_yaml("models:\n  - {path: a, aliases: ['']}\n"),
                      "line 2: models[0]: the name '' has 0 bytes, expected 1 to 128");
     ck_assert_str_eq(load_yaml("models:\n  - {path: a, precision: fp16}\n"),
-                     "line 2: models[0].precision: found 'fp16', expected fp32");
+                     "line 2: models[0].precision: found 'fp16', expected fp32|bf16|int8");
     char yaml[8192] = "models:\n";
     for (int i = 0; i <= CONFIG_MODELS_MAX; i++)
         snprintf(yaml + strlen(yaml), 64, "  - {path: m%d, default: %s}\n", i,

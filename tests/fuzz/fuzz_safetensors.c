@@ -1,47 +1,59 @@
-/* A weight file: the header, every tensor's data, and the towers made from them. */
-#include <stdlib.h>
-
-#include "core/model/load.h"
+/* A weight file: the header, every tensor's data, and the model that is packed from it. */
+#include "core/kernels/isa.h"
+#include "core/model/blueprint.h"
+#include "core/model/pack.h"
+#include "core/model/packed_file.h"
 #include "core/model/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { ELEMENTS_MAX = 4096, IMAGE_SIZE = 8 };
+enum { ELEMENTS_MAX = 4096, IMAGE_SIZE = 8, PACKED_MAX = 16 << 20 };
 
 static void widen_all(const struct tensors *tensors) {
     float values[ELEMENTS_MAX];
     for (size_t i = 0; i < tensors->count; i++) {
         const struct tensor *tensor = &tensors->list[i];
         size_t count = tensor_elements(tensor);
-        if (tensor->type != TENSOR_F32 && tensor->type != TENSOR_F16 &&
-            tensor->type != TENSOR_BF16) {
-            continue;
-        }
+        if (!tensor_is_floating(tensor)) continue;
         tensor_widen(values, tensor, 0, count < ELEMENTS_MAX ? count : ELEMENTS_MAX);
     }
 }
 
-static void load(struct tensors *tensors, uint32_t image_size) {
-    struct weights weights;
+static void pack(const struct blueprint *blueprint, const struct model_info *info,
+                 enum gemm_precision precision) {
+    struct towers towers;
+    struct plan plan;
+    struct packed packed;
+    plan_fill(&plan, precision);
+    if (towers_create(&towers, info, &plan, isa_detect(), NULL)) return;
+    if (towers.bytes < PACKED_MAX && !packed_allocate(&packed, towers.bytes, NULL)) {
+        towers_place(&towers, info, &plan, isa_detect(), packed.block.data);
+        pack_towers(&towers, blueprint, &plan, NULL);
+        packed_close(&packed);
+    }
+    towers_free(&towers);
+}
+
+static void draw(struct tensors *tensors, uint32_t image_size) {
+    struct blueprint blueprint;
     struct model_config config;
-    struct model_info info = {.embed_dim = 0};
-    struct vision vision = {0};
-    struct text text = {0};
+    struct model_info info = {.image_size = image_size};
     model_config_init(&config);
     config.head_width = 1;
-    weights_init(&weights, tensors);
-    load_towers(&vision, &text, &info, &weights, &config, image_size, NULL);
-    free(vision.transformer.blocks);
-    free(text.transformer.blocks);
-    weights_free(&weights);
+    if (!blueprint_draw(&blueprint, &info, tensors, &config, NULL)) {
+        pack(&blueprint, &info, GEMM_FP32);
+        pack(&blueprint, &info, GEMM_BF16);
+        pack(&blueprint, &info, GEMM_INT8);
+    }
+    blueprint_free(&blueprint);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct tensors tensors;
     if (safetensors_parse(&tensors, (struct bytes){data, size}, NULL)) return 0;
     widen_all(&tensors);
-    load(&tensors, 0);
-    load(&tensors, IMAGE_SIZE);
+    draw(&tensors, 0);
+    draw(&tensors, IMAGE_SIZE);
     tensors_free(&tensors);
     return 0;
 }

@@ -25,7 +25,7 @@ class Starter(unittest.TestCase):
     def setUpClass(cls):
         with open(os.path.join(STARTER, "expected.json"), encoding="utf-8") as file:
             cls.expected = json.load(file)
-        cls.server = Server(MODEL).__enter__()
+        cls.server = Server(MODEL, args=["--precision", "fp32"]).__enter__()
         while cls.server.get("/readyz")[0] != 200:
             time.sleep(0.02)
 

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "core/base/file.h"
-#include "core/kernels/kernels.h"
-#include "core/model/load.h"
+#include "core/kernels/gemm.h"
+#include "core/kernels/isa.h"
+#include "core/model/config.h"
 #include "core/model/model.h"
 #include "core/model/positions.h"
 #include "core/model/safetensors.h"
+#include "core/model/vision.h"
 #include "tests/support/npy.h"
 #include "tests/support/shared.h"
 
@@ -22,7 +24,6 @@
 enum { PATCH = 8, WIDTH = 64, EMBED_DIM = 32 };
 
 static const double tolerance = 5e-5;
-static struct kernels kernels;
 
 static struct npy read_npy(const char *relative) {
     char *path = shared_path(relative);
@@ -39,7 +40,9 @@ static struct model *open_model(const char *relative, const struct model_options
     struct model *model = NULL;
     struct error err = ERROR_NONE;
     options.path = path;
-    options.kernels = &kernels;
+    options.features = isa_detect();
+    options.workers = 1;
+    if (!options.precision) options.precision = "fp32";
     ck_assert_msg(model_open(&model, &options, &err) == STATUS_OK, "%s: %s", path, err.message);
     free(path);
     return model;
@@ -91,16 +94,13 @@ static void check_images(const struct model *model, const char *input, const cha
     float *out = calloc(count * dim, sizeof(*out));
     float *embeddings[64];
     const float *inputs[64];
-    struct workspace *workspace;
     ck_assert_uint_le(count, 64);
     for (uint32_t i = 0; i < count; i++) {
         embeddings[i] = out + i * dim;
         inputs[i] = patches + i * (pixels.count / count);
     }
-    ck_assert_int_eq(workspace_create(&workspace, model, count, 1, NULL), STATUS_OK);
-    model_encode_patches(model, workspace, inputs, count, embeddings);
+    model_encode_patches(model, 0, NULL, inputs, count, embeddings);
     check_close(out, expected);
-    workspace_destroy(workspace);
     free(out);
     free(patches);
     npy_free(&pixels);
@@ -114,17 +114,14 @@ static void check_texts(const struct model *model, const char *input, const char
     float *out = calloc(count * dim, sizeof(*out));
     float *embeddings[64];
     struct model_text texts[64];
-    struct workspace *workspace;
     ck_assert_uint_le(count, 64);
     for (size_t i = 0; i < ids.count; i++) tokens[i] = (uint32_t)ids.ints[i];
     for (uint32_t i = 0; i < count; i++) {
         embeddings[i] = out + i * dim;
         texts[i] = (struct model_text){.ids = tokens + (size_t)i * length, .count = length};
     }
-    ck_assert_int_eq(workspace_create(&workspace, model, 1, count, NULL), STATUS_OK);
-    model_encode_texts(model, workspace, texts, count, embeddings);
+    model_encode_texts(model, 0, NULL, texts, count, embeddings);
     check_close(out, expected);
-    workspace_destroy(workspace);
     free(out);
     free(tokens);
     npy_free(&ids);
@@ -164,7 +161,8 @@ static void check_config(const char *config, const char *name, const char *weigh
     char *absolute_config = realpath(config_path, NULL);
     ck_assert_int_eq(symlink(absolute_weights, weights_link), 0);
     ck_assert_int_eq(symlink(absolute_config, config_link), 0);
-    struct model_options options = {.path = directory, .kernels = &kernels};
+    struct model_options options = {
+        .path = directory, .features = isa_detect(), .workers = 1, .precision = "fp32"};
     struct model *model = NULL;
     struct error err = ERROR_NONE;
     ck_assert_msg(model_open(&model, &options, &err) == STATUS_OK, "%s", err.message);
@@ -228,7 +226,8 @@ START_TEST(families_of_a_later_day) {
         char relative[96];
         snprintf(relative, sizeof(relative), "goldens/models/%s", rows[i].path);
         char *path = shared_path(relative);
-        struct model_options options = {.path = path, .kernels = &kernels};
+        struct model_options options = {
+            .path = path, .features = isa_detect(), .workers = 1, .precision = "fp32"};
         struct model *model = NULL;
         struct error err = ERROR_NONE;
         ck_assert_int_eq(model_open(&model, &options, &err), STATUS_UNSUPPORTED);
@@ -313,66 +312,17 @@ START_TEST(position_grids) {
 }
 END_TEST
 
-/* Features of images that are not square: no option asks for them, so the tower is
- * loaded by hand and given another grid. */
-static void check_oblong(const char *weights, bool hf, const char *prefix) {
-    char *path = shared_path(weights), expected[128];
-    struct file_map file;
-    struct tensors tensors;
-    ck_assert_int_eq(file_map_open(&file, path, NULL), STATUS_OK);
-    ck_assert_int_eq(safetensors_parse(&tensors, file.bytes, NULL), STATUS_OK);
-    struct vision vision = {0};
-    struct text text = {0};
-    struct model_info info = {.embed_dim = 0};
-    struct weights loaded;
-    struct model_config config;
-    model_config_init(&config);
-    config.head_width = 32;
-    weights_init(&loaded, &tensors);
-    ck_assert_int_eq(load_towers(&vision, &text, &info, &loaded, &config, 0, NULL), STATUS_OK);
-    struct grid square = vision.grid;
-    float positions[25 * WIDTH], memory[25 * WIDTH * 6], scores[25 * 25];
-    vision.grid = (struct grid){.rows = 4, .columns = 6};
-    memcpy(positions, vision.positions, WIDTH * sizeof(positions[0]));
-    if (hf)
-        positions_resize_hf(positions + WIDTH, vision.grid, vision.positions + WIDTH, square,
-                            WIDTH);
-    else
-        positions_resize_open_clip(positions + WIDTH, vision.grid, vision.positions + WIDTH, square,
-                                   WIDTH);
-    vision.positions = positions;
-    const size_t part = (size_t)25 * WIDTH;
-    float out[EMBED_DIM], *embeddings[] = {out};
-    struct activations a = {.x = memory,
-                            .normed = memory + part,
-                            .mixed = memory + 2 * part,
-                            .qkv = memory + 3 * part,
-                            .hidden = calloc(4 * part, sizeof(float)),
-                            .scores = scores};
-    struct npy pixels = read_npy(TINY "inputs/pixel_values_32x48.npy");
-    float *patches = cut(&pixels);
-    size_t start[] = {0, 25};
-    vision_embed_patches(&vision, &kernels, patches, a.x);
-    vision_encode(&vision, &kernels, &a, &(struct sequences){.count = 1, .start = start},
-                  embeddings);
-    ck_assert_uint_eq(pixels.shape[0], 1);
-    snprintf(expected, sizeof(expected), TINY "expected/%s_image_features.npy", prefix);
-    check_close(out, expected);
-    free(a.hidden);
-    free(patches);
-    npy_free(&pixels);
-    free(vision.transformer.blocks);
-    free(text.transformer.blocks);
-    weights_free(&loaded);
-    tensors_free(&tensors);
-    file_map_close(&file);
-    free(path);
-}
-
 START_TEST(oblong_images) {
     if (shared_missing()) return;
-    check_oblong(TINY "hf/model.safetensors", true, "interp_hf_32x48");
-    check_oblong(TINY "openai.safetensors", false, "interp_openclip_32x48");
+    struct model_options options = {.image_size = 32, .image_width = 48, .head_width = 32};
+    struct model *hf = open_model(TINY "hf", &options);
+    check_images(hf, TINY "inputs/pixel_values_32x48.npy",
+                 TINY "expected/interp_hf_32x48_image_features.npy");
+    model_close(hf);
+    struct model *openai = open_model(TINY "openai.safetensors", &options);
+    check_images(openai, TINY "inputs/pixel_values_32x48.npy",
+                 TINY "expected/interp_openclip_32x48_image_features.npy");
+    model_close(openai);
 }
 END_TEST
 
@@ -381,14 +331,14 @@ START_TEST(levels_of_pixels) {
     if (shared_missing()) return;
     struct npy want = read_npy("goldens/preprocess/expected/u8_to_f32_torchvision.npy");
     struct model_config config;
-    struct vision vision = {0};
+    struct levels levels;
     model_config_init(&config);
-    vision_set_levels(&vision, &config.preprocess);
+    vision_set_levels(&levels, &config.preprocess);
     ck_assert_uint_eq(want.shape[0], 3);
-    ck_assert_uint_eq(want.count, sizeof(vision.levels) / sizeof(float));
+    ck_assert_uint_eq(want.count, sizeof(levels) / sizeof(float));
     for (size_t v = 0; v < 256; v++) {
         for (size_t c = 0; c < 3; c++) {
-            ck_assert_mem_eq(&vision.levels[c][v], &want.floats[c * 256 + v], sizeof(float));
+            ck_assert_mem_eq(&levels.value[c][v], &want.floats[c * 256 + v], sizeof(float));
         }
     }
     npy_free(&want);
@@ -427,8 +377,6 @@ START_TEST(starter_texts) {
     json_t *root = json_load_file(path, 0, NULL), *entry;
     ck_assert_ptr_nonnull(root);
     struct model *model = open_model("training/starter-v0", NULL);
-    struct workspace *workspace;
-    ck_assert_int_eq(workspace_create(&workspace, model, 1, 1, NULL), STATUS_OK);
     ck_assert_float_eq_tol(model_info(model)->logit_scale, 12.845542907714844f, 1e-5f);
     ck_assert_uint_eq(model_info(model)->embed_dim, 128);
     const char *name;
@@ -443,14 +391,13 @@ START_TEST(starter_texts) {
         for (size_t i = 0; i < text.count; i++) {
             ids[i] = (uint32_t)json_integer_value(json_array_get(tokens, i));
         }
-        model_encode_texts(model, workspace, &text, 1, embeddings);
+        model_encode_texts(model, 0, NULL, &text, 1, embeddings);
         for (size_t i = 0; i < 128; i++) square += (double)out[i] * (double)out[i];
         for (size_t i = 0; i < 128; i++) {
             double want = json_number_value(json_array_get(embedding, i));
             ck_assert_double_eq_tol((double)out[i] / sqrt(square), want, 5e-6);
         }
     }
-    workspace_destroy(workspace);
     model_close(model);
     json_decref(root);
     free(path);
@@ -458,7 +405,7 @@ START_TEST(starter_texts) {
 END_TEST
 
 int main(void) {
-    kernels_init(&kernels, cpu_features());
+    gemm_blas_init();
     Suite *suite = suite_create("goldens");
     TCase *tcase = tcase_create("tiny_vit");
     tcase_set_timeout(tcase, 60);

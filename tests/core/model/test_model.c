@@ -1,26 +1,24 @@
 /* The whole of a model on our own goldens (made by tests/golden/make_model_goldens.py):
- * features, independence of the batch, and what a wrong checkpoint is told. */
+ * features, and what a wrong checkpoint is told. */
 #include "core/model/model.h"
 
 #include <check.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
-#include "core/kernels/kernels.h"
-#include "core/model/load.h"
+#include "core/kernels/gemm.h"
+#include "core/kernels/isa.h"
+#include "core/model/positions.h"
 #include "core/model/safetensors.h"
 #include "tests/support/npy.h"
 
 #define GOLDEN "tests/golden/model/"
 
-enum { IMAGE = 16, EMBED_DIM = 12, IMAGES = 3, TEXTS = 4, CONTEXT = 10, BATCH = 17, WORKERS = 4 };
-
-static struct kernels kernels;
+enum { IMAGE = 16, EMBED_DIM = 12, IMAGES = 3, TEXTS = 4, CONTEXT = 10 };
 
 static struct npy read_npy(const char *name) {
     char path[128];
@@ -31,21 +29,21 @@ static struct npy read_npy(const char *name) {
     return npy;
 }
 
+static void set_defaults(struct model_options *options) {
+    options->features = isa_detect();
+    options->workers = 1;
+    if (!options->precision) options->precision = "fp32";
+}
+
 static struct model *open_golden(const char *name, struct model_options options) {
     char path[128];
     struct model *model = NULL;
     struct error err = ERROR_NONE;
     snprintf(path, sizeof(path), GOLDEN "%s", name);
     options.path = path;
-    options.kernels = &kernels;
+    set_defaults(&options);
     ck_assert_msg(model_open(&model, &options, &err) == STATUS_OK, "%s: %s", path, err.message);
     return model;
-}
-
-static struct workspace *open_workspace(const struct model *model) {
-    struct workspace *workspace = NULL;
-    ck_assert_int_eq(workspace_create(&workspace, model, BATCH, BATCH, NULL), STATUS_OK);
-    return workspace;
 }
 
 /* The golden inputs; freed by the process's end. */
@@ -69,8 +67,8 @@ static void read_inputs(void) {
     npy_free(&pixels);
 }
 
-static void encode(const struct model *model, struct workspace *workspace,
-                   float images[IMAGES][EMBED_DIM], float texts[TEXTS][EMBED_DIM]) {
+static void encode(const struct model *model, float images[IMAGES][EMBED_DIM],
+                   float texts[TEXTS][EMBED_DIM]) {
     const uint8_t *pixels[IMAGES];
     struct model_text batch[TEXTS];
     float *image_rows[IMAGES], *text_rows[TEXTS];
@@ -82,8 +80,8 @@ static void encode(const struct model *model, struct workspace *workspace,
         batch[i] = (struct model_text){.ids = inputs.ids[i], .count = CONTEXT};
         text_rows[i] = texts[i];
     }
-    model_encode_images(model, workspace, pixels, IMAGES, image_rows);
-    model_encode_texts(model, workspace, batch, TEXTS, text_rows);
+    model_encode_images(model, 0, NULL, pixels, IMAGES, image_rows);
+    model_encode_texts(model, 0, NULL, batch, TEXTS, text_rows);
 }
 
 static void check_close(const float *found, const char *name) {
@@ -114,11 +112,10 @@ START_TEST(features) {
     struct model_options options = {.activation = rows[_i].activation,
                                     .head_width = rows[_i].head_width};
     struct model *model = open_golden(rows[_i].path, options);
-    struct workspace *workspace = open_workspace(model);
     const struct model_info *info = model_info(model);
     float images[IMAGES][EMBED_DIM], texts[TEXTS][EMBED_DIM];
     char name[64];
-    encode(model, workspace, images, texts);
+    encode(model, images, texts);
     snprintf(name, sizeof(name), "%s_images", rows[_i].prefix);
     check_close(images[0], name);
     snprintf(name, sizeof(name), "%s_texts", rows[_i].prefix);
@@ -126,7 +123,6 @@ START_TEST(features) {
     ck_assert_int_eq(info->naming, rows[_i].naming);
     ck_assert_int_eq(info->pooling, rows[_i].pooling);
     ck_assert_uint_eq(info->parameters, 18593);
-    workspace_destroy(workspace);
     model_close(model);
 }
 END_TEST
@@ -164,105 +160,17 @@ START_TEST(information) {
 }
 END_TEST
 
-/* ---- a result does not depend on its batch ---- */
-
-struct reference {
-    const struct model *model;
-    float images[IMAGES][EMBED_DIM], texts[TEXTS][EMBED_DIM]; /* of inputs that ran alone */
-};
-
-static void run_alone(struct reference *reference, struct workspace *workspace) {
-    for (size_t i = 0; i < IMAGES; i++) {
-        const uint8_t *pixels = inputs.pixels[i];
-        float *row = reference->images[i];
-        model_encode_images(reference->model, workspace, &pixels, 1, &row);
-    }
-    for (size_t i = 0; i < TEXTS; i++) {
-        struct model_text text = {.ids = inputs.ids[i], .count = CONTEXT};
-        float *row = reference->texts[i];
-        model_encode_texts(reference->model, workspace, &text, 1, &row);
-    }
-}
-
-static bool same_bits(const void *a, const void *b, size_t size) {
-    return memcmp(a, b, size) == 0;
-}
-
-/* Batches of 1 to 17 in an order that depends on `seed`; true if all bits agree. */
-static bool batches_agree(const struct reference *reference, struct workspace *workspace,
-                          unsigned seed) {
-    float out[BATCH][EMBED_DIM], *rows[BATCH];
-    for (uint32_t count = 1; count <= BATCH; count++) {
-        const uint8_t *pixels[BATCH];
-        struct model_text texts[BATCH];
-        size_t which[BATCH];
-        for (uint32_t i = 0; i < count; i++) {
-            seed = seed * 1664525u + 1013904223u;
-            which[i] = seed >> 16;
-            rows[i] = out[i];
-            pixels[i] = inputs.pixels[which[i] % IMAGES];
-            texts[i] = (struct model_text){.ids = inputs.ids[which[i] % TEXTS], .count = CONTEXT};
-        }
-        model_encode_images(reference->model, workspace, pixels, count, rows);
-        for (uint32_t i = 0; i < count; i++) {
-            const float *alone = reference->images[which[i] % IMAGES];
-            if (!same_bits(out[i], alone, sizeof(out[i]))) return false;
-        }
-        model_encode_texts(reference->model, workspace, texts, count, rows);
-        for (uint32_t i = 0; i < count; i++) {
-            const float *alone = reference->texts[which[i] % TEXTS];
-            if (!same_bits(out[i], alone, sizeof(out[i]))) return false;
-        }
-    }
-    return true;
-}
-
-static const struct reference *shared_reference;
-
-static void *work(void *agreed) {
-    struct workspace *workspace = open_workspace(shared_reference->model);
-    bool *answer = agreed;
-    *answer = true;
-    for (unsigned round = 0; round < 8 && *answer; round++) {
-        *answer = batches_agree(shared_reference, workspace, round * 7919u + 1);
-    }
-    workspace_destroy(workspace);
-    return NULL;
-}
-
-START_TEST(any_batch_and_any_thread) {
-    struct model *model = open_golden("open_clip", (struct model_options){0});
-    struct workspace *workspace = open_workspace(model);
-    struct reference reference = {.model = model};
-    pthread_t threads[WORKERS];
-    bool agreed[WORKERS];
-    run_alone(&reference, workspace);
-    ck_assert(!same_bits(reference.images[0], reference.images[1], sizeof(reference.images[0])));
-    ck_assert(batches_agree(&reference, workspace, 1));
-    shared_reference = &reference;
-    for (size_t i = 0; i < WORKERS; i++) {
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &agreed[i]), 0);
-    }
-    for (size_t i = 0; i < WORKERS; i++) pthread_join(threads[i], NULL);
-    for (size_t i = 0; i < WORKERS; i++) ck_assert(agreed[i]);
-    workspace_destroy(workspace);
-    model_close(model);
-}
-END_TEST
-
 /* What stands behind the end token, or is not there at all, changes nothing. */
 START_TEST(padding_is_not_computed) {
     struct model *model = open_golden("hf", (struct model_options){0});
-    struct workspace *workspace = open_workspace(model);
     float with[EMBED_DIM], without[EMBED_DIM], *row = with;
     uint32_t ids[CONTEXT];
     memcpy(ids, inputs.ids[1], sizeof(ids));
     for (size_t i = 5; i < CONTEXT; i++) ids[i] = 49;
-    model_encode_texts(model, workspace, &(struct model_text){ids, CONTEXT}, 1, &row);
+    model_encode_texts(model, 0, NULL, &(struct model_text){ids, CONTEXT}, 1, &row);
     row = without;
-    model_encode_texts(model, workspace, &(struct model_text){ids, 5}, 1, &row);
+    model_encode_texts(model, 0, NULL, &(struct model_text){ids, 5}, 1, &row);
     ck_assert_mem_eq(with, without, sizeof(with));
-    workspace_destroy(workspace);
     model_close(model);
 }
 END_TEST
@@ -274,7 +182,6 @@ END_TEST
 START_TEST(size_that_is_no_multiple_of_the_patch) {
     struct model *plain = open_golden("open_clip", (struct model_options){0});
     struct model *larger = open_golden("open_clip", (struct model_options){.image_size = 18});
-    struct workspace *a = open_workspace(plain), *b = open_workspace(larger);
     uint8_t pixels[18 * 18 * 3];
     memset(pixels, 77, sizeof(pixels));
     for (size_t y = 0; y < IMAGE; y++) {
@@ -282,12 +189,10 @@ START_TEST(size_that_is_no_multiple_of_the_patch) {
     }
     float want[EMBED_DIM], got[EMBED_DIM], *rows[] = {want, got};
     const uint8_t *images[] = {inputs.pixels[0], pixels};
-    model_encode_images(plain, a, images, 1, rows);
-    model_encode_images(larger, b, images + 1, 1, rows + 1);
+    model_encode_images(plain, 0, NULL, images, 1, rows);
+    model_encode_images(larger, 0, NULL, images + 1, 1, rows + 1);
     ck_assert_uint_eq(model_info(larger)->image_size, 18);
     ck_assert_mem_eq(want, got, sizeof(want));
-    workspace_destroy(b);
-    workspace_destroy(a);
     model_close(larger);
     model_close(plain);
 }
@@ -320,35 +225,6 @@ START_TEST(positions) {
     for (size_t c = 0; c < 16; c++) {
         ck_assert_float_eq_tol(line[c], (stored[c] + stored[16 + c]) / 2, 1e-6f);
     }
-    tensors_free(&tensors);
-    file_map_close(&file);
-}
-END_TEST
-
-/* ---- memory ---- */
-
-/* f32 weights stay in the file, and only the two projections are copied. */
-START_TEST(weights_are_mapped) {
-    struct file_map file;
-    struct tensors tensors;
-    struct weights weights;
-    struct vision vision = {0};
-    struct text text = {0};
-    struct model_info info = {.embed_dim = 0};
-    struct model_config config;
-    model_config_init(&config);
-    config.head_width = 8;
-    ck_assert_int_eq(file_map_open(&file, GOLDEN "openai.safetensors", NULL), STATUS_OK);
-    ck_assert_int_eq(safetensors_parse(&tensors, file.bytes, NULL), STATUS_OK);
-    weights_init(&weights, &tensors);
-    ck_assert_int_eq(load_towers(&vision, &text, &info, &weights, &config, 0, NULL), STATUS_OK);
-    const uint8_t *weight = (const uint8_t *)text.transformer.blocks[1].proj.weight;
-    ck_assert(weights.mapped);
-    ck_assert_uint_le(weights.owned_count, 2);
-    ck_assert(weight >= file.bytes.data && weight < file.bytes.data + file.bytes.size);
-    free(vision.transformer.blocks);
-    free(text.transformer.blocks);
-    weights_free(&weights);
     tensors_free(&tensors);
     file_map_close(&file);
 }
@@ -392,7 +268,7 @@ static struct error open_fails(const char *path, struct model_options options) {
     struct error err = ERROR_NONE;
     struct model *model = NULL;
     options.path = path;
-    options.kernels = &kernels;
+    set_defaults(&options);
     enum status status = model_open(&model, &options, &err);
     ck_assert_msg(status, "%s should not open", path);
     ck_assert_int_eq(status, err.status);
@@ -519,6 +395,7 @@ START_TEST(wrong_options) {
         {{.head_width = 5}, "a vision tower of width 16 cannot have 3 heads, which must divide it"},
         {{.head_width = 17},
          "a vision tower of width 16 cannot have 0 heads, which must divide it"},
+        {{.precision = "fp16"}, "precision \"fp16\" is not one of fp32, bf16, int8"},
         {{.image_size = 3, .head_width = 8},
          "image size 3 makes 0 patches of 4 pixels a side, 1 to 512 are expected"},
         {{.image_size = 2052, .head_width = 8},
@@ -529,23 +406,8 @@ START_TEST(wrong_options) {
 }
 END_TEST
 
-START_TEST(workspace_of_impossible_size) {
-    struct model *model = open_golden("hf", (struct model_options){0});
-    struct workspace *workspace = NULL;
-    struct error err = ERROR_NONE;
-    ck_assert_int_eq(workspace_create(&workspace, model, 65537, 1, &err), STATUS_TOO_LARGE);
-    ck_assert_str_eq(err.message,
-                     "batches of 65537 images and 1 texts, at most 65536 are expected");
-    ck_assert_int_eq(workspace_create(&workspace, model, 1, 65537, NULL), STATUS_TOO_LARGE);
-    ck_assert_ptr_null(workspace);
-    workspace_destroy(NULL);
-    model_close(model);
-    model_close(NULL);
-}
-END_TEST
-
 int main(void) {
-    kernels_init(&kernels, cpu_features());
+    gemm_blas_init();
     if (!mkdtemp(folder)) return 1;
     Suite *suite = suite_create("model");
     TCase *tests = tcase_create("all");
@@ -553,16 +415,13 @@ int main(void) {
     tcase_add_unchecked_fixture(tests, read_inputs, NULL);
     tcase_add_loop_test(tests, features, 0, 5);
     tcase_add_test(tests, information);
-    tcase_add_test(tests, any_batch_and_any_thread);
     tcase_add_test(tests, padding_is_not_computed);
     tcase_add_test(tests, size_that_is_no_multiple_of_the_patch);
     tcase_add_test(tests, positions);
-    tcase_add_test(tests, weights_are_mapped);
     tcase_add_loop_test(tests, wrong_tensors, 0, 9);
     tcase_add_loop_test(tests, configuration_that_disagrees, 0, 11);
     tcase_add_test(tests, files_that_are_not_there);
-    tcase_add_loop_test(tests, wrong_options, 0, 5);
-    tcase_add_test(tests, workspace_of_impossible_size);
+    tcase_add_loop_test(tests, wrong_options, 0, 6);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
