@@ -192,6 +192,13 @@ uint32_t batcher_workers(const struct batcher *batcher) {
     return batcher->workers;
 }
 
+uint32_t batcher_idle(struct batcher *batcher) {
+    pthread_mutex_lock(&batcher->lock);
+    uint32_t idle = batcher->idle;
+    pthread_mutex_unlock(&batcher->lock);
+    return idle;
+}
+
 enum status batch_queue_open(struct batch_queue **out, struct batcher *batcher,
                              const struct batch_queue_options *options, struct error *err) {
     assert(options->batch_max && options->batch_max <= BATCH_MAX_LIMIT && options->queue_limit);

@@ -66,6 +66,8 @@ enum status batcher_create(struct batcher **out, uint32_t workers, struct error 
 /* All queues must be closed before. NULL is allowed. */
 void batcher_destroy(struct batcher *batcher);
 uint32_t batcher_workers(const struct batcher *batcher);
+/* Workers that wait for something to do: a gauge. */
+uint32_t batcher_idle(struct batcher *batcher);
 
 enum status batch_queue_open(struct batch_queue **out, struct batcher *batcher,
                              const struct batch_queue_options *options, struct error *err);

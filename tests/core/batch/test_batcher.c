@@ -134,7 +134,7 @@ START_TEST(idle_workers_share) {
     struct client eight = {.f = &f};
     pthread_t thread;
     open_fixture(&f, 2, 8, 100);
-    usleep(20000); /* both workers are waiting */
+    while (batcher_idle(f.batcher) < 2) usleep(500);
     pthread_mutex_lock(&f.model.gate);
     pthread_create(&thread, NULL, submit_eight, &eight);
     while (atomic_load(&f.model.running) < 2) usleep(500);
