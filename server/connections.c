@@ -14,13 +14,16 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "server/listener.h"
 
 enum {
-    TICK_MS = 250,      /* deadlines are met this late at most */
+    TICK_MS = 250, /* deadlines are met this late at most */
+    REFUSE_GRACE_MS = 50,
     LINGER_MS = 2000,   /* a client has this long to read its last answer */
     LINGER_MAX = 128,   /* connections at a time; more are closed at once */
     ACCEPT_BURST = 64,  /* before deadlines are looked at again */
@@ -141,10 +144,7 @@ static bool has_room(struct connections *connections) {
 /* False: there was nothing more to accept, or no room for it. */
 static bool accept_one(struct connections *connections) {
     if (!has_room(connections)) return false;
-    struct sockaddr_storage address;
-    socklen_t size = sizeof(address);
-    int fd = accept4(connections->listener, (struct sockaddr *)&address, &size,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(connections->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_message(LOG_WARNING, "out of file descriptors at %zu connections",
@@ -155,8 +155,10 @@ static bool accept_one(struct connections *connections) {
         return errno == ECONNABORTED || errno == EINTR;
     }
     atomic_fetch_add(&connections->adopted, 1);
-    if (!connections->adopt(connections->context, fd, (struct sockaddr *)&address, size))
+    if (!connections->adopt(connections->context, fd)) {
         atomic_fetch_sub(&connections->adopted, 1);
+        close(fd);
+    }
     return true;
 }
 
@@ -220,8 +222,13 @@ static bool wait_for_work(struct connections *connections) {
     return polled[1].revents;
 }
 
-/* The part of connections_refuse() that belongs to the thread. */
+/* The part of connections_refuse() that belongs to the thread. Clients that are just
+ * connecting get REFUSE_GRACE_MS to appear in the queue, and no new ones may join
+ * them: closing would reset whoever came after the last accept4(). */
 static void close_listener(struct connections *connections) {
+    listener_ignore_new(connections->listener);
+    while (accept_one(connections)) continue;
+    usleep(REFUSE_GRACE_MS * 1000);
     while (accept_one(connections)) continue;
     pthread_mutex_lock(&connections->lock);
     close(connections->listener);
@@ -282,6 +289,7 @@ enum status connections_start(struct connections *connections, connections_adopt
 }
 
 void connections_refuse(struct connections *connections) {
+    if (!connections->started) return; /* destroy closes the listener then */
     pthread_mutex_lock(&connections->lock);
     connections->refusing = true;
     wake(connections);

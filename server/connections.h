@@ -21,7 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "core/base/error.h"
 
@@ -35,10 +34,9 @@ struct connections_options {
     uint64_t first_timeout_ns; /* from the connection to the first request line */
 };
 
-/* Hands an accepted, non-blocking socket to whoever serves it, who then owns it.
- * False when that failed; the socket is closed then. Called by the thread. */
-typedef bool connections_adopt_fn(void *context, int fd, const struct sockaddr *address,
-                                  socklen_t size);
+/* Hands an accepted, non-blocking socket to whoever serves it, who then owns it. False
+ * when that failed. Called by the thread. */
+typedef bool connections_adopt_fn(void *context, int fd);
 
 /* Owns `listener`. Nothing is accepted before connections_start(). */
 enum status connections_create(struct connections **out, const struct connections_options *options,
@@ -52,7 +50,8 @@ void connections_destroy(struct connections *connections);
 
 /* The server calls these when an adopted connection opens and just before its
  * socket is closed. NULL without memory: the connection is served without a
- * deadline then. NULL is allowed in the calls below. */
+ * deadline then. NULL is allowed in the calls below. connections_close(NULL) is also
+ * for a socket that was adopted and could not be opened. */
 struct connection *connections_open(struct connections *connections, int fd);
 void connections_close(struct connections *connections, struct connection *connection);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "core/base/clock.h"
 #include "server/guard.h"
@@ -33,6 +34,7 @@ struct exchange {
     struct http_response response;
     enum stage stage;
     struct exchange_service *service;
+    struct exchange_loop *loop;
     struct MHD_Connection *mhd;
     struct connection *connection;
     const char *target; /* as it came; decoded in place by the library later */
@@ -50,8 +52,15 @@ static struct connection *connection_of(struct MHD_Connection *mhd) {
     return info ? info->socket_context : NULL;
 }
 
-void *exchange_begin(void *service, const char *target, struct MHD_Connection *mhd) {
-    struct exchange_service *shared = service;
+void exchange_loop_wake(struct exchange_loop *loop) {
+    /* Can only fail when the counter is full, and then the thread is awake. */
+    int ignored = eventfd_write(loop->wake, 1);
+    (void)ignored;
+}
+
+void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd) {
+    struct exchange_loop *own_loop = loop;
+    struct exchange_service *shared = own_loop->service;
     struct connection *connection = connection_of(mhd);
     uint64_t now = clock_now_ns();
     atomic_fetch_add(&shared->begun, 1);
@@ -60,6 +69,7 @@ void *exchange_begin(void *service, const char *target, struct MHD_Connection *m
     struct exchange *exchange = calloc(1, sizeof(*exchange));
     if (!exchange) return NULL;
     exchange->service = shared;
+    exchange->loop = own_loop;
     exchange->mhd = mhd;
     exchange->connection = connection;
     exchange->request.received_ns = now;
@@ -278,21 +288,30 @@ static void handle(struct exchange *exchange) {
     exchange->stage = STAGE_ANSWERED;
 }
 
-/* A task of the pool. Once the connection is resumed, its I/O thread may end the
- * exchange at any moment. */
+/* Hands the exchange back to its I/O thread, which may end it at any moment then. */
+static void resume(struct exchange *exchange) {
+    struct exchange_service *service = exchange->service;
+    struct exchange_loop *loop = exchange->loop;
+    /* Before the client can have its answer: the next request finds room. */
+    atomic_fetch_sub(&service->running, 1);
+    MHD_resume_connection(exchange->mhd);
+    exchange_loop_wake(loop);
+    atomic_fetch_sub(&service->suspended, 1);
+}
+
+/* A task of the pool. */
 static void run(void *context, size_t index) {
     struct exchange *exchange = context;
-    struct exchange_service *service = exchange->service;
     (void)index;
     handle(exchange);
-    MHD_resume_connection(exchange->mhd);
-    atomic_fetch_sub(&service->running, 1);
+    resume(exchange);
 }
 
 /* The body is in: to the pool, or refused. */
 static enum MHD_Result submit(struct exchange *exchange) {
     struct exchange_service *service = exchange->service;
     struct error err = ERROR_NONE;
+    atomic_fetch_add(&service->suspended, 1);
     if (atomic_fetch_add(&service->running, 1) >= service->requests_max) {
         error_set(&err, STATUS_OVERLOADED, "%u requests are being handled, which is the limit",
                   service->requests_max);
@@ -303,23 +322,23 @@ static enum MHD_Result submit(struct exchange *exchange) {
         MHD_suspend_connection(exchange->mhd);
         if (thread_pool_submit(service->pool, run, exchange, &err) == STATUS_OK) return MHD_YES;
         refuse(exchange, 0, &err);
-        /* Brings the connection back to exchange_step(), which queues the refusal. */
-        MHD_resume_connection(exchange->mhd);
-        atomic_fetch_sub(&service->running, 1);
+        /* Back to exchange_step(), which queues the refusal. */
+        resume(exchange);
         return MHD_YES;
     }
     atomic_fetch_sub(&service->running, 1);
+    atomic_fetch_sub(&service->suspended, 1);
     refuse(exchange, 0, &err);
     return queue(exchange);
 }
 
 /* NOLINTNEXTLINE(readability-function-size): the library's signature */
-enum MHD_Result exchange_step(void *service, struct MHD_Connection *mhd, const char *url,
+enum MHD_Result exchange_step(void *loop, struct MHD_Connection *mhd, const char *url,
                               const char *method, const char *version, const char *data,
                               size_t *size, void **own) {
     struct exchange *exchange = *own;
-    (void)service;
     (void)mhd;
+    ((struct exchange_loop *)loop)->calls++;
     if (!exchange) return MHD_NO;
     if (exchange->stage == STAGE_HEAD) return start(exchange, url, method, version);
     if (*size) {
@@ -349,9 +368,9 @@ static void give_up(struct exchange *exchange) {
     }
 }
 
-void exchange_end(void *service, struct MHD_Connection *mhd, void **own,
+void exchange_end(void *loop, struct MHD_Connection *mhd, void **own,
                   enum MHD_RequestTerminationCode reason) {
-    struct exchange_service *shared = service;
+    struct exchange_service *shared = ((struct exchange_loop *)loop)->service;
     struct exchange *exchange = *own;
     connection_expect(connection_of(mhd), clock_now_ns() + shared->idle_timeout_ns);
     if (exchange && exchange->stage != STAGE_HEAD) {

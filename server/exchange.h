@@ -30,21 +30,31 @@ struct exchange_service {
 
     _Atomic uint64_t begun;    /* exchanges since the start */
     _Atomic size_t open;       /* begun and not ended */
-    _Atomic size_t running;    /* on the pool */
+    _Atomic size_t running;    /* in api_handle() on the pool */
+    _Atomic size_t suspended;  /* running, or just resumed */
     _Atomic size_t body_bytes; /* allocated for bodies */
     _Atomic bool draining;     /* each answer closes its connection */
     _Atomic bool stopping;     /* nothing goes to the pool any more */
 };
 
-/* To be passed to libmicrohttpd, with the service as their first argument and the
+/* What the exchanges of an I/O thread share. */
+struct exchange_loop {
+    struct exchange_service *service;
+    int wake;       /* eventfd that the thread waits for, too */
+    uint64_t calls; /* of the functions below: the thread's own */
+};
+
+void exchange_loop_wake(struct exchange_loop *loop);
+
+/* To be passed to libmicrohttpd, with the loop as their first argument and the
  * struct connection as the connection's socket context: the URI log callback, the
  * access handler and the notification of completion. */
-void *exchange_begin(void *service, const char *target, struct MHD_Connection *mhd);
+void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd);
 /* NOLINTNEXTLINE(readability-function-size): the library's signature */
-enum MHD_Result exchange_step(void *service, struct MHD_Connection *mhd, const char *url,
+enum MHD_Result exchange_step(void *loop, struct MHD_Connection *mhd, const char *url,
                               const char *method, const char *version, const char *data,
                               size_t *size, void **own);
-void exchange_end(void *service, struct MHD_Connection *mhd, void **own,
+void exchange_end(void *loop, struct MHD_Connection *mhd, void **own,
                   enum MHD_RequestTerminationCode reason);
 
 #endif

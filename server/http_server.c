@@ -1,13 +1,11 @@
 /* http_server.c - see http_server.h.
  *
  * libmicrohttpd is used for what it does well, parsing and sending on epoll, and
- * kept away from what it does not: accepting and time-outs are connections.c, doubt
- * about framing is guard.c. */
+ * kept away from what it does not: accepting and time-outs are connections.c, the
+ * loop is io_thread.c, doubt about framing guard.c, forms multipart.c. */
 #include "server/http_server.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,19 +13,13 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "server/exchange.h"
+#include "server/io_thread.h"
 #include "server/listener.h"
 
 enum {
-    /* Holds the header sections of a request and its answer, and is cleared, hence
-     * resident, for each connection that has served a request: the price of an idle
-     * connection. */
-    CONNECTION_MEMORY = 12 << 10,
     STACK_SIZE = 1 << 20,
     DRAIN_STEP_US = 5000,
-    DRAIN_QUIET_MS = 200, /* no new request for so long: the clients are done */
-    /* libmicrohttpd's own limit is never to be reached: it counts a connection a
-     * little longer than we do, and divides the limit among its threads. */
-    CONNECTIONS_SPARE = 1024,
+    DRAIN_QUIET_MS = 200,    /* no new request for so long: the clients are done */
     DESCRIPTORS_SPARE = 256, /* beside those of connections: lingering, files, pipes */
 };
 
@@ -44,38 +36,14 @@ const struct http_server_options http_server_options_default = {
 
 struct http_server {
     struct exchange_service service;
-    struct MHD_Daemon *daemon;
+    struct io_thread **io_threads; /* [io_count] */
+    size_t io_count, next_io;      /* next_io: the accepting thread's */
     uint16_t port;
 };
 
-static void log_mhd(void *context, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
-
-/* libmicrohttpd reports clients that misbehave: no news at the usual level. */
-static void log_mhd(void *context, const char *format, va_list args) {
-    (void)context;
-    if (!log_enabled(LOG_DEBUG)) return;
-    char message[512];
-    vsnprintf(message, sizeof(message), format, args);
-    message[strcspn(message, "\n")] = '\0';
-    log_message(LOG_DEBUG, "microhttpd: %s", message);
-}
-
-static void notify_connection(void *context, struct MHD_Connection *mhd, void **own,
-                              enum MHD_ConnectionNotificationCode code) {
-    struct exchange_service *service = context;
-    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        connections_close(service->connections, *own);
-        return;
-    }
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *own = connections_open(service->connections, info->connect_fd);
-}
-
-static bool adopt(void *context, int fd, const struct sockaddr *address, socklen_t size) {
+static bool adopt(void *context, int fd) {
     struct http_server *server = context;
-    return MHD_add_connection(server->daemon, fd, address, size) == MHD_YES;
+    return io_thread_adopt(server->io_threads[server->next_io++ % server->io_count], fd);
 }
 
 static void read_stats(void *context, struct api_server_stats *out) {
@@ -92,33 +60,23 @@ static bool is_lenient(void) {
     return MHD_get_version()[0] == '0';
 }
 
-static enum status start_daemon(struct http_server *server,
-                                const struct http_server_options *options, struct error *err) {
-    struct exchange_service *service = &server->service;
-    service->checks_layout = is_lenient();
-    unsigned limit = options->connections_max + CONNECTIONS_SPARE;
-    struct MHD_OptionItem items[] = {
-        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_mhd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit * options->io_threads, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
-        /* For clients that stop taking their answer; the rest is connections.c. */
-        {MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, NULL},
-        {MHD_OPTION_THREAD_STACK_SIZE, STACK_SIZE, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, !service->checks_layout, NULL},
-        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)notify_connection, service},
-        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)exchange_begin, service},
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)exchange_end, service},
-        /* Last, because it warns about a pool of one, which is what it is without. */
-        {options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
-         options->io_threads, NULL},
-        {MHD_OPTION_END, 0, NULL},
+static enum status start_io_threads(struct http_server *server,
+                                    const struct http_server_options *options, struct error *err) {
+    struct io_thread_options each = {
+        .connections_max = options->connections_max,
+        .idle_timeout_s = options->idle_timeout_s,
+        .stack_size = STACK_SIZE,
     };
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
-            MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-        0, NULL, NULL, exchange_step, service, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-    if (server->daemon) return STATUS_OK;
-    return error_set(err, STATUS_UNAVAILABLE, "cannot start %u I/O threads", options->io_threads);
+    server->service.checks_layout = is_lenient();
+    server->io_threads = calloc(options->io_threads, sizeof(struct io_thread *));
+    if (!server->io_threads)
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for the I/O threads");
+    for (; server->io_count < options->io_threads; server->io_count++) {
+        enum status status =
+            io_thread_start(&server->io_threads[server->io_count], &each, &server->service, err);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
 }
 
 /* As far as the hard limit goes; where that is too low, accepting pauses. */
@@ -151,7 +109,7 @@ static enum status start(struct http_server *server, const struct http_server_op
     };
     status = thread_pool_create(&service->pool, &pool, err);
     if (status != STATUS_OK) return status;
-    status = start_daemon(server, options, err);
+    status = start_io_threads(server, options, err);
     if (status != STATUS_OK) return status;
     return connections_start(service->connections, adopt, server, err);
 }
@@ -203,14 +161,15 @@ void http_server_stop(struct http_server *server, uint32_t drain_ms) {
     struct exchange_service *service = &server->service;
     uint64_t deadline_ns = clock_now_ns() + (uint64_t)drain_ms * CLOCK_NS_PER_MS;
     atomic_store(&service->draining, true);
-    if (server->daemon) {
-        connections_refuse(service->connections);
+    if (service->connections) connections_refuse(service->connections);
+    if (server->io_count) {
         drain(service, deadline_ns);
-        /* Suspended connections must be resumed before libmicrohttpd stops. */
+        /* A connection must not be suspended when its I/O thread stops. */
         atomic_store(&service->stopping, true);
-        while (atomic_load(&service->running)) usleep(DRAIN_STEP_US);
-        MHD_stop_daemon(server->daemon);
+        while (atomic_load(&service->suspended)) usleep(DRAIN_STEP_US);
     }
+    for (size_t i = 0; i < server->io_count; i++) io_thread_stop(server->io_threads[i]);
+    free(server->io_threads);
     thread_pool_destroy(service->pool);
     connections_destroy(service->connections);
     free(server);

@@ -5,7 +5,7 @@
  * routes that cannot block, else on a pool of at most `requests_max` threads with
  * small stacks, while the connection waits without one.
  *
- * Only this file and exchange.{h,c} know libmicrohttpd.
+ * Only io_thread.c and exchange.{h,c} know libmicrohttpd.
  */
 #ifndef SERVER_HTTP_SERVER_H
 #define SERVER_HTTP_SERVER_H

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,4 +67,18 @@ uint16_t listener_port(int listener) {
     socklen_t size = sizeof(where);
     if (getsockname(listener, &where.any, &size)) return 0;
     return ntohs(where.any.sa_family == AF_INET6 ? where.v6.sin6_port : where.v4.sin_port);
+}
+
+void listener_ignore_new(int listener) {
+    /* The filter of a TCP listener sees each segment from its TCP header on. */
+    enum { FLAGS_OFFSET = 13, FLAG_SYN = 0x02 };
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_OFFSET),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, FLAG_SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof(steps) / sizeof(steps[0]), steps};
+    /* Where that is not allowed, clients of the last microseconds are reset. */
+    setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }

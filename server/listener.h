@@ -12,5 +12,9 @@
  * clients, too, as far as the system allows. */
 enum status listener_open(int *out, const char *address, uint16_t port, struct error *err);
 uint16_t listener_port(int listener);
+/* From now on the first packet of a new connection is dropped, as if it had been lost:
+ * the client tries again in a second and finds the socket closed. Connections that the
+ * kernel has begun to accept get through. */
+void listener_ignore_new(int listener);
 
 #endif

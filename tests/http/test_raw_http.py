@@ -20,8 +20,9 @@ EXPECTED = {
     "01": {200, 400, 404, 405}, "02": {400}, "03": {400}, "04": {400}, "05": {400},
     "06": {400}, "07": {400}, "08": {400, 413}, "09": {400, 501}, "10": {400, 501},
     "11": {400}, "12": {400}, "13": {400}, "14": {400}, "15": {400}, "16": {400, 413},
-    # "400 preferred": libmicrohttpd answers a chunk line over its buffer with 500.
-    "17": {400, 413, 500}, "18": {400}, "19": {400}, "20": {400}, "21": {400, 404},
+    # "400 preferred": libmicrohttpd can do nothing with a chunk line over its buffer; the
+    # deadline ends it.
+    "17": {400, None}, "18": {400}, "19": {400}, "20": {400}, "21": {400, 404},
     "22": {400, 505}, "23": {505}, "24": {431}, "25": {431}, "26": {414}, "27": {None},
     "28": {400, 404}, "29": {400, 404}, "30": {400, 404}, "40": {400}, "41": {400},
     "42": {400}, "43": {400}, "44": {400}, "45": {400}, "46": {400, 413}, "47": {415, 422},
@@ -229,12 +230,9 @@ class RawHttp(unittest.TestCase):
         self.assertLess(time.monotonic() - start, 1)
 
     def test_refusal_reaches_a_client_that_sends_on(self):
-        # Closing with unread input resets the connection, and the answer would be lost.
-        size = 12 << 20
+        # Closing with unread input would reset the connection: sending fails then.
         for _ in range(5):
-            answer = self.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size +
-                               b"a" * size)
-            self.assertEqual(status_of(answer), 413)
+            self.assertEqual(self.server.post("/echo", b"a" * (12 << 20))[0], 413)
 
     def test_chunked(self):
         def chunks(count, size, step):

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import resource
+import signal
 import socket
 import threading
 import time
@@ -72,6 +73,16 @@ class Load:
                 self.failures.append(text)
 
 
+def wait_for(server, condition, timeout=10):
+    """The statistics, as soon as `condition` holds for them or the time is over."""
+    deadline = time.monotonic() + timeout
+    while True:
+        stats = json.loads(server.get("/stats")[2])
+        if condition(stats) or time.monotonic() > deadline:
+            return stats
+        time.sleep(0.05)
+
+
 class Slow(unittest.TestCase):
     def test_drippers_are_cut_off(self):
         timeout = 4 if ALL else 2
@@ -86,10 +97,10 @@ class Slow(unittest.TestCase):
                     sock.sendall([b"", b"GET /ping HTTP/1.1\r\n", b"POST /echo HTTP/1.1\r\nHost: x\r\n"
                                   b"Content-Length: 1000\r\n\r\n"][kind])
                     sock.setblocking(False)
-                    drippers.append(sock)
-                left, last = list(drippers), start
+                    drippers.append((sock, time.monotonic()))
+                left, lives = list(drippers), []
                 while left and time.monotonic() < start + timeout + 5:
-                    for sock in list(left):
+                    for sock, begun in list(left):
                         try:
                             sock.send(b"x")
                             if sock.recv(100) == b"":
@@ -97,15 +108,15 @@ class Slow(unittest.TestCase):
                         except BlockingIOError:
                             continue
                         except OSError:
-                            left.remove(sock)
-                            last = time.monotonic()
+                            left.remove((sock, begun))
+                            lives.append(time.monotonic() - begun)
                     time.sleep(0.05)
                 self.assertEqual(left, [])
-                self.assertLess(last - start, timeout + SLACK_S)
-                self.assertGreater(last - start, timeout - 0.5)
+                self.assertLess(max(lives), timeout + SLACK_S)
+                self.assertGreater(min(lives), timeout - 0.5)
             self.assertEqual(load.failures + fresh.failures, [])
-            self.assertGreater(min(load.good, fresh.good), 20)
-            for sock in drippers:
+            self.assertGreater(min(load.good, fresh.good), 100)
+            for sock, _ in drippers:
                 sock.close()
 
     def test_slow_handler_is_not_cut_off(self):
@@ -115,8 +126,7 @@ class Slow(unittest.TestCase):
     def test_reader_that_does_not_read_is_cut_off(self):
         with FakeServer(request_timeout_s=1, idle_timeout_s=1) as server, server.socket() as sock:
             sock.sendall(b"GET /big?bytes=100000000 HTTP/1.1\r\nHost: x\r\n\r\n")
-            time.sleep(3)
-            stats = json.loads(server.get("/stats")[2])
+            stats = wait_for(server, lambda stats: stats["connections"] == 1, 15)
             self.assertEqual((stats["connections"], stats["unsent"]), (1, 1))
 
     def test_idle_connection_is_closed(self):
@@ -205,6 +215,22 @@ class Drain(unittest.TestCase):
             self.assertEqual(kept.failures + fresh.failures, [], f"turn {turn}")
             self.assertLess(took, 5)
 
+    def test_what_the_kernel_has_accepted_is_answered(self):
+        server = FakeServer(drain_ms=5000)
+        server.__enter__()
+        socks = []
+        server.process.send_signal(signal.SIGSTOP)
+        for _ in range(200):
+            socks.append(server.socket())
+            socks[-1].sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.terminate()
+        server.process.send_signal(signal.SIGCONT)
+        answers = [read_until_closed(sock) for sock in socks]
+        self.assertEqual(server.process.wait(20), 0, server.log())
+        self.assertEqual([a for a in answers if not a.endswith(b"pong\n")], [])
+        for sock in socks:
+            sock.close()
+
     def test_long_request_is_finished_and_then_cut(self):
         for sleep_ms, drain_ms, answered in ((800, 5000, True), (1500, 300, False)):
             server = FakeServer(drain_ms=drain_ms)
@@ -240,6 +266,48 @@ class Drain(unittest.TestCase):
             self.assertEqual(code, 0, server.log())
 
 
+class Loop(unittest.TestCase):
+    """Where the loop of libmicrohttpd 0.9.75 goes wrong."""
+
+    def test_as_many_events_as_it_takes_at_once(self):
+        # Its own loop sleeps on, all of them unserved, when there are exactly 128.
+        for count in (127, 128, 129, 256):
+            with FakeServer(io_threads=1, idle_timeout_s=30, request_timeout_s=30) as server:
+                socks = [server.socket(20) for _ in range(count)]
+                for turn in range(2):
+                    if turn:
+                        server.process.send_signal(signal.SIGSTOP)
+                    for sock in socks:
+                        sock.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+                    server.process.send_signal(signal.SIGCONT)
+                    start = time.monotonic()
+                    for sock in socks:
+                        self.assertTrue(sock.recv(1000).endswith(b"pong\n"))
+                    self.assertLess(time.monotonic() - start, 5)
+                for sock in socks:
+                    sock.close()
+
+    def test_chunk_line_that_does_not_end_costs_nothing(self):
+        with FakeServer(io_threads=1, request_timeout_s=5) as server, server.socket() as sock:
+            sock.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;" +
+                         b"a" * 20000)
+            time.sleep(0.2)
+            before = server.cpu_s()
+            time.sleep(2)
+            self.assertLess(server.cpu_s() - before, 0.4)
+            read_until_closed(sock)
+
+    def test_limit_is_free_again_when_the_answer_is_there(self):
+        with FakeServer(requests_max=1) as server:
+            connection = server.connection()
+            for _ in range(500):
+                connection.request("GET", "/sleep?ms=0")
+                response = connection.getresponse()
+                response.read()
+                self.assertEqual(response.status, 200)
+            connection.close()
+
+
 class Idle(unittest.TestCase):
     def test_idle_connections_are_cheap(self):
         wanted = 10000 if ALL else 1000
@@ -266,8 +334,8 @@ class Idle(unittest.TestCase):
                 self.assertLess(time.monotonic() - start, SLACK_S)
                 for sock in socks:
                     sock.close()
-                time.sleep(0.5)
-                self.assertEqual(json.loads(server.get("/stats")[2])["connections"], 1)
+                stats = wait_for(server, lambda stats: stats["connections"] == 1)
+                self.assertEqual(stats["connections"], 1)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

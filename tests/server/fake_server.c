@@ -5,7 +5,7 @@
  * does not offer. Arguments are name=value, the names of struct http_server_options
  * and drain_ms. It defines the functions of api/api.h that server/ calls, so the real
  * ones stay in the archive. Runs until SIGTERM. */
-#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -166,6 +166,14 @@ static bool set_option(struct http_server_options *options, uint32_t *drain_ms, 
     return true;
 }
 
+/* A handler rather than sigwait(): a sanitizer's own thread may get the signal. */
+static sem_t stop;
+
+static void on_signal(int number) {
+    (void)number;
+    sem_post(&stop);
+}
+
 int main(int argc, char **argv) {
     struct http_server_options options = http_server_options_default;
     uint32_t drain_ms = 10000;
@@ -173,10 +181,8 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (!set_option(&options, &drain_ms, argv[i])) return 64;
     }
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    sem_init(&stop, 0, 0);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
 
     struct api api = {0};
     struct http_server *server;
@@ -186,8 +192,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     fprintf(stderr, "listening on http://%s:%u\n", options.address, http_server_port(server));
-    int signal_number;
-    sigwait(&signals, &signal_number);
+    while (sem_wait(&stop)) continue; /* interrupted */
     uint64_t start = clock_now_ns();
     http_server_stop(server, drain_ms);
     fprintf(stderr, "stopped after %llu ms, %llu admitted, %llu finished, %llu unsent\n",
