@@ -154,8 +154,7 @@ static enum status pack_block(struct model *model, const struct blueprint *bluep
     if (draft && !status)
         packed_draft_finish(draft, &model->packed, &model->info, &model->plan, &problem);
     packed_draft_destroy(draft);
-    if (problem.status)
-        log_message(LOG_INFO, "packed weights are not kept: %s", problem.message);
+    if (problem.status) log_message(LOG_INFO, "packed weights are not kept: %s", problem.message);
     return status;
 }
 
