@@ -9,6 +9,7 @@
 #include "cli/console.h"
 #include "core/base/file.h"
 #include "core/image/png.h"
+#include "core/kernels/isa.h"
 #include "core/recipe.h"
 
 enum { SIZE_DEFAULT = 224, SIZE_LIMIT = 4096, FILE_SIZE_MAX = 256 << 20 };
@@ -66,7 +67,8 @@ static enum status make_preprocess(struct preprocess *out, const struct argument
     }
     if (arguments->resize >= 0) out->resize = (enum preprocess_resize)arguments->resize;
     if (arguments->order >= 0) out->order = (enum preprocess_order)arguments->order;
-    return status;
+    out->features = isa_detect();
+    return status == STATUS_OK ? isa_cap(&out->features, getenv("CLIPD_CPU"), err) : status;
 }
 
 static enum status read_image(struct image *out, const struct arguments *arguments,

@@ -47,6 +47,7 @@ static enum status set_preprocess(struct engine *engine, const struct engine_opt
     const struct model_info *model = model_info(engine->model);
     enum status status = recipe_preprocess(&engine->preprocess, model, err);
     if (status) return status;
+    engine->preprocess.features = runtime_features(engine->runtime);
     engine->image_options = (struct image_options){
         .limits = image_limits_default,
         .exif_orientation = options->exif_orientation,

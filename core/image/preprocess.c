@@ -101,6 +101,7 @@ enum status preprocess_image(uint8_t *out, const struct preprocess *preprocess,
         .window = {.x = x.from, .y = y.from, .width = x.count, .height = y.count},
         .filter = preprocess->filter,
         .rgb_first = rgb_first,
+        .features = preprocess->features,
     };
     struct image window;
     enum status status = resample_image(&window, image, &options, err);

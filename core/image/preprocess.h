@@ -30,7 +30,8 @@ struct preprocess {
     enum preprocess_resize resize;
     enum preprocess_order order;
     enum resample_filter filter;
-    uint8_t fill[3]; /* the colour of the padding */
+    uint8_t fill[3];   /* the colour of the padding */
+    unsigned features; /* core/kernels/isa.h; the result does not depend on them */
 };
 
 /* `out` is [size, size, 3] RGB and belongs to the caller. STATUS_NO_MEMORY is the only

@@ -24,11 +24,12 @@ struct resample_options {
     struct resample_window window; /* what is kept of it; only what this needs is computed */
     enum resample_filter filter;   /* palette and bilevel images are resampled by nearest */
     bool rgb_first;                /* convert to RGB before, so that the result is RGB */
+    unsigned features;             /* core/kernels/isa.h; the result does not depend on them */
 };
 
 /* The result has the mode of `in`, or RGB. The caller frees `out` with image_free().
- * STATUS_NO_MEMORY is the only failure. Memory is in proportion to the window, its
- * source rows and the filter, never to the whole resized image. */
+ * STATUS_NO_MEMORY is the only failure. Memory is in proportion to the
+ * window and the filter, never to the whole resized image. */
 enum status resample_image(struct image *out, const struct image *in,
                            const struct resample_options *options, struct error *err);
 
