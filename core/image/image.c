@@ -24,7 +24,7 @@ struct format {
     size_t size;
     const char *signature;
     const char *mask;
-    enum status (*decode)(struct image *out, struct bytes file, const struct image_limits *limits,
+    enum status (*decode)(struct image *out, struct bytes file, const struct image_options *options,
                           struct error *err);
 };
 
@@ -75,8 +75,8 @@ size_t image_mode_bytes(enum image_mode mode) {
     return 0;
 }
 
-static enum status check_limits(uint32_t width, uint32_t height, const struct image_limits *limits,
-                                struct error *err) {
+enum status image_check_limits(uint32_t width, uint32_t height, const struct image_limits *limits,
+                               struct error *err) {
     if (width > limits->side_max || height > limits->side_max)
         return error_set(err, STATUS_TOO_LARGE, "image is %u x %u, the limit is %u on either side",
                          width, height, limits->side_max);
@@ -91,7 +91,7 @@ enum status image_init(struct image *out, enum image_mode mode, uint32_t width, 
     if (width == 0 || height == 0)
         return error_set(err, STATUS_UNPROCESSABLE, "image is %u x %u, expected at least 1 x 1",
                          width, height);
-    enum status status = limits ? check_limits(width, height, limits, err) : STATUS_OK;
+    enum status status = limits ? image_check_limits(width, height, limits, err) : STATUS_OK;
     if (status) return status;
     size_t size;
     if (!size_multiply(&size, width, height) || !size_multiply(&size, size, image_mode_bytes(mode)))
@@ -121,7 +121,7 @@ enum status image_decode(struct image *out, struct bytes file, const struct imag
                          struct error *err) {
     const struct format *format = find_format(file);
     if (!format) return report_unknown(file, err);
-    enum status status = format->decode(out, file, &options->limits, err);
+    enum status status = format->decode(out, file, options, err);
     if (status || !options->exif_orientation) return status;
     status = exif_turn_upright(out, exif_orientation(file, format->format), err);
     if (status) image_free(out);

@@ -34,6 +34,10 @@ struct preprocess {
     unsigned features; /* core/kernels/isa.h; the result does not depend on them */
 };
 
+/* image_options.reduce_to for images that go this way: twice what they are resized to, so
+ * that the filter still decides; 0 where nothing is resized. */
+uint32_t preprocess_reduce_to(const struct preprocess *preprocess);
+
 /* `out` is [size, size, 3] RGB and belongs to the caller. STATUS_NO_MEMORY is the only
  * failure: every image of at least one pixel has a crop. */
 enum status preprocess_image(uint8_t *out, const struct preprocess *preprocess,

@@ -77,17 +77,40 @@ static void axis_free(struct axis *axis) {
     free(axis->weights);
 }
 
+/* One side of the source: what is resized are `extent` of its `pixels`, from `begin` on.
+ * Only of a reduced image is that not the whole. */
+struct side {
+    uint32_t pixels;
+    double begin, extent;
+};
+
+/* `factor`, `begin` and `extent` are of an image_reduction. */
+static struct side side_of(uint32_t pixels, uint32_t factor, uint32_t begin, uint32_t extent) {
+    if (!factor) return (struct side){.pixels = pixels, .extent = pixels};
+    return (struct side){pixels, (double)begin / factor, (double)extent / factor};
+}
+
+static struct side side_x(const struct image *image) {
+    const struct image_reduction *by = &image->reduction;
+    return side_of(image->width, by->factor, by->left, by->width);
+}
+
+static struct side side_y(const struct image *image) {
+    const struct image_reduction *by = &image->reduction;
+    return side_of(image->height, by->factor, by->top, by->height);
+}
+
 /* Weights of output `at` of the whole side; returns how many. */
 static uint32_t compute_weights(double *weights, uint32_t *first, const struct filter *filter,
-                                uint32_t in, uint32_t out, uint32_t at) {
-    double scale = (double)in / out;
+                                const struct side *in, uint32_t out, uint32_t at) {
+    double scale = in->extent / out;
     double stretch = scale < 1 ? 1 : scale;
     double support = filter->radius * stretch;
-    double center = (at + 0.5) * scale;
+    double center = in->begin + (at + 0.5) * scale;
     double low = center - support + 0.5;
     double high = center + support + 0.5;
     uint32_t begin = low < 0 ? 0 : (uint32_t)low;
-    uint32_t end = high > in ? in : (uint32_t)high;
+    uint32_t end = high > in->pixels ? in->pixels : (uint32_t)high;
     double sum = 0;
     for (uint32_t k = 0; k < end - begin; k++) {
         weights[k] = filter->at((k + begin - center + 0.5) * (1.0 / stretch));
@@ -104,12 +127,12 @@ static int32_t to_fixed(double weight) {
 }
 
 /* `start` and `count`: the window. False without memory; axis_free() in any case. */
-static bool axis_init(struct axis *axis, const struct filter *filter, uint32_t in, uint32_t out,
-                      uint32_t start, uint32_t count) {
+static bool axis_init(struct axis *axis, const struct filter *filter, const struct side *in,
+                      uint32_t out, uint32_t start, uint32_t count) {
     struct resample_taps *taps = &axis->taps;
     *axis = (struct axis){.taps = {.count = count, .span = count}, .base = start};
-    if (in == out) return true;
-    double stretch = in > out ? (double)in / out : 1;
+    if (in->pixels == out && in->extent == out) return true;
+    double stretch = in->extent > out ? in->extent / out : 1;
     size_t most = (size_t)ceil(filter->radius * stretch) * 2 + 1;
     taps->stride = (most + RESAMPLE_STRIDE - 1) / RESAMPLE_STRIDE * RESAMPLE_STRIDE;
     taps->first = calloc(count, sizeof(*taps->first));
@@ -232,8 +255,9 @@ static bool plan_init(struct plan *plan, const struct image *in,
         .bytes = image_mode_bytes(mode),
         .alpha = has_alpha(mode) && !same_size,
     };
-    if (!axis_init(&plan->x, filter, in->width, options->width, window->x, window->width) ||
-        !axis_init(&plan->y, filter, in->height, options->height, window->y, window->height))
+    struct side x = side_x(in), y = side_y(in);
+    if (!axis_init(&plan->x, filter, &x, options->width, window->x, window->width) ||
+        !axis_init(&plan->y, filter, &y, options->height, window->y, window->height))
         return false;
     plan->stride = plan->x.taps.count * plan->bytes;
     plan->ring_rows = plan->y.taps.stride + RESAMPLE_ROWS;
@@ -323,12 +347,13 @@ static enum status resample_weighted(struct image *out, const struct image *in,
 /* Source positions of the window's outputs. Pillow adds up the scale pixel by pixel, and
  * so do we, for the sake of its rounding errors. Where they lead outside of the source
  * the position is UINT32_MAX, and the pixel 0. */
-static void nearest_positions(uint32_t *out, uint32_t in, uint32_t size, uint32_t start,
+static void nearest_positions(uint32_t *out, const struct side *in, uint32_t size, uint32_t start,
                               uint32_t count) {
-    double scale = (double)in / size;
-    double at = scale * 0.5;
+    double scale = in->extent / size;
+    double at = in->begin + scale * 0.5;
     for (uint32_t i = 0; i < start; i++) at += scale;
-    for (uint32_t i = 0; i < count; i++, at += scale) out[i] = at < in ? (uint32_t)at : UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++, at += scale)
+        out[i] = at < in->pixels ? (uint32_t)at : UINT32_MAX;
 }
 
 static void gather(struct image *out, const struct image *in, const uint32_t *columns,
@@ -370,8 +395,9 @@ static enum status resample_nearest(struct image *out, const struct image *in,
         status = error_set(err, STATUS_NO_MEMORY, "out of memory to resize an image");
     } else {
         uint32_t *rows = columns + window->width;
-        nearest_positions(columns, in->width, options->width, window->x, window->width);
-        nearest_positions(rows, in->height, options->height, window->y, window->height);
+        struct side x = side_x(in), y = side_y(in);
+        nearest_positions(columns, &x, options->width, window->x, window->width);
+        nearest_positions(rows, &y, options->height, window->y, window->height);
         gather(out, in, columns, rows);
         if (options->rgb_first) status = convert_to_rgb(out, err);
     }

@@ -20,7 +20,8 @@ struct resample_window {
 };
 
 struct resample_options {
-    uint32_t width, height;        /* of the whole resized image, at least 1 */
+    uint32_t width, height;        /* of the whole resized image, at least 1; what becomes this
+                                      are the file's pixels if `in` was reduced */
     struct resample_window window; /* what is kept of it; only what this needs is computed */
     enum resample_filter filter;   /* palette and bilevel images are resampled by nearest */
     bool rgb_first;                /* convert to RGB before, so that the result is RGB */
