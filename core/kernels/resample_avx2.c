@@ -47,12 +47,14 @@ static __m256i load256(const void *from) {
     return _mm256_loadu_si256(from);
 }
 
-/* Up to LOAD bytes, zeros behind the last, in both lanes. */
-static inline __m256i load_pixels(const uint8_t *from, size_t size) {
-    if (size >= LOAD) return _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)from));
-    uint8_t bytes[LOAD] = {0};
-    memcpy(bytes, from, size);
-    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)bytes));
+/* LOAD bytes in both lanes. */
+static inline __m256i load_both(const void *from) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(from));
+}
+
+/* Pixels that are added at a time. */
+static inline size_t step_of(size_t channels) {
+    return channels > 2 ? 4 : 8;
 }
 
 struct halves {
@@ -69,40 +71,32 @@ static inline struct halves split(__m256i weights, __m256i pairs) {
     return halves;
 }
 
-static inline void accumulate(struct halves *sums, __m256i pixels, struct halves weights) {
-    sums->low = _mm256_add_epi32(sums->low, _mm256_madd_epi16(pixels, weights.low));
-    sums->high = _mm256_add_epi32(sums->high, _mm256_madd_epi16(pixels, weights.high));
-}
-
-static inline __m256i join(struct halves sums) {
-    return _mm256_add_epi32(sums.low, _mm256_slli_epi32(sums.high, 16));
+static inline __m256i products(__m256i pixels, struct halves weights) {
+    __m256i high = _mm256_slli_epi32(_mm256_madd_epi16(pixels, weights.high), 16);
+    return _mm256_add_epi32(high, _mm256_madd_epi16(pixels, weights.low));
 }
 
 /* The channels of output i, a row in each 32 bits. `channels` is a constant. */
 static inline __m128i resize_pixel(const uint8_t *const rows[RESAMPLE_ROWS],
                                    const struct resample_taps *taps, size_t i, size_t channels) {
-    const __m256i pairs = load256(pair_weights[channels - 1]);
     const __m256i order = load256(pair_pixels[channels - 1]);
-    const int32_t *weights = taps->weights + i * taps->stride;
-    size_t begin = taps->first[i] * channels, size = taps->span * channels;
-    uint32_t step = channels > 2 ? 4 : 8;
-    struct halves sums[RESAMPLE_ROWS];
-    for (size_t r = 0; r < RESAMPLE_ROWS; r++) sums[r].low = sums[r].high = _mm256_setzero_si256();
-    for (uint32_t k = 0; k < taps->taps[i]; k += step, begin += step * channels) {
-        __m256i group =
-            channels > 2 ? _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)(weights + k)))
-                         : load256(weights + k);
+    const __m256i pairs = load256(pair_weights[channels - 1]);
+    const int32_t *weights = taps->weights + i * taps->stride, *end = weights + taps->taps[i];
+    size_t begin = taps->first[i] * channels, step = step_of(channels);
+    __m256i sums[RESAMPLE_ROWS];
+    for (size_t r = 0; r < RESAMPLE_ROWS; r++) sums[r] = _mm256_setzero_si256();
+    for (; weights < end; weights += step, begin += step * channels) {
+        __m256i group = channels > 2 ? load_both(weights) : load256(weights);
         struct halves halves = split(group, pairs);
         for (size_t r = 0; r < RESAMPLE_ROWS; r++) {
-            __m256i pixels = load_pixels(rows[r] + begin, size - begin);
-            accumulate(&sums[r], _mm256_shuffle_epi8(pixels, order), halves);
+            __m256i pixels = _mm256_shuffle_epi8(load_both(rows[r] + begin), order);
+            sums[r] = _mm256_add_epi32(sums[r], products(pixels, halves));
         }
     }
     __m128i total[RESAMPLE_ROWS];
     for (size_t r = 0; r < RESAMPLE_ROWS; r++) {
-        __m256i both = join(sums[r]);
-        __m128i sum =
-            _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+        __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums[r]),
+                                    _mm256_extracti128_si256(sums[r], 1));
         if (channels <= 2) sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
         sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (RESAMPLE_BITS - 1)));
         total[r] = _mm_srai_epi32(sum, RESAMPLE_BITS);
@@ -111,15 +105,28 @@ static inline __m128i resize_pixel(const uint8_t *const rows[RESAMPLE_ROWS],
                             _mm_packs_epi32(total[2], total[3]));
 }
 
+/* The last outputs, for which loads would reach beyond the rows, are left to portable C. */
 static inline void resize_rows(uint8_t *const out[RESAMPLE_ROWS],
                                const uint8_t *const rows[RESAMPLE_ROWS],
                                const struct resample_taps *taps, size_t channels) {
-    for (size_t i = 0; i < taps->count; i++) {
+    size_t step = step_of(channels), i = 0;
+    for (; i < taps->count; i++) {
+        size_t last = taps->first[i] + (taps->taps[i] - 1) / step * step;
+        if (last * channels + LOAD > taps->span * channels) break;
         uint32_t pixels[RESAMPLE_ROWS];
         _mm_storeu_si128((void *)pixels, resize_pixel(rows, taps, i, channels));
         for (size_t r = 0; r < RESAMPLE_ROWS; r++)
             memcpy(out[r] + i * channels, &pixels[r], channels);
     }
+    if (i == taps->count) return;
+    struct resample_taps rest = *taps;
+    rest.count -= i;
+    rest.first += i;
+    rest.taps += i;
+    rest.weights += i * taps->stride;
+    uint8_t *end[RESAMPLE_ROWS];
+    for (size_t r = 0; r < RESAMPLE_ROWS; r++) end[r] = out[r] + i * channels;
+    resample_kernels_generic.horizontal(end, rows, &rest, channels);
 }
 
 static void horizontal(uint8_t *const out[RESAMPLE_ROWS], const uint8_t *const rows[RESAMPLE_ROWS],
@@ -137,8 +144,7 @@ static void horizontal(uint8_t *const out[RESAMPLE_ROWS], const uint8_t *const r
 static inline void resize_columns(uint8_t *out, const uint8_t *const *rows, size_t column,
                                   const int32_t *weights, uint32_t taps) {
     const __m256i pairs = _mm256_set1_epi32(0x05040100), zero = _mm256_setzero_si256();
-    struct halves sums[4];
-    for (size_t i = 0; i < 4; i++) sums[i].low = sums[i].high = zero;
+    __m256i sums[4] = {zero, zero, zero, zero};
     for (uint32_t k = 0; k < taps; k += 2) {
         __m128i two = _mm_loadl_epi64((const void *)(weights + k));
         struct halves halves = split(_mm256_broadcastq_epi64(two), pairs);
@@ -146,14 +152,14 @@ static inline void resize_columns(uint8_t *out, const uint8_t *const *rows, size
         __m256i lower = load256(rows[k + (k + 1 < taps)] + column);
         __m256i first = _mm256_unpacklo_epi8(upper, lower);
         __m256i second = _mm256_unpackhi_epi8(upper, lower);
-        accumulate(&sums[0], _mm256_unpacklo_epi8(first, zero), halves);
-        accumulate(&sums[1], _mm256_unpackhi_epi8(first, zero), halves);
-        accumulate(&sums[2], _mm256_unpacklo_epi8(second, zero), halves);
-        accumulate(&sums[3], _mm256_unpackhi_epi8(second, zero), halves);
+        sums[0] = _mm256_add_epi32(sums[0], products(_mm256_unpacklo_epi8(first, zero), halves));
+        sums[1] = _mm256_add_epi32(sums[1], products(_mm256_unpackhi_epi8(first, zero), halves));
+        sums[2] = _mm256_add_epi32(sums[2], products(_mm256_unpacklo_epi8(second, zero), halves));
+        sums[3] = _mm256_add_epi32(sums[3], products(_mm256_unpackhi_epi8(second, zero), halves));
     }
     __m256i total[4];
     for (size_t i = 0; i < 4; i++) {
-        __m256i sum = _mm256_add_epi32(join(sums[i]), _mm256_set1_epi32(1 << (RESAMPLE_BITS - 1)));
+        __m256i sum = _mm256_add_epi32(sums[i], _mm256_set1_epi32(1 << (RESAMPLE_BITS - 1)));
         total[i] = _mm256_srai_epi32(sum, RESAMPLE_BITS);
     }
     /* The unpacking went by lanes, and so does this. */
