@@ -95,8 +95,8 @@ static inline __m128i resize_pixel(const uint8_t *const rows[RESAMPLE_ROWS],
     }
     __m128i total[RESAMPLE_ROWS];
     for (size_t r = 0; r < RESAMPLE_ROWS; r++) {
-        __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums[r]),
-                                    _mm256_extracti128_si256(sums[r], 1));
+        __m128i sum =
+            _mm_add_epi32(_mm256_castsi256_si128(sums[r]), _mm256_extracti128_si256(sums[r], 1));
         if (channels <= 2) sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
         sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (RESAMPLE_BITS - 1)));
         total[r] = _mm_srai_epi32(sum, RESAMPLE_BITS);
