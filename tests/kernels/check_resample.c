@@ -15,6 +15,10 @@ static const struct resample_kernels *find_kernels(size_t set) {
     return set && kernels == resample_kernels_find(kernel_set(set - 1)) ? NULL : kernels;
 }
 
+static size_t stride_of(size_t taps) {
+    return (taps + RESAMPLE_STRIDE - 1) / RESAMPLE_STRIDE * RESAMPLE_STRIDE;
+}
+
 /* Weights as a filter may have them, or with `extreme` the largest that do not overflow,
  * of one sign; their low halves are of either. Zero behind the taps. */
 static void fill_weights(int32_t *weights, size_t stride, uint32_t taps, bool extreme,
@@ -28,7 +32,7 @@ static void fill_weights(int32_t *weights, size_t stride, uint32_t taps, bool ex
 /* Of `taps` pixels at most, and as many where the row ends. */
 static struct resample_taps make_taps(size_t span, uint32_t taps, uint32_t *state) {
     struct resample_taps made = {.count = COUNT, .span = span};
-    made.stride = (taps + RESAMPLE_STRIDE - 1) / RESAMPLE_STRIDE * RESAMPLE_STRIDE;
+    made.stride = stride_of(taps);
     made.first = poison_alloc(COUNT * sizeof(*made.first));
     made.taps = poison_alloc(COUNT * sizeof(*made.taps));
     made.weights = poison_alloc(COUNT * made.stride * sizeof(*made.weights));
@@ -57,11 +61,11 @@ static void check_horizontal(const struct resample_kernels *kernels,
                              const struct resample_taps *taps, size_t channels, size_t count,
                              uint32_t *state) {
     const uint8_t *rows[RESAMPLE_ROWS];
-    uint8_t *out[RESAMPLE_ROWS], *expected[RESAMPLE_ROWS];
+    uint8_t *in[RESAMPLE_ROWS], *out[RESAMPLE_ROWS], *expected[RESAMPLE_ROWS];
     size_t size = taps->count * channels;
     for (size_t r = 0; r < RESAMPLE_ROWS; r++) {
         bool again = r >= count;
-        rows[r] = again ? rows[r - 1] : random_bytes(taps->span * channels, state);
+        rows[r] = in[r] = again ? in[r - 1] : random_bytes(taps->span * channels, state);
         out[r] = again ? out[r - 1] : poison_alloc(size + 1);
         expected[r] = again ? expected[r - 1] : poison_alloc(size + 1);
         out[r][size] = expected[r][size] = GUARD;
@@ -73,7 +77,7 @@ static void check_horizontal(const struct resample_kernels *kernels,
                       "%s: %zu channels, span %zu, taps %u, row %zu of %zu", kernels->name,
                       channels, taps->span, taps->taps[1], r, count);
     for (size_t r = 0; r < count; r++) {
-        poison_free((uint8_t *)(uintptr_t)rows[r]);
+        poison_free(in[r]);
         poison_free(out[r]);
         poison_free(expected[r]);
     }
@@ -98,17 +102,18 @@ END_TEST
 static void check_vertical(const struct resample_kernels *kernels, uint32_t taps, size_t size,
                            uint32_t *state) {
     const uint8_t *rows[TAPS_MAX];
-    size_t stride = (taps + RESAMPLE_STRIDE - 1) / RESAMPLE_STRIDE * RESAMPLE_STRIDE;
+    uint8_t *in[TAPS_MAX];
+    size_t stride = stride_of(taps);
     int32_t *weights = poison_alloc(stride * sizeof(*weights));
     uint8_t *out = poison_alloc(size + 1), *expected = poison_alloc(size + 1);
     fill_weights(weights, stride, taps, size % 4 == 0, state);
-    for (uint32_t k = 0; k < taps; k++) rows[k] = random_bytes(size, state);
+    for (uint32_t k = 0; k < taps; k++) rows[k] = in[k] = random_bytes(size, state);
     out[size] = expected[size] = GUARD;
     kernels->vertical(out, rows, weights, taps, size);
     resample_kernels_generic.vertical(expected, rows, weights, taps, size);
     ck_assert_msg(same_bits(out, expected, size + 1), "%s: %u taps, size %zu", kernels->name, taps,
                   size);
-    for (uint32_t k = 0; k < taps; k++) poison_free((uint8_t *)(uintptr_t)rows[k]);
+    for (uint32_t k = 0; k < taps; k++) poison_free(in[k]);
     poison_free(weights);
     poison_free(out);
     poison_free(expected);

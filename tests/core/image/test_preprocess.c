@@ -156,16 +156,16 @@ static double distance(const uint8_t *a, const uint8_t *b, size_t size) {
  * mostly padding: who takes them for a part of the photograph is off by most of a pixel
  * at one end, and resizes to another width. */
 START_TEST(reduced_photographs_are_close) {
-    enum { SIDE = 32 };
+    enum { SIDE = 32, REDUCE_TO = 64 };
     static uint8_t exact[SIDE * SIDE * 3], fast[SIDE * SIDE * 3];
     struct buffer file = photo_make(8 * 80 + 2, 8 * 64 + 1);
     for (int resize = PREPROCESS_SHORTEST; resize <= PREPROCESS_LONGEST; resize++) {
         struct preprocess preprocess = {
             .size = SIDE, .resize = (enum preprocess_resize)resize, .filter = RESAMPLE_BICUBIC};
-        ck_assert_uint_eq(preprocess_reduce_to(&preprocess), 2 * SIDE);
+        ck_assert_uint_eq(preprocess_reduce_to(&preprocess), REDUCE_TO);
         for (uint32_t orientation = 1; orientation <= 8; orientation++) {
             crop_photo(exact, &file, &preprocess, orientation, 0);
-            crop_photo(fast, &file, &preprocess, orientation, 2 * SIDE);
+            crop_photo(fast, &file, &preprocess, orientation, REDUCE_TO);
             double mean = distance(exact, fast, sizeof(exact));
             ck_assert_msg(mean > 0 && mean < 0.8, "resize %d, orientation %u: differs by %g",
                           resize, orientation, mean);
