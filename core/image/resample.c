@@ -222,7 +222,7 @@ struct plan {
     bool alpha;
     uint8_t *scratch; /* [RESAMPLE_ROWS, x.span] pixels: source rows made ready */
     /* After the horizontal pass, source row `y` lies in y % ring_rows. A row of the result
-     * needs y.stride of them at most, and up to RESAMPLE_ROWS - 1 more are made at once. */
+     * needs y.taps.stride of them at most, and up to RESAMPLE_ROWS - 1 more are made at once. */
     uint8_t *ring; /* [ring_rows, stride] */
     size_t ring_rows;
     size_t stride;        /* of a row of the result, in bytes */

@@ -2,12 +2,12 @@
  *
  * A weight of 32 bits is split into a low half, taken as signed, and a high half that
  * makes up for it: weight = high * 65536 + low. vpmaddwd multiplies two pixels with two
- * halves and adds them without loss: 255 * 32768 twice is far from 2^31. The sums of the
- * high halves are shifted up at the end, so all is exact modulo 2^32, as is the sum of
- * 32-bit products that it stands for.
+ * halves and adds them without loss: 255 * 32768 twice is far from 2^31. What the high
+ * halves give is shifted up, so all is exact modulo 2^32, as is the sum of 32-bit products
+ * that it stands for.
  *
  * The horizontal pass takes four rows at a time: the weights are split once for all of
- * them, and eight sums hide the latency. */
+ * them, and four sums hide the latency. */
 #include "core/kernels/resample.h"
 
 #if defined(__x86_64__)
