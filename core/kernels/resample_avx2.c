@@ -15,7 +15,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { LOAD = 16, COLUMNS = 32, Z = -1 /* a zero byte */ };
+enum { LOAD = 16, COLUMNS = 32, Z = -128 /* a zero byte */ };
 
 /* By channels - 1: how 16 bytes of a row, in both lanes, become words so that the two of
  * a sum stand side by side: pixels 0 and 1 of every channel, then 2 and 3 ... */
