@@ -41,7 +41,7 @@ LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c)
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -o -name 'check_*.c'))
 # A bench is one file, too; what they share is not.
-BENCH_HELP := bench/encoder.c
+BENCH_HELP := bench/encoder.c tests/support/photo.c
 BENCH_SRC := $(filter-out $(BENCH_HELP),$(sort $(wildcard bench/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
