@@ -40,9 +40,7 @@ FOLDERS  := cli server api core config tests bench
 LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c))
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -o -name 'check_*.c'))
-# A bench is one file, too; what they share is not.
-BENCH_HELP := bench/encoder.c
-BENCH_SRC := $(filter-out $(BENCH_HELP),$(sort $(wildcard bench/*.c)))
+BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
 PEER_SRC := tests/server/fake_server.c
@@ -174,7 +172,7 @@ $(TESTS): $O/%: $O/%.o $(HELP_OBJ) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
-$(BENCHES): $O/%: $O/%.o $(BENCH_HELP:%.c=$O/%.o) $O/libclipd.a
+$(BENCHES): $O/%: $O/%.o $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
