@@ -59,8 +59,8 @@ PEERS    := $(PEER_SRC:%.c=$O/%)
 TIDIES   := $(patsubst %.c,$O/%.tidy,$(SOURCES))
 
 .DEFAULT_GOAL := all
-.PHONY: all help serve test asan tsan lint fuzz format install uninstall clean \
-        deps deps-test check fuzzers layers tidy
+.PHONY: all help serve test asan tsan bench peers lint fuzz format install uninstall clean \
+        deps deps-test check fuzzers benches layers tidy
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -85,6 +85,14 @@ tsan: deps-test ## Every test under the thread sanitizer
 fuzz: deps-test ## Fuzz every parser for FUZZ_SECONDS (10) each
 	$(AGAIN) BUILD=fuzz O=build/fuzz CC=clang fuzzers
 	@tools/run_fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+bench: deps ## Measure this machine, keep the result and compare it with the last one (STRICT=1: fail on losses)
+	$(AGAIN) benches
+	@bench/run.py $(if $(STRICT),--strict) $O
+
+peers: deps ## ONNX Runtime and clipd on the same random weights, side by side
+	$(AGAIN) all
+	@bench/peers/peers.js
 
 lint: deps-test ## Layers, sizes, format, clang-tidy, scripts, openapi.yaml
 	@tools/check_layers.sh
@@ -125,6 +133,8 @@ check: all $(TESTS) $(REPLAYS) $(PEERS)
 	@tools/run_tests.sh $O $(TESTS) $(REPLAYS)
 
 fuzzers: $(REPLAYS)
+
+benches: all $(BENCHES)
 
 tidy: $(TIDIES)
 
