@@ -127,7 +127,7 @@ deps:
 deps-test:
 	@tools/install_deps.sh test
 
-check: all $(TESTS) $(REPLAYS) $(PEERS)
+check: all $(TESTS) $(REPLAYS) $(PEERS) $(BENCHES)
 	@tools/check_layers.sh
 	@tools/check_docker.sh $O/clipd
 	@tools/run_tests.sh $O $(TESTS) $(REPLAYS)

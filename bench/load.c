@@ -253,13 +253,25 @@ static int prepare(struct load *load) {
     load->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     if (!load->clients || !load->idle || !load->latencies_ms || load->epoll < 0 ||
-        load->timer < 0 || epoll_ctl(load->epoll, EPOLL_CTL_ADD, load->timer, &event))
+        load->timer < 0 || epoll_ctl(load->epoll, EPOLL_CTL_ADD, load->timer, &event)) {
+        free(load->clients); /* whose descriptors mean nothing yet */
+        load->clients = NULL;
         return fail("cannot start");
+    }
     for (size_t i = 0; i < options->clients; i++) {
         load->clients[i].fd = -1;
         load->idle[load->idle_count++] = &load->clients[i];
     }
     return EX_OK;
+}
+
+static void release(struct load *load) {
+    for (size_t i = 0; load->clients && i < load->options.clients; i++)
+        disconnect(&load->clients[i]);
+    buffer_free(&load->request);
+    free(load->clients);
+    free(load->idle);
+    free(load->latencies_ms);
 }
 
 /* ---- the result ---- */
@@ -367,7 +379,10 @@ int main(int argc, char **argv) {
     }
     int code = prepare(&load);
     if (code == EX_OK) code = run(&load);
-    if (code != EX_OK) return code;
-    print_result(&load);
-    return load.ok == load.started ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (code == EX_OK) {
+        print_result(&load);
+        code = load.ok == load.started ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    release(&load);
+    return code;
 }

@@ -49,8 +49,10 @@ def bench_models(build):
     values = {}
     for row in rows:
         unit = "images/s" if row["tower"] == "image" else f"texts/s of {row['tokens']}"
-        values[f"{row['precision']}, batch {row['batch']}, threads {row['threads']}, {row['mode']}, {unit}"] = (
-            row["items_per_second"])
+        name = f"{row['precision']}, batch {row['batch']}, threads {row['threads']}, {row['mode']}, {unit}"
+        values[name] = row["items_per_second"]
+        if row["cpu_share"]:
+            values[f"{name} of CPU time"] = row["cpu_share"] * row["peak_gflops"] / row["gflops"] * row["items_per_second"]
     return values, rows
 
 

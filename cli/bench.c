@@ -36,7 +36,8 @@ static const char usage[] =
     "input at a time, shared by all threads; p50 and p99 are then what a lone request waits.\n"
     "GFLOP/s are those of the whole model by the textbook, two operations for each product\n"
     "that is added, and the share is of the peak that as many threads reach here and now. The\n"
-    "engine leaves out what cannot influence a result, so the CPU did a little less.\n"
+    "engine leaves out what cannot influence a result, so the CPU did a little less. The share\n"
+    "in CPU time is what it would be if no other program took the cores away meanwhile.\n"
     "The cosine is the worst of some inputs against fp32. $CLIPD_CPU caps instruction sets.\n";
 
 /* ---- reading options ---- */

@@ -28,10 +28,14 @@ static void draw_image(uint8_t *pixels, size_t height, size_t width, uint32_t *s
     uint8_t grid[GRID + 1][GRID + 1][3];
     for (size_t i = 0; i < sizeof(grid); i++)
         grid[i / 3 / (GRID + 1)][i / 3 % (GRID + 1)][i % 3] = (uint8_t)next_random(state);
-    for (size_t i = 0; i < height * width * 3; i++) {
-        double y = (double)(i / 3 / width * GRID) / (double)height;
-        double x = (double)(i / 3 % width * GRID) / (double)width;
-        pixels[i] = (uint8_t)between((const uint8_t(*)[GRID + 1][3]) grid, y, x, i % 3);
+    for (size_t row = 0; row < height; row++) {
+        for (size_t column = 0; column < width; column++) {
+            double y = (double)(row * GRID) / (double)height;
+            double x = (double)(column * GRID) / (double)width;
+            uint8_t *pixel = pixels + (row * width + column) * 3;
+            for (size_t c = 0; c < 3; c++)
+                pixel[c] = (uint8_t)between((const uint8_t(*)[GRID + 1][3]) grid, y, x, c);
+        }
     }
 }
 

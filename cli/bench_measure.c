@@ -63,6 +63,12 @@ static void bench_free(struct bench *bench) {
     free(bench->embeddings);
 }
 
+static double process_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 /* Puts `count` inputs through and returns the seconds that took. The queue has room for
  * them and there is no deadline, so it cannot fail. */
 static double run_inputs(struct bench *bench, size_t count) {
@@ -79,13 +85,13 @@ static void note_sample(struct bench *bench, double ms) {
     if (bench->samples < ENTRIES_MAX) bench->samples_ms[bench->samples++] = ms;
 }
 
-/* Items per second of one repeat; `rounds` are batches per thread. */
+/* Returns the seconds that a repeat took; `rounds` are batches per thread. */
 static double repeat_full(struct bench *bench, size_t rounds) {
     size_t count = rounds * bench->what->threads * bench->what->batch;
     double seconds = run_inputs(bench, count);
     for (size_t i = 0; i < count; i++)
         note_sample(bench, (double)bench->entries[i].run_ns / CLOCK_NS_PER_MS);
-    return (double)count / seconds;
+    return seconds;
 }
 
 static double repeat_lone(struct bench *bench, size_t rounds) {
@@ -95,7 +101,24 @@ static double repeat_lone(struct bench *bench, size_t rounds) {
         note_sample(bench, seconds * 1000);
         total += seconds;
     }
-    return (double)(rounds * bench->what->batch) / total;
+    return total;
+}
+
+static void run_repeats(struct bench *bench, size_t once, struct bench_speed *out) {
+    const struct bench_case *what = bench->what;
+    double rounds = what->seconds / run_inputs(bench, once);
+    size_t rounds_max = ENTRIES_MAX / once;
+    size_t whole = rounds < (double)rounds_max ? (size_t)rounds : rounds_max;
+    if (whole == 0) whole = 1;
+    *out = (struct bench_speed){0};
+    for (uint32_t i = 0; i < what->repeats; i++) {
+        double begin_cpu = process_seconds();
+        double seconds = what->lone ? repeat_lone(bench, whole) : repeat_full(bench, whole);
+        double rate = (double)(whole * once) / seconds;
+        double rate_cpu = (double)(whole * once) / (process_seconds() - begin_cpu);
+        if (rate > out->items_per_second) out->items_per_second = rate;
+        if (rate_cpu > out->items_per_cpu_second) out->items_per_cpu_second = rate_cpu;
+    }
 }
 
 static int compare_doubles(const void *left, const void *right) {
@@ -116,15 +139,7 @@ enum status bench_measure_speed(struct bench_speed *out, const struct bench_case
     enum status status = bench_init(&bench, what, err);
     if (!status) {
         run_inputs(&bench, once); /* touches all memory for the first time */
-        double rounds = what->seconds / run_inputs(&bench, once);
-        double rounds_max = (double)(ENTRIES_MAX / once);
-        if (rounds > rounds_max) rounds = rounds_max;
-        size_t whole = rounds < 1 ? 1 : (size_t)rounds;
-        *out = (struct bench_speed){0};
-        for (uint32_t i = 0; i < what->repeats; i++) {
-            double rate = what->lone ? repeat_lone(&bench, whole) : repeat_full(&bench, whole);
-            if (rate > out->items_per_second) out->items_per_second = rate;
-        }
+        run_repeats(&bench, once, out);
         qsort(bench.samples_ms, bench.samples, sizeof(*bench.samples_ms), compare_doubles);
         out->p50_ms = percentile(&bench, 0.50);
         out->p99_ms = percentile(&bench, 0.99);

@@ -20,8 +20,9 @@ struct bench_case {
 };
 
 struct bench_speed {
-    double items_per_second; /* of the best repeat */
-    double p50_ms, p99_ms;   /* of a batch, over all repeats; when lone, of a call */
+    double items_per_second;     /* of the best repeat */
+    double items_per_cpu_second; /* the same by the CPU time of all threads together */
+    double p50_ms, p99_ms;       /* of a batch, over all repeats; when lone, of a call */
 };
 
 enum status bench_measure_speed(struct bench_speed *out, const struct bench_case *what,

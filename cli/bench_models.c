@@ -55,6 +55,8 @@ static int measure_row(const struct subject *subject, uint32_t batch, size_t thr
     if (bench_measure_speed(&row.speed, &what, &err)) return console_fail(&err);
     update_peak(subject, kernel, threads_index);
     row.gflops = row.speed.items_per_second * subject->inputs->operations * 1e-9;
+    row.cpu_gflops =
+        row.speed.items_per_cpu_second * subject->inputs->operations * 1e-9 * (double)what.threads;
     row.peak_gflops = subject->peaks[info->precision][threads_index] * 1e-9;
     return bench_report_row(subject->report, &row);
 }

@@ -12,7 +12,7 @@ enum { LINE_SIZE_MAX = 1 << 14 };
 /* The columns of the CSV form, whose names are those of the JSON form. */
 static const char csv_head[] =
     "cpu,kernel,arch,tower,precision,batch,threads,mode,tokens,items_per_second,gflops,"
-    "peak_gflops,peak_share,p50_ms,p99_ms,cosine_fp32\n";
+    "peak_gflops,peak_share,cpu_share,p50_ms,p99_ms,cosine_fp32\n";
 
 void bench_report_init(struct bench_report *report, enum bench_format format) {
     report->format = format;
@@ -27,12 +27,13 @@ static enum status write_head(const struct bench_report *report, unsigned featur
                               struct buffer *out, struct error *err) {
     if (report->format == BENCH_JSON) return STATUS_OK;
     if (report->format == BENCH_CSV) return buffer_printf(out, err, "%s", csv_head);
-    return buffer_printf(out, err,
-                         "clipd %s, %s, %u cores, %s\n\n"
-                         "%-14s %-5s %-4s %-11s %6s %5s %7s %-10s %9s %8s %8s %6s %8s %8s %9s\n",
-                         CLIPD_VERSION, report->cpu, cpu_usable_cores(), isa_name(features), "arch",
-                         "tower", "prec", "kernel", "tokens", "batch", "threads", "mode", "items/s",
-                         "GFLOP/s", "peak", "share", "p50 ms", "p99 ms", "cosine");
+    return buffer_printf(
+        out, err,
+        "clipd %s, %s, %u cores, %s\n\n"
+        "%-14s %-5s %-4s %-11s %6s %5s %7s %-10s %9s %8s %8s %6s %6s %8s %8s %9s\n",
+        CLIPD_VERSION, report->cpu, cpu_usable_cores(), isa_name(features), "arch", "tower", "prec",
+        "kernel", "tokens", "batch", "threads", "mode", "items/s", "GFLOP/s", "peak", "share",
+        "in CPU", "p50 ms", "p99 ms", "cosine");
 }
 
 static enum status write_table_row(const struct bench_row *row, struct buffer *out,
@@ -42,10 +43,11 @@ static enum status write_table_row(const struct bench_row *row, struct buffer *o
         row->tower, row->precision, row->kernel, row->tokens, row->batch, row->threads, row->mode,
         row->speed.items_per_second, row->gflops);
     if (!status && row->peak_gflops > 0)
-        status = buffer_printf(out, err, " %8.1f %5.1f%%", row->peak_gflops,
-                               row->gflops / row->peak_gflops * 100);
+        status = buffer_printf(out, err, " %8.1f %5.1f%% %5.1f%%", row->peak_gflops,
+                               row->gflops / row->peak_gflops * 100,
+                               row->cpu_gflops / row->peak_gflops * 100);
     else if (!status)
-        status = buffer_printf(out, err, " %8s %6s", "-", "-");
+        status = buffer_printf(out, err, " %8s %6s %6s", "-", "-", "-");
     if (status) return status;
     return buffer_printf(out, err, " %8.2f %8.2f %9.6f\n", row->speed.p50_ms, row->speed.p99_ms,
                          row->cosine_fp32);
@@ -61,7 +63,7 @@ static enum status write_csv_row(const struct bench_report *report, const struct
         status =
             buffer_printf(out, err, "%.3f,%.4f,", row->peak_gflops, row->gflops / row->peak_gflops);
     else if (!status)
-        status = buffer_printf(out, err, ",,");
+        status = buffer_printf(out, err, ",,,");
     if (status) return status;
     return buffer_printf(out, err, "%.4f,%.4f,%.8f\n", row->speed.p50_ms, row->speed.p99_ms,
                          row->cosine_fp32);
@@ -82,6 +84,14 @@ static void put_float(struct writer *writer, const char *key, double value) {
     writer_float(writer, (float)value);
 }
 
+static void put_or_null(struct writer *writer, const char *key, double value, bool known) {
+    writer_key(writer, key);
+    if (known)
+        writer_float(writer, (float)value);
+    else
+        writer_null(writer);
+}
+
 static enum status write_json_row(const struct bench_report *report, const struct bench_row *row,
                                   struct buffer *out, struct error *err) {
     struct writer writer;
@@ -98,15 +108,10 @@ static enum status write_json_row(const struct bench_report *report, const struc
     put_uint(&writer, "tokens", row->tokens);
     put_float(&writer, "items_per_second", row->speed.items_per_second);
     put_float(&writer, "gflops", row->gflops);
-    if (row->peak_gflops > 0) {
-        put_float(&writer, "peak_gflops", row->peak_gflops);
-        put_float(&writer, "peak_share", row->gflops / row->peak_gflops);
-    } else {
-        writer_key(&writer, "peak_gflops");
-        writer_null(&writer);
-        writer_key(&writer, "peak_share");
-        writer_null(&writer);
-    }
+    bool known = row->peak_gflops > 0;
+    put_or_null(&writer, "peak_gflops", row->peak_gflops, known);
+    put_or_null(&writer, "peak_share", row->gflops / row->peak_gflops, known);
+    put_or_null(&writer, "cpu_share", row->cpu_gflops / row->peak_gflops, known);
     put_float(&writer, "p50_ms", row->speed.p50_ms);
     put_float(&writer, "p99_ms", row->speed.p99_ms);
     put_float(&writer, "cosine_fp32", row->cosine_fp32);

@@ -14,6 +14,7 @@ struct bench_row {
     uint32_t batch, threads, tokens;
     struct bench_speed speed;
     double gflops, peak_gflops; /* peak_gflops 0: the kernel has none */
+    double cpu_gflops;          /* what `threads` undisturbed cores would reach */
     double cosine_fp32;
 };
 
