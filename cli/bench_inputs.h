@@ -8,7 +8,7 @@
 
 #include "core/model/model.h"
 
-enum { BENCH_INPUTS = 8 };
+enum { BENCH_INPUTS = 4 };
 
 /* One kind of input: images, or texts of one length. */
 struct bench_inputs {

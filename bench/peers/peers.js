@@ -183,18 +183,21 @@ async function check(ort, checkpoint, files) {
     return cosines;
 }
 
-/* Inputs a second of the best of REPEATS, as clipd bench counts. */
+/* Inputs a second of the best of REPEATS, as clipd bench counts; of real time, and of CPU
+ * time of all threads. */
 async function measurePeer(session, feed, batch, seconds) {
-    let best = 0;
+    const best = {wall: 0, cpu: 0};
     for (let repeat = 0; repeat < REPEATS; repeat++) {
-        const begin = process.hrtime.bigint();
+        const begin = process.hrtime.bigint(), beginCpu = process.cpuUsage();
         let count = 0, elapsed = 0;
         while (elapsed < seconds / REPEATS) {
             await session.run(feed);
             count += batch;
             elapsed = Number(process.hrtime.bigint() - begin) * 1e-9;
         }
-        best = Math.max(best, count / elapsed);
+        const cpu = process.cpuUsage(beginCpu);
+        best.wall = Math.max(best.wall, count / elapsed);
+        best.cpu = Math.max(best.cpu, count / ((cpu.user + cpu.system) * 1e-6));
     }
     return best;
 }
@@ -208,20 +211,26 @@ function measureClipd(cell, seconds) {
 }
 
 async function measureCell(ort, checkpoint, files, cell, options) {
-    const feed = feedOf(ort, checkpoint, cell.tower, cell.batch);
-    const row = {...cell, onnxruntime: 0, clipd: 0};
+    const feed = feedOf(ort, checkpoint, cell.tower, cell.batch), row = {...cell};
+    const keep = (name, value) => { row[name] = Math.max(row[name] || 0, value); };
     for (let round = 0; round < options.rounds; round++) {
         const session = await openSession(ort, files[`${cell.tower} ${cell.precision}`], cell.threads);
         await session.run(feed);
-        row.onnxruntime = Math.max(row.onnxruntime, await measurePeer(session, feed, cell.batch, options.seconds));
+        const peer = await measurePeer(session, feed, cell.batch, options.seconds);
         await session.release(); /* and with it the threads that would spin */
-        const modes = measureClipd(cell, options.seconds);
-        row.clipd = Math.max(row.clipd, modes.throughput.items_per_second);
-        if (modes.lone) row.lone = Math.max(row.lone || 0, modes.lone.items_per_second);
-        row.peak_gflops = Math.max(row.peak_gflops || 0, modes.throughput.peak_gflops);
-        row.cosine_fp32 = modes.throughput.cosine_fp32;
+        const {throughput, lone} = measureClipd(cell, options.seconds);
+        keep('onnxruntime', peer.wall);
+        keep('clipd', throughput.items_per_second);
+        keep('peak_gflops', throughput.peak_gflops);
+        if (lone) keep('lone', lone.items_per_second);
+        /* Threads that wait by spinning make CPU time mean little but for one alone. */
+        if (cell.threads > 1) continue;
+        keep('onnxruntime_cpu', peer.cpu);
+        keep('clipd_cpu', throughput.items_per_second * throughput.cpu_share / throughput.peak_share);
     }
     row.ratio = row.clipd / row.onnxruntime;
+    if (row.clipd_cpu) row.ratio_cpu = row.clipd_cpu / row.onnxruntime_cpu;
+    if (row.lone) row.ratio_lone = row.lone / row.onnxruntime;
     return row;
 }
 
@@ -229,7 +238,7 @@ function printRow(row) {
     const number = (value, width) => (value === undefined ? '-' : value.toFixed(2)).padStart(width);
     console.log(row.tower.padEnd(6) + row.precision.padEnd(6) + String(row.threads).padStart(7) +
                 String(row.batch).padStart(6) + number(row.onnxruntime, 13) + number(row.clipd, 10) +
-                number(row.lone, 10) + number(row.ratio, 8) + number(row.lone && row.lone / row.onnxruntime, 11));
+                number(row.ratio, 8) + number(row.ratio_cpu, 8) + number(row.lone, 10) + number(row.ratio_lone, 8));
 }
 
 async function main() {
@@ -239,8 +248,9 @@ async function main() {
     console.log(`${cpu}; onnxruntime ${ort.env.versions.node}; ViT-B-32, 224 pixels, ${TOKENS} tokens`);
     console.log('cosines of onnxruntime against clipd in fp32: ' +
                 Object.entries(cosines).map(([name, value]) => `${name} ${value.toFixed(6)}`).join(', '));
-    console.log('inputs a second, best of rounds; lone: one input at a time over all threads\n' +
-                'tower prec  threads batch  onnxruntime     clipd      lone   ratio lone ratio');
+    console.log('inputs a second, best of rounds; in CPU: the ratio by CPU time of one thread, which neighbours ' +
+                'disturb less; lone: one input at a time over all threads\n' +
+                'tower prec  threads batch  onnxruntime     clipd   ratio  in CPU      lone   ratio');
     const rows = [];
     for (const tower of options.towers)
         for (const precision of options.precisions)
