@@ -116,6 +116,9 @@ def main(arguments):
     build = os.path.join(ROOT, folders[0] if folders else "build/release")
     if not os.path.exists(f"{MODEL}/model.safetensors"):
         output(sys.executable, "tools/make_random_model.py", MODEL)
+    neighbours = os.getloadavg()[0]
+    if neighbours > 0.5:
+        print(f"run.py: {neighbours:.1f} other programs are running; rates in real time will be low")
     values, parts = {}, {}
     for part, measured in (("kernels", bench_kernels(build)), ("models", bench_models(build)),
                            ("server fp32", bench_server(build, "fp32")),
@@ -127,7 +130,7 @@ def main(arguments):
     losses = compare(values, *last_result(suffix))
     if "--dry-run" not in options:
         os.makedirs(RESULTS, exist_ok=True)
-        result = {"date": datetime.date.today().isoformat(), "cpu": cpu, "cores": CORES,
+        result = {"date": datetime.date.today().isoformat(), "cpu": cpu, "cores": CORES, "load_average": neighbours,
                   "commit": output("git", "describe", "--always", "--dirty", accept=(0, 128)).strip(),
                   "values": values, "rows": parts}
         path = os.path.join(RESULTS, result["date"] + suffix)
