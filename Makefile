@@ -40,6 +40,8 @@ FOLDERS  := cli server api core config tests bench
 LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c))
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -o -name 'check_*.c'))
+# A bench is one file; what they share with tests is not.
+BENCH_HELP := tests/support/photo.c
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
@@ -182,7 +184,7 @@ $(TESTS): $O/%: $O/%.o $(HELP_OBJ) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
-$(BENCHES): $O/%: $O/%.o $O/libclipd.a
+$(BENCHES): $O/%: $O/%.o $(BENCH_HELP:%.c=$O/%.o) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 

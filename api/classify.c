@@ -120,6 +120,7 @@ static enum status answer(struct http_response *response, struct classification 
     writer_begin_object(&writer);
     writer_key(&writer, "model");
     writer_text(&writer, engine_info(c->encode.engine)->name);
+    encode_write_preprocess(&writer, engine_info(c->encode.engine));
     writer_key(&writer, "results");
     writer_begin_array(&writer);
     for (size_t i = 0; i < c->images.count; i++) write_result(&writer, c, i);

@@ -49,7 +49,10 @@ static enum status answer(struct http_response *response, const struct engine_in
         encode_write(&writer, encoded, i, model->embed_dim, base64);
     }
     writer_end_array(&writer);
-    if (encoded->infos) write_text_infos(&writer, encoded);
+    if (encoded->infos)
+        write_text_infos(&writer, encoded);
+    else
+        encode_write_preprocess(&writer, model);
     if (encoded->errors) {
         writer_key(&writer, "errors");
         problem_write_items(&writer, encoded->errors, encoded->count);

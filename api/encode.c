@@ -127,3 +127,9 @@ void encode_write(struct writer *writer, const struct encoded *encoded, size_t i
     else
         writer_floats(writer, embedding, dim);
 }
+
+void encode_write_preprocess(struct writer *writer, const struct engine_info *model) {
+    if (!model->preprocess.fast) return;
+    writer_key(writer, "preprocess");
+    writer_text(writer, "fast");
+}

@@ -43,4 +43,7 @@ void encoded_free(struct encoded *encoded);
 void encode_write(struct writer *writer, const struct encoded *encoded, size_t index, size_t dim,
                   bool base64);
 
+/* The member that every answer about images has, unless they were preprocessed exactly. */
+void encode_write_preprocess(struct writer *writer, const struct engine_info *model);
+
 #endif

@@ -44,6 +44,7 @@ static void write_preprocess(struct writer *writer, const struct engine_info *in
     writer_floats(writer, info->preprocess.std, 3);
     writer_key(writer, "exif_orientation");
     writer_bool(writer, info->preprocess.exif_orientation);
+    write_word(writer, "mode", info->preprocess.fast ? "fast" : "exact");
     writer_end_object(writer);
 }
 

@@ -84,6 +84,7 @@ static enum status answer(struct http_response *response, const struct embedding
     write_data(&writer, r, model->embed_dim);
     writer_key(&writer, "model");
     writer_text(&writer, model->name);
+    if (r->images.count) encode_write_preprocess(&writer, model);
     writer_key(&writer, "usage");
     writer_begin_object(&writer);
     writer_key(&writer, "prompt_tokens");

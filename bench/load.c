@@ -23,6 +23,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "tests/support/photo.h"
 
 enum {
     CLIENTS_MAX = 1024,
@@ -37,6 +38,7 @@ enum {
 
 static const char usage[] =
     "usage: load [OPTION]... http://127.0.0.1:PORT/PATH FILE\n\n"
+    "FILE is the body of each request; photo:500x375 is a JPEG that is made up.\n\n"
     "  --rate R        requests a second are due, answered or not; else as many as are answered\n"
     "  --clients N     connections; 64 by default with --rate, else 1\n"
     "  --seconds S     10 by default\n"
@@ -228,13 +230,23 @@ static int run(struct load *load) {
     }
 }
 
+/* `body` is initialised either way. */
+static enum status read_body(struct buffer *body, const char *file, struct error *err) {
+    uint32_t width, height;
+    if (sscanf(file, "photo:%4ux%4u", &width, &height) == 2 && width && height) {
+        *body = photo_make(width, height);
+        return STATUS_OK;
+    }
+    buffer_init(body, BODY_MAX);
+    return file_read(body, file, err);
+}
+
 static int prepare(struct load *load) {
     struct buffer body;
     struct error err = ERROR_NONE;
     const struct options *options = &load->options;
-    buffer_init(&body, BODY_MAX);
     buffer_init(&load->request, (size_t)BODY_MAX + HEAD_MAX);
-    enum status status = file_read(&body, options->file, &err);
+    enum status status = read_body(&body, options->file, &err);
     if (!status)
         status = buffer_printf(&load->request, &err,
                                "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\n"

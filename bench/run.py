@@ -20,7 +20,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "bench/results")
 MODEL = os.path.join(ROOT, "build/bench/ViT-B-32")
-PICTURE = "bench/picture.jpg"
+PICTURE = "photo:500x375"
 LOSS = 0.05
 CORES = len(os.sched_getaffinity(0))
 

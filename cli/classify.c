@@ -7,7 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "api/writer.h"
+#include "api/encode.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/session.h"
@@ -98,6 +98,7 @@ static enum status write_json(const struct classify *c, const char *name, struct
     writer_begin_object(&writer);
     writer_key(&writer, "input");
     writer_text(&writer, name);
+    encode_write_preprocess(&writer, engine_info(c->session.engine));
     writer_key(&writer, "labels");
     writer_begin_array(&writer);
     for (size_t i = 0; i < c->top_k; i++) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "api/writer.h"
+#include "api/encode.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/session.h"
@@ -55,10 +55,12 @@ static int print_embedding(const struct embed *embed, size_t index, const float 
     writer_init(&writer, &line);
     writer_begin_object(&writer);
     writer_key(&writer, "input");
-    if (embed->images)
+    if (embed->images) {
         writer_text(&writer, embed->names[index]);
-    else
+        encode_write_preprocess(&writer, engine_info(embed->session.engine));
+    } else {
         writer_string(&writer, buffer_view(&embed->inputs[index]));
+    }
     writer_key(&writer, "embedding");
     writer_floats(&writer, embedding, engine_info(embed->session.engine)->embed_dim);
     if (!embed->images) {

@@ -9,6 +9,7 @@
 #include "cli/console.h"
 #include "core/base/file.h"
 #include "core/image/png.h"
+#include "core/kernels/isa.h"
 #include "core/recipe.h"
 
 enum { SIZE_DEFAULT = 224, SIZE_LIMIT = 4096, FILE_SIZE_MAX = 256 << 20 };
@@ -24,6 +25,7 @@ static const char usage[] =
     "                     then padded)\n"
     "  --order ORDER      openai (RGB after the resize) or hf (RGB before it)\n"
     "  --exif-orientation turn photographs upright first\n"
+    "  --fast             decode large JPEGs at a fraction of their size, not exactly\n"
     "  -o, --output FILE  where to write\n"
     "  --help             print this\n";
 
@@ -31,7 +33,8 @@ struct arguments {
     const char *model, *image, *output;
     uint32_t size;     /* 0: not given */
     int resize, order; /* -1: not given */
-    bool exif_orientation;
+    bool exif_orientation, fast;
+    unsigned features; /* core/kernels/isa.h */
 };
 
 static const char *const resize_names[] = {"shortest", "squash", "longest", NULL};
@@ -66,15 +69,17 @@ static enum status make_preprocess(struct preprocess *out, const struct argument
     }
     if (arguments->resize >= 0) out->resize = (enum preprocess_resize)arguments->resize;
     if (arguments->order >= 0) out->order = (enum preprocess_order)arguments->order;
+    out->features = arguments->features;
     return status;
 }
 
 static enum status read_image(struct image *out, const struct arguments *arguments,
-                              struct error *err) {
+                              const struct preprocess *preprocess, struct error *err) {
     struct buffer file;
     struct image_options options = {
         .limits = image_limits_default,
         .exif_orientation = arguments->exif_orientation,
+        .reduce_to = arguments->fast ? preprocess_reduce_to(preprocess) : 0,
     };
     buffer_init(&file, FILE_SIZE_MAX);
     enum status status = file_read(&file, arguments->image, err);
@@ -102,7 +107,7 @@ static int run(const struct arguments *arguments) {
     uint8_t *pixels = NULL;
     buffer_init(&png, SIZE_MAX);
     enum status status = make_preprocess(&preprocess, arguments, &err);
-    if (status == STATUS_OK) status = read_image(&image, arguments, &err);
+    if (status == STATUS_OK) status = read_image(&image, arguments, &preprocess, &err);
     if (status == STATUS_OK) {
         pixels = malloc((size_t)preprocess.size * preprocess.size * 3);
         status = pixels ? preprocess_image(pixels, &preprocess, &image, &err)
@@ -126,6 +131,7 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
         {"resize", required_argument, NULL, 'r'},
         {"order", required_argument, NULL, 'd'},
         {"exif-orientation", no_argument, NULL, 'e'},
+        {"fast", no_argument, NULL, 'f'},
         {"output", required_argument, NULL, 'o'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -158,6 +164,7 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
                                      optarg);
             break;
         case 'e': arguments->exif_orientation = true; break;
+        case 'f': arguments->fast = true; break;
         case 'o': arguments->output = optarg; break;
         case 'h': fputs(usage, stdout); return -1;
         default: return console_usage("preprocess", "%s", "");
@@ -172,7 +179,13 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
 
 int preprocess_command(int argc, char **argv) {
     struct arguments arguments = {.output = "", .resize = -1, .order = -1};
+    struct error err = ERROR_NONE;
     int code = read_options(&arguments, argc, argv);
     if (code == -1) return EX_OK;
-    return code == EX_OK ? run(&arguments) : code;
+    if (code != EX_OK) return code;
+    arguments.features = isa_detect();
+    if (isa_cap(&arguments.features, getenv("CLIPD_CPU"), &err) == STATUS_OK)
+        return run(&arguments);
+    console_fail_at("CLIPD_CPU", &err);
+    return EX_CONFIG;
 }

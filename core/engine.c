@@ -47,10 +47,17 @@ static enum status set_preprocess(struct engine *engine, const struct engine_opt
     const struct model_info *model = model_info(engine->model);
     enum status status = recipe_preprocess(&engine->preprocess, model, err);
     if (status) return status;
+    engine->preprocess.features = runtime_features(engine->runtime);
     engine->image_options = (struct image_options){
         .limits = image_limits_default,
         .exif_orientation = options->exif_orientation,
     };
+    const char *mode = options->preprocess ? options->preprocess : "exact";
+    if (!strcmp(mode, "fast"))
+        engine->image_options.reduce_to = preprocess_reduce_to(&engine->preprocess);
+    else if (strcmp(mode, "exact") != 0)
+        return error_set(err, STATUS_INVALID, "preprocess \"%.32s\" is not one of exact, fast",
+                         mode);
     if (options->image_limits.side_max) {
         engine->image_options.limits.side_max = options->image_limits.side_max;
     }
@@ -96,6 +103,7 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     memcpy(info->preprocess.mean, model->preprocess.mean, sizeof(info->preprocess.mean));
     memcpy(info->preprocess.std, model->preprocess.std, sizeof(info->preprocess.std));
     info->preprocess.exif_orientation = engine->image_options.exif_orientation;
+    info->preprocess.fast = engine->image_options.reduce_to > 0;
 }
 
 /* A checkpoint directory brings its vocabulary; a bare file needs `vocab`. Without

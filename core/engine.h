@@ -30,6 +30,7 @@ struct engine_options {
     const char *activation; /* "quick_gelu", "gelu", "gelu_tanh"; NULL: as configured */
     const char *precision;  /* "fp32", "bf16", "int8"; NULL: bf16 where the CPU has it */
     const char *cache;      /* directory of packed weights; NULL: they are not kept */
+    const char *preprocess; /* "exact", or "fast": JPEGs are decoded smaller; NULL: exact */
     uint32_t image_size;    /* 0: the checkpoint's own */
     uint32_t head_width;    /* for a bare file with unusual heads; 0: inferred */
     bool exif_orientation;  /* turn photographs upright; off in all references */
@@ -53,6 +54,7 @@ struct engine_info {
         uint32_t resize_to;
         float mean[3], std[3];
         bool exif_orientation;
+        bool fast; /* not exact: answers that depend on it must say so */
     } preprocess;
 };
 

@@ -16,7 +16,7 @@ for header in $(git ls-files '*.h'); do
     *) isa= ;;
     esac
     # shellcheck disable=SC2086 # several words on purpose
-    if ! "${CC:-cc}" $isa -I. -D_GNU_SOURCE -std=c11 -Wall -Wextra -fsyntax-only -x c "$header"; then
+    if ! ${CC:-cc} $isa -I. -D_GNU_SOURCE -std=c11 -Wall -Wextra -fsyntax-only -x c "$header"; then
         echo "$header: does not compile alone"
         status=1
     fi

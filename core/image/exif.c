@@ -123,6 +123,20 @@ uint32_t exif_orientation(struct bytes file, enum image_format format) {
     return orientation >= UPRIGHT && orientation <= ORIENTATION_MAX ? orientation : UPRIGHT;
 }
 
+/* The file's pixels begin at the other side when that was mirrored. */
+static struct image_reduction turn_reduction(const struct image *image, bool swaps, bool mirror_x,
+                                             bool mirror_y) {
+    struct image_reduction from = image->reduction, to = from;
+    if (from.factor == 0) return from;
+    if (mirror_x) from.left = image->width * from.factor - from.width - from.left;
+    if (mirror_y) from.top = image->height * from.factor - from.height - from.top;
+    to.width = swaps ? from.height : from.width;
+    to.height = swaps ? from.width : from.height;
+    to.left = swaps ? from.top : from.left;
+    to.top = swaps ? from.left : from.top;
+    return to;
+}
+
 enum status exif_turn_upright(struct image *image, uint32_t orientation, struct error *err) {
     assert(orientation >= UPRIGHT && orientation <= ORIENTATION_MAX);
     if (orientation == UPRIGHT) return STATUS_OK;
@@ -145,6 +159,7 @@ enum status exif_turn_upright(struct image *image, uint32_t orientation, struct 
                                     swaps ? image->width : image->height, NULL, err);
     if (status) return status;
     memcpy(turned.palette, image->palette, sizeof(turned.palette));
+    turned.reduction = turn_reduction(image, swaps, mirror_x, mirror_y);
     uint8_t *to = turned.pixels;
     for (uint32_t y = 0; y < turned.height; y++) {
         const uint8_t *from = start + (ptrdiff_t)y * (swaps ? pixel : row);

@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/image/exif.h"
 #include "core/image/jpeg.h"
 #include "core/image/png.h"
 #include "core/image/webp.h"
 
-enum { SIGNATURE_SIZE = 16 };
+enum { SIGNATURE_SIZE = 16, HUGE_PAGE = 2 << 20, FRESH = 32 << 20 };
 
 const struct image_limits image_limits_default = {.side_max = 16384, .pixels_max = 50000000};
 
@@ -24,7 +25,7 @@ struct format {
     size_t size;
     const char *signature;
     const char *mask;
-    enum status (*decode)(struct image *out, struct bytes file, const struct image_limits *limits,
+    enum status (*decode)(struct image *out, struct bytes file, const struct image_options *options,
                           struct error *err);
 };
 
@@ -75,8 +76,8 @@ size_t image_mode_bytes(enum image_mode mode) {
     return 0;
 }
 
-static enum status check_limits(uint32_t width, uint32_t height, const struct image_limits *limits,
-                                struct error *err) {
+enum status image_check_limits(uint32_t width, uint32_t height, const struct image_limits *limits,
+                               struct error *err) {
     if (width > limits->side_max || height > limits->side_max)
         return error_set(err, STATUS_TOO_LARGE, "image is %u x %u, the limit is %u on either side",
                          width, height, limits->side_max);
@@ -86,17 +87,28 @@ static enum status check_limits(uint32_t width, uint32_t height, const struct im
     return STATUS_OK;
 }
 
+/* From FRESH bytes on, glibc takes memory from the system every time, which hands it out
+ * page by page as it is written: in pages of 4 KiB that was a fifth of the time to decode
+ * 12 megapixels. */
+static uint8_t *allocate_pixels(size_t size) {
+    if (size < FRESH) return malloc(size);
+    void *pixels = NULL;
+    if (posix_memalign(&pixels, HUGE_PAGE, size)) return NULL;
+    madvise(pixels, size, MADV_HUGEPAGE);
+    return pixels;
+}
+
 enum status image_init(struct image *out, enum image_mode mode, uint32_t width, uint32_t height,
                        const struct image_limits *limits, struct error *err) {
     if (width == 0 || height == 0)
         return error_set(err, STATUS_UNPROCESSABLE, "image is %u x %u, expected at least 1 x 1",
                          width, height);
-    enum status status = limits ? check_limits(width, height, limits, err) : STATUS_OK;
+    enum status status = limits ? image_check_limits(width, height, limits, err) : STATUS_OK;
     if (status) return status;
     size_t size;
     if (!size_multiply(&size, width, height) || !size_multiply(&size, size, image_mode_bytes(mode)))
         return error_set(err, STATUS_TOO_LARGE, "image is %u x %u", width, height);
-    uint8_t *pixels = malloc(size);
+    uint8_t *pixels = allocate_pixels(size);
     if (!pixels) return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu bytes", size);
     *out = (struct image){.mode = mode, .width = width, .height = height, .pixels = pixels};
     return STATUS_OK;
@@ -121,7 +133,7 @@ enum status image_decode(struct image *out, struct bytes file, const struct imag
                          struct error *err) {
     const struct format *format = find_format(file);
     if (!format) return report_unknown(file, err);
-    enum status status = format->decode(out, file, &options->limits, err);
+    enum status status = format->decode(out, file, options, err);
     if (status || !options->exif_orientation) return status;
     status = exif_turn_upright(out, exif_orientation(file, format->format), err);
     if (status) image_free(out);

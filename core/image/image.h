@@ -25,10 +25,19 @@ enum image_mode {
     IMAGE_MODE_I,    /* 32-bit grey, from 16-bit files: int32_t a pixel */
 };
 
+/* How a JPEG was decoded smaller than it is: one pixel stands for `factor` x `factor` of
+ * the file's. The file's own are `width` x `height` and begin at `left`, `top`, in the
+ * same unit; what lies outside of them fills up the last pixel. */
+struct image_reduction {
+    uint32_t factor; /* 2, 4 or 8; 0: none, and the rest is not set */
+    uint32_t width, height, left, top;
+};
+
 struct image {
     enum image_mode mode;
     uint32_t width;
     uint32_t height;
+    struct image_reduction reduction;
     uint8_t *pixels; /* [height, width, image_mode_bytes(mode)], rows packed, top to bottom */
     uint8_t palette[256][3]; /* IMAGE_MODE_P only */
 };
@@ -41,6 +50,9 @@ struct image_limits {
 struct image_options {
     struct image_limits limits;
     bool exif_orientation; /* turn photographs upright; off in all references */
+    /* Not 0: JPEGs may be decoded at 1/2, 1/4 or 1/8 of their size, as long as the shorter
+     * side keeps so many pixels. Close to a resize, much cheaper, and not exact. */
+    uint32_t reduce_to;
 };
 
 /* 50 MP, 16384 a side. */
@@ -59,6 +71,10 @@ size_t image_mode_bytes(enum image_mode mode);
 enum status image_decode(struct image *out, struct bytes file, const struct image_options *options,
                          struct error *err);
 void image_free(struct image *image);
+
+/* For the decoders: STATUS_TOO_LARGE over a limit. */
+enum status image_check_limits(uint32_t width, uint32_t height, const struct image_limits *limits,
+                               struct error *err);
 
 /* For the decoders and whoever makes an image: allocates the pixels, unset, after
  * checking the sides against `limits` (NULL: no limits). STATUS_UNPROCESSABLE for a

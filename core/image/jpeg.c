@@ -1,5 +1,5 @@
-/* JPEG through libjpeg-turbo with its defaults (ISLOW, fancy upsampling, no scaling),
- * which is how Pillow decodes, so pixels are the same to the bit.
+/* JPEG through libjpeg-turbo with its defaults (ISLOW, fancy upsampling, no scaling unless
+ * it is asked for), which is how Pillow decodes, so pixels are the same to the bit.
  *
  * libjpeg reports errors by a call that must not return: setjmp() stays in this file,
  * and all that lives across it is in `struct decoder`, which the caller of setjmp()
@@ -31,7 +31,7 @@ struct decoder {
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     struct bytes file;
-    const struct image_limits *limits;
+    const struct image_options *options;
     struct image image; /* pixels NULL until they are allocated */
     bool rows_read;
     enum status status;
@@ -135,27 +135,58 @@ static void create(struct decoder *decoder) {
     jpeg->src = &decoder->source;
 }
 
-static void check_plausible(struct decoder *decoder) {
-    uint64_t pixels = (uint64_t)decoder->image.width * decoder->image.height;
+/* The size that the header states, whatever is made of it. */
+static void check_size(struct decoder *decoder) {
+    uint32_t width = decoder->jpeg.image_width, height = decoder->jpeg.image_height;
+    enum status status = image_check_limits(width, height, &decoder->options->limits, decoder->err);
+    if (status) fail(decoder, status);
+    uint64_t pixels = (uint64_t)width * height;
     if (pixels <= PIXELS_UNCHECKED || pixels / PIXELS_PER_BYTE_MAX <= decoder->file.size) return;
     fail(decoder,
          error_set(decoder->err, STATUS_UNPROCESSABLE, "JPEG of %zu bytes claims to be %u x %u",
-                   decoder->file.size, decoder->image.width, decoder->image.height));
+                   decoder->file.size, width, height));
+}
+
+/* By how much the sides may shrink: 8, 4, 2 or 1. Other fractions are slower to decode
+ * than the whole. */
+static uint32_t choose_factor(const struct decoder *decoder) {
+    const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+    uint32_t least = decoder->options->reduce_to, factor = 8;
+    uint32_t side = jpeg->image_width < jpeg->image_height ? jpeg->image_width : jpeg->image_height;
+    if (least == 0) return 1;
+    while (factor > 1 && side / factor < least) factor /= 2;
+    return factor;
+}
+
+static void allocate(struct decoder *decoder, uint32_t factor) {
+    struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+    jpeg->scale_num = 1;
+    jpeg->scale_denom = factor;
+    jpeg_calc_output_dimensions(jpeg);
+    enum status status = image_init(&decoder->image, decoder->image.mode, jpeg->output_width,
+                                    jpeg->output_height, NULL, decoder->err);
+    if (status) fail(decoder, status);
+    if (factor == 1) return;
+    decoder->image.reduction = (struct image_reduction){
+        .factor = factor,
+        .width = jpeg->image_width,
+        .height = jpeg->image_height,
+    };
 }
 
 /* Chooses the mode by the number of components, as Pillow does. */
 static void start(struct decoder *decoder) {
     struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
     jpeg_read_header(jpeg, TRUE);
-    enum image_mode mode = IMAGE_MODE_RGB;
+    decoder->image.mode = IMAGE_MODE_RGB;
     switch (jpeg->num_components) {
     case 1:
-        mode = IMAGE_MODE_L;
+        decoder->image.mode = IMAGE_MODE_L;
         jpeg->out_color_space = JCS_GRAYSCALE;
         break;
     case 3: jpeg->out_color_space = JCS_RGB; break;
     case 4:
-        mode = IMAGE_MODE_CMYK;
+        decoder->image.mode = IMAGE_MODE_CMYK;
         jpeg->out_color_space = JCS_CMYK;
         break;
     default:
@@ -163,10 +194,8 @@ static void start(struct decoder *decoder) {
              error_set(decoder->err, STATUS_UNSUPPORTED,
                        "JPEG has %d components, expected 1, 3 or 4", jpeg->num_components));
     }
-    enum status status = image_init(&decoder->image, mode, jpeg->image_width, jpeg->image_height,
-                                    decoder->limits, decoder->err);
-    if (status) fail(decoder, status);
-    check_plausible(decoder);
+    check_size(decoder);
+    allocate(decoder, choose_factor(decoder));
     jpeg_start_decompress(jpeg);
 }
 
@@ -192,9 +221,9 @@ static void decode(struct decoder *decoder) {
     read_rows(decoder);
 }
 
-enum status jpeg_decode(struct image *out, struct bytes file, const struct image_limits *limits,
+enum status jpeg_decode(struct image *out, struct bytes file, const struct image_options *options,
                         struct error *err) {
-    struct decoder decoder = {.file = file, .limits = limits, .err = err};
+    struct decoder decoder = {.file = file, .options = options, .err = err};
     decode(&decoder);
     jpeg_destroy_decompress(&decoder.jpeg);
     if (decoder.status) {

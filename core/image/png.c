@@ -156,9 +156,9 @@ static void decode(struct decoder *decoder) {
     read_rows(decoder);
 }
 
-enum status png_decode(struct image *out, struct bytes file, const struct image_limits *limits,
+enum status png_decode(struct image *out, struct bytes file, const struct image_options *options,
                        struct error *err) {
-    struct decoder decoder = {.rest = file, .limits = limits, .err = err};
+    struct decoder decoder = {.rest = file, .limits = &options->limits, .err = err};
     decoder.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning,
                                            &decoder, on_malloc, on_free);
     if (decoder.png) decoder.info = png_create_info_struct(decoder.png);

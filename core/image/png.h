@@ -6,7 +6,7 @@
 
 /* Any mode but CMYK. Only what makes the pixels is read: gamma, colour profiles, text
  * and transparency chunks are skipped, as the reference preprocessing ignores them. */
-enum status png_decode(struct image *out, struct bytes file, const struct image_limits *limits,
+enum status png_decode(struct image *out, struct bytes file, const struct image_options *options,
                        struct error *err);
 
 /* Appends an RGB image as a PNG file; `pixels` is [height, width, 3]. */

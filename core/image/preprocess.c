@@ -21,31 +21,44 @@ static uint32_t scale_long(uint32_t target, uint32_t longer, uint32_t shorter) {
     return scaled < UINT32_MAX ? (uint32_t)scaled : UINT32_MAX;
 }
 
-static struct size shortest_size(const struct image *image, uint32_t target) {
-    if (image->width <= image->height)
-        return (struct size){target, scale_long(target, image->height, image->width)};
-    return (struct size){scale_long(target, image->width, image->height), target};
+static struct size shortest_size(struct size image, uint32_t target) {
+    if (image.width <= image.height)
+        return (struct size){target, scale_long(target, image.height, image.width)};
+    return (struct size){scale_long(target, image.width, image.height), target};
 }
 
 /* open_clip: both sides over the greater ratio, rounded half to even. Pillow refuses
  * the side of 0 that very long images get. */
-static struct size longest_size(const struct image *image, uint32_t target) {
-    double ratio = fmax((double)image->height / target, (double)image->width / target);
+static struct size longest_size(struct size image, uint32_t target) {
+    double ratio = fmax((double)image.height / target, (double)image.width / target);
     return (struct size){
-        at_least_1((uint32_t)nearbyint(image->width / ratio)),
-        at_least_1((uint32_t)nearbyint(image->height / ratio)),
+        at_least_1((uint32_t)nearbyint(image.width / ratio)),
+        at_least_1((uint32_t)nearbyint(image.height / ratio)),
     };
 }
 
+static uint32_t target_of(const struct preprocess *preprocess) {
+    return preprocess->resize_to ? preprocess->resize_to : preprocess->size;
+}
+
+/* By the size of the file, at whichever it was decoded. */
 static struct size resized_size(const struct preprocess *preprocess, const struct image *image) {
-    uint32_t target = preprocess->resize_to ? preprocess->resize_to : preprocess->size;
+    const struct image_reduction *reduction = &image->reduction;
+    struct size full = {image->width, image->height};
+    if (reduction->factor) full = (struct size){reduction->width, reduction->height};
+    uint32_t target = target_of(preprocess);
     switch (preprocess->resize) {
-    case PREPROCESS_SHORTEST: return shortest_size(image, target);
-    case PREPROCESS_LONGEST: return longest_size(image, target);
+    case PREPROCESS_SHORTEST: return shortest_size(full, target);
+    case PREPROCESS_LONGEST: return longest_size(full, target);
     case PREPROCESS_SQUASH: return (struct size){target, target};
     case PREPROCESS_NONE: break;
     }
-    return (struct size){image->width, image->height};
+    return full;
+}
+
+uint32_t preprocess_reduce_to(const struct preprocess *preprocess) {
+    if (preprocess->resize == PREPROCESS_NONE) return 0;
+    return 2 * target_of(preprocess);
 }
 
 /* One side of the crop: `count` pixels of the resized image from `from` on go to `to`. */
@@ -101,6 +114,7 @@ enum status preprocess_image(uint8_t *out, const struct preprocess *preprocess,
         .window = {.x = x.from, .y = y.from, .width = x.count, .height = y.count},
         .filter = preprocess->filter,
         .rgb_first = rgb_first,
+        .features = preprocess->features,
     };
     struct image window;
     enum status status = resample_image(&window, image, &options, err);

@@ -30,8 +30,13 @@ struct preprocess {
     enum preprocess_resize resize;
     enum preprocess_order order;
     enum resample_filter filter;
-    uint8_t fill[3]; /* the colour of the padding */
+    uint8_t fill[3];   /* the colour of the padding */
+    unsigned features; /* core/kernels/isa.h; the result does not depend on them */
 };
+
+/* image_options.reduce_to for images that go this way: twice what they are resized to, so
+ * that the filter still decides; 0 where nothing is resized. */
+uint32_t preprocess_reduce_to(const struct preprocess *preprocess);
 
 /* `out` is [size, size, 3] RGB and belongs to the caller. STATUS_NO_MEMORY is the only
  * failure: every image of at least one pixel has a crop. */

@@ -3,7 +3,9 @@
  * precision gives other pixels. A pass whose sides are equal is a copy. Images with
  * alpha are premultiplied before and divided after; 16-bit grey is summed in double.
  *
- * The passes over one row are functions of their own, without conditions inside. */
+ * The passes take turns: of the image between them only the rows that the next row of
+ * the result needs exist, in a ring that stays in the cache. What happens inside of a
+ * row is in core/kernels/resample.h. */
 #include "core/image/resample.h"
 
 #include <assert.h>
@@ -11,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WEIGHT_BITS = 22, CHANNELS_MAX = 4 };
+#include "core/kernels/resample.h"
 
 static double filter_box(double x) {
     return x > -0.5 && x <= 0.5 ? 1 : 0;
@@ -60,37 +62,55 @@ static const struct filter filters[] = {
     [RESAMPLE_HAMMING] = {1, filter_hamming},
 };
 
-/* How one side is resized: output i of the window is the weighted sum of `taps[i]`
- * source pixels from `first[i]` on. Sources are counted from `base`, the first that the
- * window needs. Without arrays the side is copied. */
+/* How one side is resized: the window's outputs, from sources that are counted from
+ * `base`, the first that the window needs. Without arrays the side is copied. */
 struct axis {
-    uint32_t count; /* outputs in the window */
-    uint32_t base, span;
-    size_t taps_max;
-    uint32_t *first; /* [count] */
-    uint32_t *taps;  /* [count] */
-    int32_t *fixed;  /* [count, taps_max], scaled by 2^WEIGHT_BITS */
-    double *weights; /* [count, taps_max] */
+    struct resample_taps taps;
+    uint32_t base;
+    double *weights; /* [taps.count, taps.stride], before they were rounded */
 };
 
 static void axis_free(struct axis *axis) {
-    free(axis->first);
-    free(axis->taps);
-    free(axis->fixed);
+    free(axis->taps.first);
+    free(axis->taps.taps);
+    free(axis->taps.weights);
     free(axis->weights);
+}
+
+/* One side of the source: what is resized are `extent` of its `pixels`, from `begin` on.
+ * Only of a reduced image is that not the whole. */
+struct side {
+    uint32_t pixels;
+    double begin, extent;
+};
+
+/* `factor`, `begin` and `extent` are of an image_reduction. */
+static struct side side_of(uint32_t pixels, uint32_t factor, uint32_t begin, uint32_t extent) {
+    if (!factor) return (struct side){.pixels = pixels, .extent = pixels};
+    return (struct side){pixels, (double)begin / factor, (double)extent / factor};
+}
+
+static struct side side_x(const struct image *image) {
+    const struct image_reduction *by = &image->reduction;
+    return side_of(image->width, by->factor, by->left, by->width);
+}
+
+static struct side side_y(const struct image *image) {
+    const struct image_reduction *by = &image->reduction;
+    return side_of(image->height, by->factor, by->top, by->height);
 }
 
 /* Weights of output `at` of the whole side; returns how many. */
 static uint32_t compute_weights(double *weights, uint32_t *first, const struct filter *filter,
-                                uint32_t in, uint32_t out, uint32_t at) {
-    double scale = (double)in / out;
+                                const struct side *in, uint32_t out, uint32_t at) {
+    double scale = in->extent / out;
     double stretch = scale < 1 ? 1 : scale;
     double support = filter->radius * stretch;
-    double center = (at + 0.5) * scale;
+    double center = in->begin + (at + 0.5) * scale;
     double low = center - support + 0.5;
     double high = center + support + 0.5;
     uint32_t begin = low < 0 ? 0 : (uint32_t)low;
-    uint32_t end = high > in ? in : (uint32_t)high;
+    uint32_t end = high > in->pixels ? in->pixels : (uint32_t)high;
     double sum = 0;
     for (uint32_t k = 0; k < end - begin; k++) {
         weights[k] = filter->at((k + begin - center + 0.5) * (1.0 / stretch));
@@ -103,87 +123,67 @@ static uint32_t compute_weights(double *weights, uint32_t *first, const struct f
 }
 
 static int32_t to_fixed(double weight) {
-    return (int32_t)(weight * (1 << WEIGHT_BITS) + (weight < 0 ? -0.5 : 0.5));
+    return (int32_t)(weight * (1 << RESAMPLE_BITS) + (weight < 0 ? -0.5 : 0.5));
 }
 
 /* `start` and `count`: the window. False without memory; axis_free() in any case. */
-static bool axis_init(struct axis *axis, const struct filter *filter, uint32_t in, uint32_t out,
-                      uint32_t start, uint32_t count) {
-    *axis = (struct axis){.count = count, .base = start, .span = count};
-    if (in == out) return true;
-    double stretch = in > out ? (double)in / out : 1;
-    axis->taps_max = (size_t)ceil(filter->radius * stretch) * 2 + 1;
-    axis->first = calloc(count, sizeof(*axis->first));
-    axis->taps = calloc(count, sizeof(*axis->taps));
+static bool axis_init(struct axis *axis, const struct filter *filter, const struct side *in,
+                      uint32_t out, uint32_t start, uint32_t count) {
+    struct resample_taps *taps = &axis->taps;
+    *axis = (struct axis){.taps = {.count = count, .span = count}, .base = start};
+    if (in->pixels == out && in->extent == out) return true;
+    double stretch = in->extent > out ? in->extent / out : 1;
+    size_t most = (size_t)ceil(filter->radius * stretch) * 2 + 1;
+    taps->stride = (most + RESAMPLE_STRIDE - 1) / RESAMPLE_STRIDE * RESAMPLE_STRIDE;
+    taps->first = calloc(count, sizeof(*taps->first));
+    taps->taps = calloc(count, sizeof(*taps->taps));
     size_t size;
-    if (!size_multiply(&size, count, axis->taps_max)) return false;
-    axis->fixed = calloc(size, sizeof(*axis->fixed));
+    if (!size_multiply(&size, count, taps->stride)) return false;
+    taps->weights = calloc(size, sizeof(*taps->weights));
     axis->weights = calloc(size, sizeof(*axis->weights));
-    if (!axis->first || !axis->taps || !axis->fixed || !axis->weights) return false;
+    if (!taps->first || !taps->taps || !taps->weights || !axis->weights) return false;
 
     for (uint32_t i = 0; i < count; i++)
-        axis->taps[i] = compute_weights(axis->weights + i * axis->taps_max, &axis->first[i], filter,
+        taps->taps[i] = compute_weights(axis->weights + i * taps->stride, &taps->first[i], filter,
                                         in, out, start + i);
-    for (size_t i = 0; i < size; i++) axis->fixed[i] = to_fixed(axis->weights[i]);
-    axis->base = axis->first[0];
-    axis->span = axis->first[count - 1] + axis->taps[count - 1] - axis->base;
-    assert(axis->span > 0);
-    for (uint32_t i = 0; i < count; i++) axis->first[i] -= axis->base;
+    for (size_t i = 0; i < size; i++) taps->weights[i] = to_fixed(axis->weights[i]);
+    axis->base = taps->first[0];
+    taps->span = taps->first[count - 1] + taps->taps[count - 1] - axis->base;
+    assert(taps->span > 0);
+    for (uint32_t i = 0; i < count; i++) taps->first[i] -= axis->base;
     return true;
 }
 
-static uint8_t clip(int32_t sum) {
-    sum >>= WEIGHT_BITS;
-    return sum < 0 ? 0 : sum > 255 ? 255 : (uint8_t)sum;
+static int32_t load_i32(const uint8_t *from) {
+    int32_t value;
+    memcpy(&value, from, sizeof(value));
+    return value;
 }
 
-/* One row of `channels`, a constant at every call so that the compiler unrolls. */
-static inline void horizontal(uint8_t *out, const uint8_t *row, const struct axis *axis,
-                              size_t channels) {
-    for (uint32_t i = 0; i < axis->count; i++) {
-        const int32_t *weights = axis->fixed + i * axis->taps_max;
-        const uint8_t *from = row + axis->first[i] * channels;
-        int32_t sums[CHANNELS_MAX];
-        for (size_t c = 0; c < channels; c++) sums[c] = 1 << (WEIGHT_BITS - 1);
-        for (uint32_t k = 0; k < axis->taps[i]; k++)
-            for (size_t c = 0; c < channels; c++) sums[c] += from[k * channels + c] * weights[k];
-        for (size_t c = 0; c < channels; c++) out[i * channels + c] = clip(sums[c]);
-    }
-}
-
-static void horizontal_u8(uint8_t *out, const uint8_t *row, const struct axis *axis,
-                          size_t channels) {
-    switch (channels) {
-    case 1: horizontal(out, row, axis, 1); return;
-    case 2: horizontal(out, row, axis, 2); return;
-    case 3: horizontal(out, row, axis, 3); return;
-    case 4: horizontal(out, row, axis, 4); return;
-    }
-    assert(!"one to four channels");
-}
-
-/* One output row of `size` bytes from `taps` rows below each other. `sums` is [size]. */
-static void vertical_u8(uint8_t *out, const uint8_t *rows, size_t size, const int32_t *weights,
-                        uint32_t taps, int32_t *sums) {
-    for (size_t i = 0; i < size; i++) sums[i] = 1 << (WEIGHT_BITS - 1);
-    for (uint32_t k = 0; k < taps; k++) {
-        const uint8_t *row = rows + k * size;
-        for (size_t i = 0; i < size; i++) sums[i] += row[i] * weights[k];
-    }
-    for (size_t i = 0; i < size; i++) out[i] = clip(sums[i]);
-}
-
-/* A 16-bit image's sum of `taps` values that lie `stride` bytes apart. */
-static void sum_i32(uint8_t *out, const uint8_t *from, size_t stride, const double *weights,
-                    uint32_t taps) {
-    double sum = 0;
-    for (uint32_t k = 0; k < taps; k++) {
-        int32_t value;
-        memcpy(&value, from + k * stride, sizeof(value));
-        sum += value * weights[k];
-    }
+static void store_i32(uint8_t *out, double sum) {
     int32_t rounded = (int32_t)(sum < 0 ? -floor(-sum + 0.5) : floor(sum + 0.5));
     memcpy(out, &rounded, sizeof(rounded));
+}
+
+/* The two passes of a 16-bit image. */
+static void horizontal_i32(uint8_t *out, const uint8_t *row, const struct axis *axis) {
+    const struct resample_taps *taps = &axis->taps;
+    for (size_t i = 0; i < taps->count; i++) {
+        double sum = 0;
+        for (uint32_t k = 0; k < taps->taps[i]; k++)
+            sum += load_i32(row + (taps->first[i] + k) * sizeof(int32_t)) *
+                   axis->weights[i * taps->stride + k];
+        store_i32(out + i * sizeof(int32_t), sum);
+    }
+}
+
+static void vertical_i32(uint8_t *out, const uint8_t *const *rows, const double *weights,
+                         uint32_t taps, size_t size) {
+    for (size_t x = 0; x < size; x += sizeof(int32_t)) {
+        double sum = 0;
+        for (uint32_t k = 0; k < taps; k++) sum += load_i32(rows[k] + x) * weights[k];
+        store_i32(out + x, sum);
+    }
 }
 
 /* Pillow's MULDIV255: a * b / 255, rounded. */
@@ -214,14 +214,19 @@ static void unpremultiply(uint8_t *pixels, size_t count, size_t channels) {
 
 /* All that the two passes need. */
 struct plan {
+    const struct resample_kernels *kernels;
     struct axis x, y;
     const struct image *in;
     enum image_mode mode; /* in which is resampled */
     size_t bytes;         /* of one pixel in that mode */
     bool alpha;
-    uint8_t *scratch; /* [x.span] pixels: a source row made ready */
-    uint8_t *middle;  /* [y.span, x.count] pixels: after the horizontal pass */
-    int32_t *sums;    /* [x.count * bytes] */
+    uint8_t *scratch; /* [RESAMPLE_ROWS, x.span] pixels: source rows made ready */
+    /* After the horizontal pass, source row `y` lies in y % ring_rows. A row of the result
+     * needs y.taps.stride of them at most, and up to RESAMPLE_ROWS - 1 more are made at once. */
+    uint8_t *ring; /* [ring_rows, stride] */
+    size_t ring_rows;
+    size_t stride;        /* of a row of the result, in bytes */
+    const uint8_t **rows; /* [ring_rows]: what one row of the result is made of */
 };
 
 static bool has_alpha(enum image_mode mode) {
@@ -232,8 +237,8 @@ static void plan_free(struct plan *plan) {
     axis_free(&plan->x);
     axis_free(&plan->y);
     free(plan->scratch);
-    free(plan->middle);
-    free(plan->sums);
+    free(plan->ring);
+    free(plan->rows);
 }
 
 /* False without memory; plan_free() in any case. */
@@ -244,81 +249,96 @@ static bool plan_init(struct plan *plan, const struct image *in,
     enum image_mode mode = options->rgb_first ? IMAGE_MODE_RGB : in->mode;
     bool same_size = in->width == options->width && in->height == options->height;
     *plan = (struct plan){
+        .kernels = resample_kernels_find(options->features),
         .in = in,
         .mode = mode,
         .bytes = image_mode_bytes(mode),
         .alpha = has_alpha(mode) && !same_size,
     };
-    if (!axis_init(&plan->x, filter, in->width, options->width, window->x, window->width) ||
-        !axis_init(&plan->y, filter, in->height, options->height, window->y, window->height))
+    struct side x = side_x(in), y = side_y(in);
+    if (!axis_init(&plan->x, filter, &x, options->width, window->x, window->width) ||
+        !axis_init(&plan->y, filter, &y, options->height, window->y, window->height))
         return false;
-    size_t stride = plan->x.count * plan->bytes;
-    plan->scratch = calloc(plan->x.span, plan->bytes);
-    plan->middle = calloc(plan->y.span, stride);
-    plan->sums = calloc(stride, sizeof(*plan->sums));
-    return plan->scratch && plan->middle && plan->sums;
+    plan->stride = plan->x.taps.count * plan->bytes;
+    plan->ring_rows = plan->y.taps.stride + RESAMPLE_ROWS;
+    plan->scratch = calloc(RESAMPLE_ROWS * plan->x.taps.span, plan->bytes);
+    plan->ring = calloc(plan->ring_rows, plan->stride);
+    plan->rows = calloc(plan->ring_rows, sizeof(*plan->rows));
+    return plan->scratch && plan->ring && plan->rows;
 }
 
-/* The pixels that the window needs of source row `y`, in the plan's mode. */
-static const uint8_t *prepare_row(const struct plan *plan, uint32_t y) {
+/* The pixels that the window needs of its source row `y`, in the plan's mode. `scratch`
+ * has room for them. */
+static const uint8_t *prepare_row(const struct plan *plan, size_t y, uint8_t *scratch) {
     const struct image *in = plan->in;
-    size_t offset = (size_t)y * in->width + plan->x.base;
+    size_t offset = (plan->y.base + y) * in->width + plan->x.base;
     const uint8_t *row = in->pixels + offset * image_mode_bytes(in->mode);
     if (plan->alpha) {
-        premultiply(plan->scratch, row, plan->x.span, plan->bytes);
-        return plan->scratch;
+        premultiply(scratch, row, plan->x.taps.span, plan->bytes);
+        return scratch;
     }
     if (plan->mode == in->mode) return row;
-    image_row_to_rgb(plan->scratch, row, plan->x.span, in);
-    return plan->scratch;
+    image_row_to_rgb(scratch, row, plan->x.taps.span, in);
+    return scratch;
 }
 
-static void run_horizontal(const struct plan *plan) {
+static uint8_t *ring_row(const struct plan *plan, size_t y) {
+    return plan->ring + y % plan->ring_rows * plan->stride;
+}
+
+/* RESAMPLE_ROWS rows from `y` on go through the horizontal pass, the last one repeatedly
+ * if there are not so many. */
+static void run_horizontal(const struct plan *plan, size_t y) {
     const struct axis *x = &plan->x;
-    size_t stride = x->count * plan->bytes;
-    for (uint32_t y = 0; y < plan->y.span; y++) {
-        const uint8_t *row = prepare_row(plan, plan->y.base + y);
-        uint8_t *out = plan->middle + y * stride;
-        if (!x->first) {
-            memcpy(out, row, stride);
-        } else if (plan->mode == IMAGE_MODE_I) {
-            for (uint32_t i = 0; i < x->count; i++)
-                sum_i32(out + i * plan->bytes, row + x->first[i] * plan->bytes, plan->bytes,
-                        x->weights + i * x->taps_max, x->taps[i]);
-        } else {
-            horizontal_u8(out, row, x, plan->bytes);
-        }
+    size_t scratch_stride = x->taps.span * plan->bytes, last = plan->y.taps.span - 1;
+    const uint8_t *rows[RESAMPLE_ROWS];
+    uint8_t *out[RESAMPLE_ROWS];
+    for (size_t r = 0; r < RESAMPLE_ROWS; r++) {
+        size_t at = y + r < last ? y + r : last;
+        rows[r] = prepare_row(plan, at, plan->scratch + r * scratch_stride);
+        out[r] = ring_row(plan, at);
     }
-}
-
-static void run_vertical(uint8_t *out, const struct plan *plan) {
-    const struct axis *y = &plan->y;
-    size_t stride = plan->x.count * plan->bytes;
-    if (!y->first) {
-        memcpy(out, plan->middle, stride * y->count);
+    if (x->taps.first && plan->mode != IMAGE_MODE_I) {
+        plan->kernels->horizontal(out, rows, &x->taps, plan->bytes);
         return;
     }
-    for (uint32_t i = 0; i < y->count; i++, out += stride) {
-        const uint8_t *rows = plan->middle + y->first[i] * stride;
-        if (plan->mode == IMAGE_MODE_I) {
-            for (size_t x = 0; x < stride; x += plan->bytes)
-                sum_i32(out + x, rows + x, stride, y->weights + i * y->taps_max, y->taps[i]);
-        } else {
-            vertical_u8(out, rows, stride, y->fixed + i * y->taps_max, y->taps[i], plan->sums);
-        }
+    for (size_t r = 0; r < RESAMPLE_ROWS; r++) {
+        if (x->taps.first)
+            horizontal_i32(out[r], rows[r], x);
+        else
+            memcpy(out[r], rows[r], plan->stride);
+    }
+}
+
+static void run_passes(uint8_t *out, const struct plan *plan) {
+    const struct axis *y = &plan->y;
+    size_t ready = 0;
+    for (size_t i = 0; i < y->taps.count; i++, out += plan->stride) {
+        size_t first = y->taps.first ? y->taps.first[i] : i;
+        uint32_t taps = y->taps.first ? y->taps.taps[i] : 1;
+        for (; ready < first + taps; ready += RESAMPLE_ROWS) run_horizontal(plan, ready);
+        for (uint32_t k = 0; k < taps; k++) plan->rows[k] = ring_row(plan, first + k);
+        size_t weights = i * y->taps.stride;
+        if (!y->taps.first)
+            memcpy(out, plan->rows[0], plan->stride);
+        else if (plan->mode == IMAGE_MODE_I)
+            vertical_i32(out, plan->rows, y->weights + weights, taps, plan->stride);
+        else
+            plan->kernels->vertical(out, plan->rows, y->taps.weights + weights, taps, plan->stride);
     }
 }
 
 static enum status resample_weighted(struct image *out, const struct image *in,
                                      const struct resample_options *options, struct error *err) {
+    const struct resample_window *window = &options->window;
     struct plan plan;
     enum status status = plan_init(&plan, in, options)
-                             ? image_init(out, plan.mode, plan.x.count, plan.y.count, NULL, err)
+                             ? image_init(out, plan.mode, window->width, window->height, NULL, err)
                              : error_set(err, STATUS_NO_MEMORY, "out of memory to resize an image");
     if (status == STATUS_OK) {
-        run_horizontal(&plan);
-        run_vertical(out->pixels, &plan);
-        if (plan.alpha) unpremultiply(out->pixels, (size_t)plan.x.count * plan.y.count, plan.bytes);
+        run_passes(out->pixels, &plan);
+        if (plan.alpha)
+            unpremultiply(out->pixels, (size_t)window->width * window->height, plan.bytes);
     }
     plan_free(&plan);
     return status;
@@ -327,12 +347,13 @@ static enum status resample_weighted(struct image *out, const struct image *in,
 /* Source positions of the window's outputs. Pillow adds up the scale pixel by pixel, and
  * so do we, for the sake of its rounding errors. Where they lead outside of the source
  * the position is UINT32_MAX, and the pixel 0. */
-static void nearest_positions(uint32_t *out, uint32_t in, uint32_t size, uint32_t start,
+static void nearest_positions(uint32_t *out, const struct side *in, uint32_t size, uint32_t start,
                               uint32_t count) {
-    double scale = (double)in / size;
-    double at = scale * 0.5;
+    double scale = in->extent / size;
+    double at = in->begin + scale * 0.5;
     for (uint32_t i = 0; i < start; i++) at += scale;
-    for (uint32_t i = 0; i < count; i++, at += scale) out[i] = at < in ? (uint32_t)at : UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++, at += scale)
+        out[i] = at < in->pixels ? (uint32_t)at : UINT32_MAX;
 }
 
 static void gather(struct image *out, const struct image *in, const uint32_t *columns,
@@ -374,8 +395,9 @@ static enum status resample_nearest(struct image *out, const struct image *in,
         status = error_set(err, STATUS_NO_MEMORY, "out of memory to resize an image");
     } else {
         uint32_t *rows = columns + window->width;
-        nearest_positions(columns, in->width, options->width, window->x, window->width);
-        nearest_positions(rows, in->height, options->height, window->y, window->height);
+        struct side x = side_x(in), y = side_y(in);
+        nearest_positions(columns, &x, options->width, window->x, window->width);
+        nearest_positions(rows, &y, options->height, window->y, window->height);
         gather(out, in, columns, rows);
         if (options->rgb_first) status = convert_to_rgb(out, err);
     }

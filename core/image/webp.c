@@ -62,14 +62,14 @@ static enum status decode_first(struct image *out, WebPDemuxer *demuxer,
     return status;
 }
 
-enum status webp_decode(struct image *out, struct bytes file, const struct image_limits *limits,
+enum status webp_decode(struct image *out, struct bytes file, const struct image_options *options,
                         struct error *err) {
     WebPData data = {.bytes = file.data, .size = file.size};
     WebPDemuxer *demuxer = WebPDemux(&data);
     if (!demuxer)
         return error_set(err, STATUS_UNPROCESSABLE, "WebP is damaged or cut off after %zu bytes",
                          file.size);
-    enum status status = decode_first(out, demuxer, limits, err);
+    enum status status = decode_first(out, demuxer, &options->limits, err);
     WebPDemuxDelete(demuxer);
     return status;
 }

@@ -5,7 +5,7 @@
 #include "core/image/image.h"
 
 /* IMAGE_MODE_RGB or RGBA; of an animation the first frame on its canvas. */
-enum status webp_decode(struct image *out, struct bytes file, const struct image_limits *limits,
+enum status webp_decode(struct image *out, struct bytes file, const struct image_options *options,
                         struct error *err);
 
 #endif

@@ -2,17 +2,19 @@
  * own.
  *
  * BLAS promises nothing about the order of its sums, and takes other paths for other
- * sizes. So every call here has the same size: 32 rows (missing ones are zeros) times
+ * sizes. So every call here has the same size: 8 rows (missing ones are zeros) times
  * the 128 columns of a panel (missing ones are packed as zeros), in steps of 256 along
- * k. Then a row's result depends on nothing but the row. The encoder runs one batch
- * per worker thread, so BLAS itself must stay single threaded: gemm_blas_init().
+ * k. Eight rows because its kernels cut more than that into blocks of several heights,
+ * each with its own order of sums (Haswell's: 12 and 4). Then a row's result depends on
+ * nothing but the row. The encoder runs one batch per worker thread, so BLAS itself must
+ * stay single threaded: gemm_blas_init().
  */
 #include <cblas.h>
 #include <string.h>
 
 #include "core/kernels/gemm_kernel.h"
 
-enum { ROWS = 32, COLUMNS = 128, STEP = 256 };
+enum { ROWS = 8, COLUMNS = 128, STEP = 256 };
 
 _Static_assert(ROWS *COLUMNS <= GEMM_TILE_WORDS, "the sums must fit the scratch tile");
 

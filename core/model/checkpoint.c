@@ -118,8 +118,10 @@ static enum status read_directory(struct checkpoint *out, const char *directory,
     if (!weights) return err->status ? err->status : STATUS_NO_MEMORY;
     enum status status = read_configs(out, directory, weights, err);
     char *path = file_join(directory, weights);
-    if (!status && !path) status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
-    if (!status) status = map_weights(out, path, err);
+    if (!path)
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    else if (!status)
+        status = map_weights(out, path, err);
     free(path);
     free(weights);
     return status;

@@ -1,11 +1,14 @@
 #include "core/model/pack.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The block is constant for everybody but the packer. */
 static void *writable(const void *place) {
-    return (void *)(uintptr_t)place;
+    void *same;
+    memcpy(&same, &place, sizeof(same));
+    return same;
 }
 
 static void copy(const float *to, const struct source *source) {
@@ -41,6 +44,7 @@ static enum status pack_linear(const struct linear *to, const struct blueprint_l
                                const struct norm *norm, enum gemm_precision precision,
                                struct error *err) {
     if (!to->blob) return STATUS_OK;
+    assert(from->parts);
     size_t n = to->weight.n, k = to->weight.k, done = 0;
     float *rows = malloc(n * k * sizeof(*rows)), *biases = calloc(n, sizeof(*biases));
     if (!rows || !biases) {

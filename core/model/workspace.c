@@ -106,11 +106,12 @@ enum status workspace_create(struct workspace **out, const struct towers *towers
     workspace->rows_max = sizes.rows;
     workspace->sequences_max = sizes.sequences;
     workspace->lanes = calloc(workers, sizeof(*workspace->lanes));
+    if (!workspace->lanes) {
+        free(workspace);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
+    }
+    workspace->workers = workers;
     enum status status = STATUS_OK;
-    if (workspace->lanes)
-        workspace->workers = workers;
-    else
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
     for (uint32_t i = 0; i < workers && !status; i++) {
         status = create_lane(&workspace->lanes[i], &sizes, err);
     }

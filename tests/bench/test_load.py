@@ -56,7 +56,7 @@ class Load(unittest.TestCase):
         with FakeServer() as server:
             code, out = run("--json", "--requests", "5", f"http://127.0.0.1:{server.port}/embed/image", BODY)
             self.assertEqual((code, json.loads(out)["statuses"]), (1, {"415": 5}))
-            code, out = run("--requests", "5", f"http://127.0.0.1:{server.port}/nothing", BODY)
+            code, out = run("--requests", "5", f"http://127.0.0.1:{server.port}/nothing", "photo:500x375")
             self.assertEqual(code, 1)
             self.assertIn("status 404: 5", out)
             port = server.port

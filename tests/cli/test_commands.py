@@ -302,6 +302,23 @@ class Preprocess(unittest.TestCase):
             checked += 1
         self.assertGreater(checked, 50)
 
+    def test_fast(self):
+        """Close to exact, and the same where there is nothing to gain."""
+        def pixels(*more):
+            code, out, _ = clipd("preprocess", SHIP, "-o", "-", *more)
+            self.assertEqual(code, 0)
+            return read_png(out)[2]
+        exact, fast = pixels("--size", "32"), pixels("--size", "32", "--fast")
+        self.assertNotEqual(exact, fast)
+        self.assertLess(sum(abs(a - b) for a, b in zip(exact, fast)) / len(exact), 2)
+        self.assertEqual(pixels("--size", "65"), pixels("--size", "65", "--fast"))
+
+    def test_instruction_sets(self):
+        exact = clipd("preprocess", SHIP, "-o", "-")
+        for cpu in ("generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"):
+            self.assertEqual(clipd("preprocess", SHIP, "-o", "-", env={"CLIPD_CPU": cpu}), exact, cpu)
+        self.assertEqual(clipd("preprocess", SHIP, "-o", self.out, env={"CLIPD_CPU": "x"})[0], CONFIG)
+
     def test_failures(self):
         self.assertEqual(clipd("preprocess", "README.md", "-o", self.out)[0], DATA)
         self.assertEqual(clipd("preprocess", "/nonexistent", "-o", self.out)[0], NO_INPUT)

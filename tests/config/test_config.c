@@ -192,6 +192,7 @@ START_TEST(test_models) {
                                "    precision: fp32\n"
                                "    tokenizer: hf-fast\n"
                                "    exif_orientation: true\n"
+                               "    preprocess: fast\n"
                                "    aliases: [small, tiny]\n"
                                "  - path: /m/ViT-B-32/\n"
                                "    image_size: 288\n"
@@ -203,6 +204,8 @@ START_TEST(test_models) {
     ck_assert_str_eq(a->engine.path, "/m/a");
     ck_assert_str_eq(a->engine.tokenizer, "hf-fast");
     ck_assert(a->engine.exif_orientation && !b->engine.exif_orientation);
+    ck_assert_str_eq(a->engine.preprocess, "fast");
+    ck_assert_ptr_null(b->engine.preprocess);
     ck_assert_uint_eq(a->aliases_count, 2);
     ck_assert_str_eq(a->aliases[1], "tiny");
     ck_assert_uint_eq(a->engine.image_limits.side_max, 99);

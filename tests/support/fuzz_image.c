@@ -37,6 +37,7 @@ void fuzz_image(struct bytes file, enum image_format format) {
     struct image_options options = {
         .limits = {.side_max = 2048, .pixels_max = 1 << 18},
         .exif_orientation = file.size % 2 == 0,
+        .reduce_to = file.size % 5 ? 0 : SIZE / 2,
     };
     struct image image;
     struct error err = ERROR_NONE;
@@ -44,6 +45,7 @@ void fuzz_image(struct bytes file, enum image_format format) {
     if (err.status != status) abort();
     if (status) return;
     if ((uint64_t)image.width * image.height > options.limits.pixels_max) abort();
+    if (image.reduction.factor && !options.reduce_to) abort();
     touch(image.pixels, (size_t)image.width * image.height * image_mode_bytes(image.mode));
     preprocess_every_way(&image, file.size);
     image_free(&image);

@@ -288,7 +288,7 @@ START_TEST(coming_and_going) {
     atomic_store(&pest.stop, 1);
     pthread_join(thread, NULL);
     stop_helpers(helpers, MEMBERS - 1);
-    relay_rounds(NULL, &without, 300 * 5);
+    relay_rounds(NULL, &without, (size_t)300 * 5);
     ck_assert_mem_eq(&with, &without, sizeof(with));
 }
 END_TEST

@@ -324,7 +324,7 @@ START_TEST(all_idle_workers_help_a_lone_batch) {
         place_order(&order, &f, -1);
         pthread_join(order.thread, NULL);
     }
-    ck_assert_uint_ge(f.crew.helped, 20 * f.crew.guests);
+    ck_assert_uint_ge(f.crew.helped, (uint64_t)20 * f.crew.guests);
     close_crew(&f);
 }
 END_TEST

@@ -87,6 +87,17 @@ START_TEST(limits_are_named) {
 }
 END_TEST
 
+/* On both sides of the size from which memory is had in another way. */
+START_TEST(large_images_have_all_their_pixels) {
+    for (uint32_t height = 8190; height <= 8194; height++) {
+        struct image image;
+        ck_assert_int_eq(image_init(&image, IMAGE_MODE_L, 4096, height, NULL, NULL), STATUS_OK);
+        memset(image.pixels, 7, (size_t)4096 * height);
+        image_free(&image);
+    }
+}
+END_TEST
+
 static void check_rgb(enum image_mode mode, const void *pixel, int red, int green, int blue) {
     struct image image = {.mode = mode};
     memcpy(image.palette[7], "\x01\x02\x03", 3);
@@ -121,6 +132,7 @@ int main(void) {
     tcase_add_test(tcase, unknown_formats_are_unsupported);
     tcase_add_test(tcase, limits_hold_for_every_format);
     tcase_add_test(tcase, limits_are_named);
+    tcase_add_test(tcase, large_images_have_all_their_pixels);
     tcase_add_test(tcase, modes_become_rgb);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "tests/support/files.h"
+#include "tests/support/photo.h"
 
-static struct image_limits limits = {.side_max = 16384, .pixels_max = 50000000};
+static struct image_options options = {.limits = {.side_max = 16384, .pixels_max = 50000000}};
 
 /* Offset of the first marker of that type; there is no other 0xff followed by it. */
 static size_t find_marker(const struct buffer *file, uint8_t marker) {
@@ -20,7 +21,7 @@ static size_t find_marker(const struct buffer *file, uint8_t marker) {
 
 static enum status decode(struct bytes file, struct error *err) {
     struct image image = {0};
-    enum status status = jpeg_decode(&image, file, &limits, err);
+    enum status status = jpeg_decode(&image, file, &options, err);
     image_free(&image);
     return status;
 }
@@ -28,7 +29,7 @@ static enum status decode(struct bytes file, struct error *err) {
 static enum image_mode mode_of(const char *path) {
     struct buffer file = files_load(path);
     struct image image = {0};
-    ck_assert_int_eq(jpeg_decode(&image, buffer_view(&file), &limits, NULL), STATUS_OK);
+    ck_assert_int_eq(jpeg_decode(&image, buffer_view(&file), &options, NULL), STATUS_OK);
     enum image_mode mode = image.mode;
     image_free(&image);
     buffer_free(&file);
@@ -160,6 +161,67 @@ START_TEST(scans_are_limited) {
 }
 END_TEST
 
+static struct image reduced(const struct buffer *file, uint32_t reduce_to) {
+    struct image_options fast = options;
+    struct image image = {0};
+    fast.reduce_to = reduce_to;
+    ck_assert_int_eq(jpeg_decode(&image, buffer_view(file), &fast, NULL), STATUS_OK);
+    return image;
+}
+
+/* Never below what was asked for, and no further than to an eighth. */
+START_TEST(reduced_sizes) {
+    static const struct {
+        uint32_t reduce_to, factor, width, height;
+    } rows[] = {
+        {0, 0, 203, 131}, {132, 0, 203, 131}, {66, 0, 203, 131}, {65, 2, 102, 66}, {33, 2, 102, 66},
+        {32, 4, 51, 33},  {17, 4, 51, 33},    {16, 8, 26, 17},   {1, 8, 26, 17},
+    };
+    struct buffer file = photo_make(203, 131);
+    struct image whole = reduced(&file, 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct image image = reduced(&file, rows[i].reduce_to);
+        ck_assert_uint_eq(image.reduction.factor, rows[i].factor);
+        ck_assert_uint_eq(image.width, rows[i].width);
+        ck_assert_uint_eq(image.height, rows[i].height);
+        size_t factor = rows[i].factor ? rows[i].factor : 1, sum = 0;
+        if (factor > 1) {
+            ck_assert_uint_eq(image.reduction.width, 203);
+            ck_assert_uint_eq(image.reduction.height, 131);
+        }
+        /* A pixel in the middle of the image is the mean of those it stands for. */
+        for (size_t k = 0; k < factor * factor; k++)
+            sum += whole.pixels[((64 + k / factor) * whole.width + 80 + k % factor) * 3 + 1];
+        uint8_t pixel = image.pixels[(64 / factor * image.width + 80 / factor) * 3 + 1];
+        ck_assert_int_le(abs((int)(sum / (factor * factor)) - pixel), 6);
+        image_free(&image);
+    }
+    image_free(&whole);
+    buffer_free(&file);
+}
+END_TEST
+
+/* What the header states is what is held against the limits, not what is decoded; and a
+ * file that is cut off is refused at any size. */
+START_TEST(reduced_files_are_guarded_as_others) {
+    struct buffer file = photo_make(203, 131);
+    struct image_options fast = {.limits = {.side_max = 202, .pixels_max = 50000000},
+                                 .reduce_to = 1};
+    struct image image;
+    struct error err = ERROR_NONE;
+    ck_assert_int_eq(jpeg_decode(&image, buffer_view(&file), &fast, &err), STATUS_TOO_LARGE);
+    ck_assert_str_eq(err.message, "image is 203 x 131, the limit is 202 on either side");
+    fast.limits.side_max = 203;
+    ck_assert_int_eq(jpeg_decode(&image, buffer_view(&file), &fast, NULL), STATUS_OK);
+    image_free(&image);
+    for (size_t size = 0; size < file.size; size += 1 + file.size / 300) {
+        struct bytes part = {.data = file.data, .size = size};
+        ck_assert_int_eq(jpeg_decode(&image, part, &fast, NULL), STATUS_UNPROCESSABLE);
+    }
+    buffer_free(&file);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("jpeg");
     TCase *tcase = tcase_create("jpeg");
@@ -171,6 +233,8 @@ int main(void) {
     tcase_add_test(tcase, two_components_are_unsupported);
     tcase_add_test(tcase, implausible_sizes_are_refused);
     tcase_add_test(tcase, scans_are_limited);
+    tcase_add_test(tcase, reduced_sizes);
+    tcase_add_test(tcase, reduced_files_are_guarded_as_others);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

@@ -8,11 +8,11 @@
 
 #include "tests/support/files.h"
 
-static struct image_limits limits = {.side_max = 16384, .pixels_max = 50000000};
+static struct image_options options = {.limits = {.side_max = 16384, .pixels_max = 50000000}};
 
 static enum status decode(struct bytes file, struct error *err) {
     struct image image = {0};
-    enum status status = png_decode(&image, file, &limits, err);
+    enum status status = png_decode(&image, file, &options, err);
     image_free(&image);
     return status;
 }
@@ -20,7 +20,7 @@ static enum status decode(struct bytes file, struct error *err) {
 static struct image decode_file(const char *path) {
     struct buffer file = files_load(path);
     struct image image = {0};
-    ck_assert_int_eq(png_decode(&image, buffer_view(&file), &limits, NULL), STATUS_OK);
+    ck_assert_int_eq(png_decode(&image, buffer_view(&file), &options, NULL), STATUS_OK);
     buffer_free(&file);
     return image;
 }
@@ -116,7 +116,7 @@ START_TEST(large_blocks_are_refused) {
                            "\x10\x06\0\0\0\x2c\x52\xfa\x3e\0\0\0\0IDAT\x35\xaf\x06\x1e";
     struct image image = {0};
     struct error err = ERROR_NONE;
-    struct image_limits wide = {.side_max = 1500000, .pixels_max = 1500000};
+    struct image_options wide = {.limits = {.side_max = 1500000, .pixels_max = 1500000}};
     struct bytes bytes = {.data = file, .size = sizeof(file) - 1};
     ck_assert_int_eq(png_decode(&image, bytes, &wide, &err), STATUS_UNPROCESSABLE);
     ck_assert_msg(strstr(err.message, "memory"), "%s", err.message);

@@ -8,12 +8,12 @@
 
 #include "tests/support/files.h"
 
-static struct image_limits limits = {.side_max = 16384, .pixels_max = 50000000};
+static struct image_options options = {.limits = {.side_max = 16384, .pixels_max = 50000000}};
 
 static enum image_mode mode_of(const char *path) {
     struct buffer file = files_load(path);
     struct image image = {0};
-    ck_assert_int_eq(webp_decode(&image, buffer_view(&file), &limits, NULL), STATUS_OK);
+    ck_assert_int_eq(webp_decode(&image, buffer_view(&file), &options, NULL), STATUS_OK);
     enum image_mode mode = image.mode;
     image_free(&image);
     buffer_free(&file);
@@ -62,8 +62,8 @@ START_TEST(a_frame_lies_on_its_canvas) {
     struct buffer file = make_animation(&simple, 25, 34, 6, 4);
     struct image frame = {0};
     struct image canvas = {0};
-    ck_assert_int_eq(webp_decode(&frame, buffer_view(&simple), &limits, NULL), STATUS_OK);
-    ck_assert_int_eq(webp_decode(&canvas, buffer_view(&file), &limits, NULL), STATUS_OK);
+    ck_assert_int_eq(webp_decode(&frame, buffer_view(&simple), &options, NULL), STATUS_OK);
+    ck_assert_int_eq(webp_decode(&canvas, buffer_view(&file), &options, NULL), STATUS_OK);
     ck_assert_uint_eq(canvas.width, 25);
     ck_assert_uint_eq(canvas.height, 34);
     const uint8_t black[3] = {0};
@@ -80,7 +80,8 @@ START_TEST(a_frame_lies_on_its_canvas) {
     buffer_free(&file);
 
     file = make_animation(&simple, 24, 34, 6, 4); /* one too narrow */
-    ck_assert_int_eq(webp_decode(&canvas, buffer_view(&file), &limits, NULL), STATUS_UNPROCESSABLE);
+    ck_assert_int_eq(webp_decode(&canvas, buffer_view(&file), &options, NULL),
+                     STATUS_UNPROCESSABLE);
     buffer_free(&file);
     buffer_free(&simple);
 }
@@ -95,7 +96,7 @@ START_TEST(cut_off_files_are_unprocessable) {
             struct image image = {0};
             struct error err = ERROR_NONE;
             struct bytes part = {.data = file.data, .size = size};
-            ck_assert_int_eq(webp_decode(&image, part, &limits, &err), STATUS_UNPROCESSABLE);
+            ck_assert_int_eq(webp_decode(&image, part, &options, &err), STATUS_UNPROCESSABLE);
             ck_assert_int_eq(err.status, STATUS_UNPROCESSABLE);
         }
         buffer_free(&file);
