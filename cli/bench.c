@@ -183,12 +183,8 @@ int bench_command(int argc, char **argv) {
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct bench_options options = {.images = true,
-                                    .texts = true,
-                                    .batch = {{1, 8, 32}, 3},
-                                    .tokens = {{16, 77}, 2},
-                                    .seconds = 1,
-                                    .repeats = 3};
+    struct bench_options options = {
+        .images = true, .texts = true, .batch = {{1, 8, 32}, 3}, .seconds = 1, .repeats = 3};
     int option, code = EX_OK;
     while (code == EX_OK && (option = getopt_long(argc, argv, "m:h", names, NULL)) != -1) {
         if (option == 'h') {

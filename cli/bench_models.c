@@ -86,14 +86,23 @@ struct input_sets {
     size_t count;
 };
 
+/* A caption and the longest text of most models, as far as this one takes them. */
+static struct bench_list default_tokens(const struct model_info *info) {
+    enum { CAPTION = 16, LONGEST = 77 };
+    uint32_t longest = info->context_length < LONGEST ? info->context_length : LONGEST;
+    if (longest <= CAPTION) return (struct bench_list){{longest}, 1};
+    return (struct bench_list){{CAPTION, longest}, 2};
+}
+
 static enum status make_sets(struct input_sets *out, const struct bench_options *options,
                              const struct model *fp32, struct error *err) {
     const struct model_info *info = model_info(fp32);
+    const struct bench_list list = options->tokens.count ? options->tokens : default_tokens(info);
     enum status status = STATUS_OK;
     if (options->images && info->vision.layers)
         status = bench_inputs_make_images(&out->sets[out->count++], info, err);
-    for (size_t i = 0; options->texts && info->text.layers && i < options->tokens.count; i++) {
-        uint32_t tokens = options->tokens.values[i];
+    for (size_t i = 0; options->texts && info->text.layers && i < list.count; i++) {
+        uint32_t tokens = list.values[i];
         if (status) return status;
         if (tokens > info->context_length)
             return error_set(err, STATUS_INVALID, "%u tokens, the texts of %s have at most %u",

@@ -19,7 +19,8 @@ struct bench_options {
     bool outliers; /* in random weights (invent.h) */
     enum model_precision precisions[BENCH_LIST_MAX];
     size_t precisions_count;
-    struct bench_list batch, threads, tokens;
+    struct bench_list batch, threads;
+    struct bench_list tokens; /* none: 16 and 77, or what the model takes */
     double seconds;
     uint32_t repeats;
     unsigned features; /* instruction sets */

@@ -104,6 +104,8 @@ class Bench(unittest.TestCase):
         found = rows(*QUICK, "--batch", "3", "--threads", "1", "--tokens", "32", "--precision", "fp32")
         self.assertEqual([(row["tower"], row["tokens"], row["batch"]) for row in found],
                          [("image", 17, 3), ("text", 32, 3)])
+        found = rows(*QUICK, "--batch", "1", "--threads", "1", "--precision", "fp32", "--tower", "text")
+        self.assertEqual([row["tokens"] for row in found], [16, 32])
         code, _, err = clipd("bench", "--model", MODEL, "--tokens", "33")
         self.assertEqual(code, DATA)
         self.assertIn("33 tokens", err)
