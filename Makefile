@@ -40,9 +40,9 @@ FOLDERS  := cli server api core config tests bench
 LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c))
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -o -name 'check_*.c'))
-# A bench is one file, too; what they share is not.
-BENCH_HELP := bench/encoder.c tests/support/photo.c
-BENCH_SRC := $(filter-out $(BENCH_HELP),$(sort $(wildcard bench/*.c)))
+# A bench is one file; what they share with tests is not.
+BENCH_HELP := tests/support/photo.c
+BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
 PEER_SRC := tests/server/fake_server.c
@@ -61,8 +61,8 @@ PEERS    := $(PEER_SRC:%.c=$O/%)
 TIDIES   := $(patsubst %.c,$O/%.tidy,$(SOURCES))
 
 .DEFAULT_GOAL := all
-.PHONY: all help serve test asan tsan lint fuzz format install uninstall clean \
-        deps deps-test check fuzzers layers tidy
+.PHONY: all help serve test asan tsan bench peers lint fuzz format install uninstall clean \
+        deps deps-test check fuzzers benches layers tidy
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -87,6 +87,14 @@ tsan: deps-test ## Every test under the thread sanitizer
 fuzz: deps-test ## Fuzz every parser for FUZZ_SECONDS (10) each
 	$(AGAIN) BUILD=fuzz O=build/fuzz CC=clang fuzzers
 	@tools/run_fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+bench: deps ## Measure this machine, keep the result and compare it with the last one (STRICT=1: fail on losses)
+	$(AGAIN) benches
+	@bench/run.py $(if $(STRICT),--strict) $O
+
+peers: deps ## ONNX Runtime and clipd on the same random weights, side by side
+	$(AGAIN) all
+	@bench/peers/peers.js
 
 lint: deps-test ## Layers, sizes, format, clang-tidy, scripts, openapi.yaml
 	@tools/check_layers.sh
@@ -121,12 +129,14 @@ deps:
 deps-test:
 	@tools/install_deps.sh test
 
-check: all $(TESTS) $(REPLAYS) $(PEERS)
+check: all $(TESTS) $(REPLAYS) $(PEERS) $(BENCHES)
 	@tools/check_layers.sh
 	@tools/check_docker.sh $O/clipd
 	@tools/run_tests.sh $O $(TESTS) $(REPLAYS)
 
 fuzzers: $(REPLAYS)
+
+benches: all $(BENCHES)
 
 tidy: $(TIDIES)
 

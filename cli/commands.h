@@ -7,6 +7,7 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
+int bench_command(int argc, char **argv);
 int classify_command(int argc, char **argv);
 int embed_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);

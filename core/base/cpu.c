@@ -100,3 +100,21 @@ uint32_t cpu_usable_cores(void) {
     if (quota < cores) cores = quota;
     return cores ? cores : 1;
 }
+
+void cpu_model_name(char *out, size_t size) {
+    static const char key[] = "model name";
+    char line[256];
+    snprintf(out, size, "unknown");
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    if (!file) return;
+    while (fgets(line, sizeof(line), file)) {
+        if (strncmp(line, key, sizeof(key) - 1) != 0) continue;
+        char *value = strchr(line, ':');
+        if (!value) continue;
+        value += 1 + strspn(value + 1, " ");
+        value[strcspn(value, "\n")] = 0;
+        snprintf(out, size, "%s", value);
+        break;
+    }
+    fclose(file);
+}

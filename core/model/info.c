@@ -28,3 +28,21 @@ size_t model_patches(const struct model_info *info) {
            columns = info->image_width / info->patch_size;
     return rows * columns;
 }
+
+static double tower_operations(const struct model_tower *tower, uint32_t embed_dim, size_t tokens) {
+    double rows = (double)tokens, width = tower->width, mlp_width = tower->mlp_width;
+    double products = 2 * rows * width * (4 * width + 2 * mlp_width);
+    double attention = 4 * rows * rows * width;
+    double projection = tower->projected ? 2 * width * embed_dim : 0;
+    return tower->layers * (products + attention) + projection;
+}
+
+double model_image_operations(const struct model_info *info) {
+    double patches = (double)model_patches(info), patch_size = info->patch_size;
+    return 2 * patches * 3 * patch_size * patch_size * info->vision.width +
+           tower_operations(&info->vision, info->embed_dim, 1 + model_patches(info));
+}
+
+double model_text_operations(const struct model_info *info, size_t tokens) {
+    return tower_operations(&info->text, info->embed_dim, tokens);
+}

@@ -74,4 +74,10 @@ bool model_precision_parse(enum model_precision *out, const char *name);
 /* Patches of an image, without the class token. */
 size_t model_patches(const struct model_info *info);
 
+/* What a tower costs for one input by the textbook: two operations for each product that
+ * is added, in all rows of all layers. Savings, such as a last layer for the pooled row
+ * alone, are not taken off, so that rates compare with those of other programs. */
+double model_image_operations(const struct model_info *info);
+double model_text_operations(const struct model_info *info, size_t tokens);
+
 #endif

@@ -79,6 +79,13 @@ END_TEST
 
 START_TEST(this_machine) {
     ck_assert_uint_ge(cpu_usable_cores(), 1);
+    char name[64], cut[4];
+    cpu_model_name(name, sizeof(name));
+    ck_assert_uint_ge(strlen(name), 3);
+    ck_assert_ptr_null(strpbrk(name, ":\n"));
+    cpu_model_name(cut, sizeof(cut));
+    ck_assert_uint_eq(strlen(cut), 3);
+    ck_assert_int_eq(strncmp(name, cut, 3), 0);
 }
 END_TEST
 

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""The standard measurements of one machine, kept and compared.
+
+    bench/run.py [--strict] [--dry-run] [BUILD]
+
+Runs the benches of BUILD (build/release): kernels, `clipd bench`, and a server with a random
+ViT-B-32 under load. Writes bench/results/DATE-CPU.json, compares with the last result of the
+same CPU there, and marks what lost more than 5 %. With --strict such a loss is exit status 1.
+--dry-run writes nothing. What neighbours do meanwhile is measured, too: repeat before you
+believe; kernels are measured in CPU time and suffer least."""
+
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RESULTS = os.path.join(ROOT, "bench/results")
+MODEL = os.path.join(ROOT, "build/bench/ViT-B-32")
+PICTURE = "photo:500x375"
+LOSS = 0.05
+CORES = len(os.sched_getaffinity(0))
+
+
+def output(*command, accept=(0,)):
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
+    if done.returncode not in accept:
+        sys.exit(f"run.py: {' '.join(command)} ended with {done.returncode}")
+    return done.stdout.decode()
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def bench_kernels(build):
+    """GFLOP/s in CPU time."""
+    rows = json_lines(output(f"{build}/bench/kernels", "--json"))
+    return {f"{row['name']}, GFLOP/s": row["gflops"] for row in rows}, rows
+
+
+def bench_models(build):
+    threads = ",".join(map(str, sorted({1, CORES})))
+    rows = json_lines(output(f"{build}/clipd", "bench", "--json", "--arch", "ViT-B-32", "--batch", "1,8",
+                             "--threads", threads, "--seconds", "0.4", "--repeats", "3"))
+    values = {}
+    for row in rows:
+        unit = "images/s" if row["tower"] == "image" else f"texts/s of {row['tokens']}"
+        name = f"{row['precision']}, batch {row['batch']}, threads {row['threads']}, {row['mode']}, {unit}"
+        values[name] = row["items_per_second"]
+        if row["cpu_share"]:
+            values[f"{name} of CPU time"] = row["cpu_share"] * row["peak_gflops"] / row["gflops"] * row["items_per_second"]
+    return values, rows
+
+
+def bench_server(build, precision):
+    """As many requests as it answers; then, at half that rate, how long they wait."""
+    os.environ["CLIPD_BINARY"] = f"{build}/clipd"
+    sys.path.insert(0, os.path.join(ROOT, "tests/http"))
+    from harness import Server
+    with Server(MODEL, args=["--no-cache", "--precision", precision, "--log-level", "info"]) as server:
+        while server.get("/readyz")[0] != 200:
+            time.sleep(0.05)
+
+        def load(*options):
+            return json.loads(output(f"{build}/bench/load", "--json", *options,
+                                     f"http://127.0.0.1:{server.port}/embed/image", PICTURE))
+
+        load("--clients", str(4 * CORES), "--seconds", "1")
+        full = load("--clients", str(4 * CORES), "--seconds", "5")
+        half = load("--rate", str(full["requests_per_second"] / 2), "--seconds", "6")
+    name = f"server {precision}"
+    return {f"{name}, requests/s": full["requests_per_second"],
+            f"{name}, at half that rate, 1/p50, 1/s": 1000 / half["p50_ms"]}, [full, half]
+
+
+def cpu_name():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        found = re.search(r"^model name\s*: (.+)$", file.read(), re.M)
+    return found.group(1).strip() if found else "unknown"
+
+
+def last_result(suffix):
+    names = sorted(name for name in os.listdir(RESULTS) if name.endswith(suffix)) if os.path.isdir(RESULTS) else []
+    if not names:
+        return None, None
+    with open(os.path.join(RESULTS, names[-1]), encoding="utf-8") as file:
+        return names[-1], json.load(file)
+
+
+def compare(values, name, last):
+    """Prints every value beside its last one; all of them are better when larger."""
+    losses = 0
+    print(f"{'':62}{'now':>10}" + (f"{'last':>10}{'ratio':>8}   ({name})" if last else ""))
+    for key, value in values.items():
+        before = last["values"].get(key) if last else None
+        if not before:
+            print(f"{key:62}{value:10.2f}")
+            continue
+        lost = value < before * (1 - LOSS)
+        losses += lost
+        print(f"{key:62}{value:10.2f}{before:10.2f}{value / before:8.3f}{'  LOSS' if lost else ''}")
+    if last:
+        print(f"{losses} of {len(values)} lost more than {LOSS:.0%}")
+    return losses
+
+
+def main(arguments):
+    options = {name for name in arguments if name.startswith("--")}
+    folders = [name for name in arguments if name not in options]
+    if options - {"--strict", "--dry-run"} or len(folders) > 1:
+        sys.exit("usage: run.py [--strict] [--dry-run] [BUILD]")
+    build = os.path.join(ROOT, folders[0] if folders else "build/release")
+    if not os.path.exists(f"{MODEL}/model.safetensors"):
+        output(sys.executable, "tools/make_random_model.py", MODEL)
+    neighbours = os.getloadavg()[0]
+    if neighbours > 0.5:
+        print(f"run.py: {neighbours:.1f} other programs are running; rates in real time will be low")
+    values, parts = {}, {}
+    for part, measured in (("kernels", bench_kernels(build)), ("models", bench_models(build)),
+                           ("server fp32", bench_server(build, "fp32")),
+                           ("server int8", bench_server(build, "int8"))):
+        values.update(measured[0])
+        parts[part] = measured[1]
+    cpu = cpu_name()
+    suffix = "-" + re.sub(r"[^a-z0-9]+", "-", cpu.lower()).strip("-") + ".json"
+    losses = compare(values, *last_result(suffix))
+    if "--dry-run" not in options:
+        os.makedirs(RESULTS, exist_ok=True)
+        result = {"date": datetime.date.today().isoformat(), "cpu": cpu, "cores": CORES, "load_average": neighbours,
+                  "commit": output("git", "describe", "--always", "--dirty", accept=(0, 128)).strip(),
+                  "values": values, "rows": parts}
+        path = os.path.join(RESULTS, result["date"] + suffix)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+            file.write("\n")
+        print(f"written to {os.path.relpath(path, ROOT)}")
+    return 1 if losses and "--strict" in options else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

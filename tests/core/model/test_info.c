@@ -1,0 +1,43 @@
+/* The work of known towers, against counts made by hand (2 per product that is added). */
+#include "core/model/info.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static const struct model_info vit_b_32 = {
+    .embed_dim = 512,
+    .image_size = 224,
+    .image_width = 224,
+    .patch_size = 32,
+    .vision = {768, 12, 12, 3072, true, MODEL_QUICK_GELU, 1e-5f},
+    .text = {512, 12, 8, 2048, true, MODEL_QUICK_GELU, 1e-5f},
+};
+
+START_TEST(operations) {
+    ck_assert_double_eq_tol(model_image_operations(&vit_b_32), 8.818e9, 1e6);
+    ck_assert_double_eq_tol(model_text_operations(&vit_b_32, 77), 5.960e9, 1e6);
+    ck_assert_double_eq_tol(model_text_operations(&vit_b_32, 16), 1.215e9, 1e6);
+}
+END_TEST
+
+START_TEST(no_projection) {
+    struct model_info info = vit_b_32;
+    info.vision.projected = false;
+    double less = model_image_operations(&vit_b_32) - model_image_operations(&info);
+    ck_assert_double_eq_tol(less, 2.0 * 768 * 512, 1);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("info");
+    TCase *tests = tcase_create("info");
+    tcase_add_test(tests, operations);
+    tcase_add_test(tests, no_projection);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
