@@ -11,7 +11,7 @@
 #define CORE_MODEL_MODEL_H
 
 #include "core/base/error.h"
-#include "core/model/info.h"
+#include "core/model/plan.h"
 
 struct model;
 struct team;
@@ -33,6 +33,11 @@ struct model_options {
     unsigned features;     /* instruction sets, core/kernels/isa.h */
     uint32_t workers;      /* threads that will call the encode functions */
     const char *cache;     /* directory of packed files; NULL: none */
+    /* For int8. What clipd quantize found out (profile.h), or NULL: all products are int8. */
+    const char *profile;
+    /* A model of int8 whose smallest cosine to fp32 is below is refused. It is the
+     * profile's, or else measured when the weights are packed. 0: it need not be known. */
+    double cosine_min;
 };
 
 /* What a checkpoint is and wants, without its weights: `sha256` stays empty. */
@@ -67,5 +72,19 @@ struct model_text {
 
 void model_encode_texts(const struct model *model, uint32_t worker, struct team *team,
                         const struct model_text *texts, uint32_t count, float *const *embeddings);
+
+/* ---- for comparing arithmetics ---- */
+
+/* Encodes one input and, unless `trace` is NULL, also hands out the row of the residual
+ * stream that becomes the embedding as it is after each layer: [layers, width]. */
+void model_trace_image(const struct model *model, uint32_t worker, const uint8_t *pixels,
+                       float *embedding, float *trace);
+void model_trace_text(const struct model *model, uint32_t worker, const struct model_text *text,
+                      float *embedding, float *trace);
+
+/* A model that runs each product as `int8` does where the plan says int8, else as `other`,
+ * which is opened from the same weights; both must outlive it. */
+enum status model_mix(struct model **out, const struct model *int8, const struct model *other,
+                      const struct plan *plan, uint32_t workers, struct error *err);
 
 #endif
