@@ -174,13 +174,17 @@ static enum status make_plan(struct model *model, const struct recipe *recipe,
     const struct gemm_kernel *kernel = gemm_kernel_find(options->features, GEMM_INT8);
     const struct profile *profile = &recipe->profile;
     struct model_quality *quality = &model->info.quality;
-    plan_fill(&model->plan, recipe->precision);
-    if (!recipe->profiled) return STATUS_OK;
-    enum status status = profile_check(profile, &model->info, err);
+    plan_default(&model->plan, recipe->precision, options->features);
+    if (options->plan) model->plan = *options->plan;
+    enum status status = recipe->profiled ? profile_check(profile, &model->info, err) : STATUS_OK;
     if (status) return status;
-    model->plan = profile->plan;
-    plan_fit(&model->plan, options->features);
-    quality->exceptions = plan_exceptions(&model->plan, &model->info);
+    if (recipe->profiled) {
+        model->plan = profile->plan;
+        plan_fit(&model->plan, options->features);
+    }
+    if (recipe->precision == MODEL_INT8)
+        quality->exceptions = plan_exceptions(&model->plan, &model->info);
+    if (!recipe->profiled) return STATUS_OK;
     quality->measured = !strcmp(profile->kernel, gemm_kernel_format(kernel));
     if (quality->measured) quality->cosines = profile_cosines(profile);
     return STATUS_OK;
@@ -379,7 +383,7 @@ static enum status open_parts(struct model *model, const struct model_options *o
 }
 
 enum status model_open(struct model **out, const struct model_options *options, struct error *err) {
-    assert(options->workers);
+    assert(options->workers && !(options->plan && options->cache));
     struct model *model = calloc(1, sizeof(*model));
     if (!model) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
     enum status status = open_parts(model, options, err);
@@ -476,7 +480,8 @@ void model_encode_texts(const struct model *model, uint32_t worker, struct team 
 
 void model_trace_image(const struct model *model, uint32_t worker, const uint8_t *pixels,
                        float *embedding, float *trace) {
-    struct pass pass = pass_of(model, worker, NULL);
+    struct team alone = {.leader = worker};
+    struct pass pass = pass_of(model, worker, &alone);
     struct vision_input input = {.pixels = pixels};
     pass.trace = trace;
     encode_images(model, &pass, &input, 1, &embedding);
@@ -484,7 +489,8 @@ void model_trace_image(const struct model *model, uint32_t worker, const uint8_t
 
 void model_trace_text(const struct model *model, uint32_t worker, const struct model_text *text,
                       float *embedding, float *trace) {
-    struct pass pass = pass_of(model, worker, NULL);
+    struct team alone = {.leader = worker};
+    struct pass pass = pass_of(model, worker, &alone);
     pass.trace = trace;
     text_encode(&model->towers, &model->info, &pass, text, 1, &embedding);
 }

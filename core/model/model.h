@@ -29,12 +29,13 @@ struct model_options {
     const char *activation;
     /* For a bare file whose heads are not 64 wide (nor SPEC 1.3's). 0: infer. */
     uint32_t head_width;
-    const char *precision; /* NULL: bf16 where the CPU has it, else fp32 */
-    unsigned features;     /* instruction sets, core/kernels/isa.h */
-    uint32_t workers;      /* threads that will call the encode functions */
-    const char *cache;     /* directory of packed files; NULL: none */
-    /* For int8. What clipd quantize found out (profile.h), or NULL: all products are int8. */
-    const char *profile;
+    const char *precision;   /* NULL: bf16 where the CPU has it, else fp32 */
+    unsigned features;       /* instruction sets, core/kernels/isa.h */
+    uint32_t workers;        /* threads that will call the encode functions */
+    const char *cache;       /* directory of packed files; NULL: none */
+    const char *profile;     /* for int8: what clipd quantize found out (profile.h), or NULL */
+    const struct plan *plan; /* for comparing arithmetics, else NULL: overrules all of these;
+                                not with a cache */
     /* A model of int8 whose smallest cosine to fp32 is below is refused. It is the
      * profile's, or else measured when the weights are packed. 0: it need not be known. */
     double cosine_min;

@@ -58,6 +58,14 @@ enum model_precision plan_fallback(unsigned features) {
     return features & ISA_AVX512_BF16 ? MODEL_BF16 : MODEL_FP32;
 }
 
+void plan_default(struct plan *plan, enum model_precision precision, unsigned features) {
+    plan_fill(plan, precision);
+    if (precision != MODEL_INT8) return;
+    uint8_t fallback = (uint8_t)plan_fallback(features);
+    memset(plan->projection, fallback, sizeof(plan->projection));
+    plan->layers[PLAN_TEXT][0][PLAN_QKV] = fallback;
+}
+
 void plan_fit(struct plan *plan, unsigned features) {
     uint8_t *bytes = (uint8_t *)plan;
     for (size_t i = 0; i < sizeof(*plan); i++) {
