@@ -113,9 +113,14 @@ static enum status read_tower(const struct reader *reader, json_t *from, enum pl
     return status ? status : read_layers(reader, layers, which, out);
 }
 
-static bool is_sha256(const char *text) {
-    return strlen(text) == SHA256_HEX_SIZE - 1 &&
-           strspn(text, "0123456789abcdef") == SHA256_HEX_SIZE - 1;
+static bool is_made_of(const char *text, const char *characters, size_t size) {
+    return strlen(text) == size && strspn(text, characters) == size;
+}
+
+static bool is_kernel(const char *text) {
+    size_t size = strlen(text);
+    return size && size < PROFILE_KERNEL_SIZE &&
+           is_made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789-", size);
 }
 
 static enum status read_profile(const struct reader *reader, json_t *root, struct profile *out) {
@@ -129,11 +134,11 @@ static enum status read_profile(const struct reader *reader, json_t *root, struc
         return wrong(reader, "profile", problem.text);
     }
     if (version != VERSION) return wrong(reader, "clipd_profile", "only version 1 is known");
-    if (!is_sha256(sha256)) return wrong(reader, "sha256", "64 digits a-f, 0-9 are expected");
-    size_t size = strlen(kernel);
-    if (!size || size >= PROFILE_KERNEL_SIZE) return wrong(reader, "kernel", "no such kernel");
+    if (!is_made_of(sha256, "0123456789abcdef", SHA256_HEX_SIZE - 1))
+        return wrong(reader, "sha256", "64 digits a-f, 0-9 are expected");
+    if (!is_kernel(kernel)) return wrong(reader, "kernel", "no such kernel");
     memcpy(out->sha256, sha256, SHA256_HEX_SIZE);
-    memcpy(out->kernel, kernel, size + 1);
+    strcpy(out->kernel, kernel);
     enum status status = STATUS_OK;
     for (int i = 0; i < PLAN_TOWERS && !status; i++) {
         if (towers[i]) status = read_tower(reader, towers[i], (enum plan_tower)i, out);
