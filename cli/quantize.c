@@ -162,8 +162,11 @@ static int calibrate(const struct arguments *arguments, const struct engine_opti
     struct calibration *calibration = NULL;
     struct gathered gathered = {.skipped = 0};
     struct profile *profile = malloc(sizeof(*profile));
-    enum status status = profile ? calibration_open(&calibration, &options, &err)
-                                 : error_set(&err, STATUS_NO_MEMORY, "out of memory");
+    if (!profile) {
+        error_set(&err, STATUS_NO_MEMORY, "out of memory");
+        return console_fail(&err);
+    }
+    enum status status = calibration_open(&calibration, &options, &err);
     if (status == STATUS_OK)
         status = samples_gather(&gathered, calibration_info(calibration), model, arguments->images,
                                 arguments->images_max, &err);

@@ -1,5 +1,6 @@
 #include "core/model/calibrate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -220,7 +221,7 @@ static enum status find_plan(struct search *search, struct error *err) {
     if (status || search->total.min >= calibration->options.target) return status;
     for (size_t n = search->products; n; n /= 2) calibration->total++;
     calibration->total += search->products;
-    struct damage *ranking = calloc(search->products, sizeof(*ranking));
+    struct damage *ranking = calloc(search->products + 1, sizeof(*ranking));
     if (!ranking) return error_set(err, STATUS_NO_MEMORY, "out of memory");
     status = rank(ranking, search, err);
     if (!status) status = search_exceptions(search, ranking, err);
@@ -253,8 +254,8 @@ enum status calibration_run(struct profile *out, struct calibration *calibration
     const struct model_info *info = calibration_info(calibration);
     struct samples invented;
     *out = (struct profile){.kernel = ""};
-    strcpy(out->sha256, info->sha256);
-    strncpy(out->kernel, gemm_kernel_format(kernel), sizeof(out->kernel) - 1);
+    memcpy(out->sha256, info->sha256, sizeof(out->sha256));
+    snprintf(out->kernel, sizeof(out->kernel), "%s", gemm_kernel_format(kernel));
     plan_default(&out->plan, MODEL_INT8, calibration->options.model.features);
     calibration->total = 6; /* of each tower: in fp32, in int8, in the end */
     enum status status = samples_invent(&invented, info, err);

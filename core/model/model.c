@@ -11,11 +11,11 @@
 #include "core/base/log.h"
 #include "core/kernels/isa.h"
 #include "core/model/architectures.h"
+#include "core/model/arithmetic.h"
 #include "core/model/checkpoint.h"
 #include "core/model/invent.h"
 #include "core/model/pack.h"
 #include "core/model/packed_file.h"
-#include "core/model/profile.h"
 #include "core/model/quality.h"
 #include "core/model/safetensors.h"
 #include "core/model/text.h"
@@ -63,48 +63,10 @@ static enum status apply_options(struct model_config *config, const struct model
     return STATUS_OK;
 }
 
-static enum status choose_precision(enum model_precision *out, const struct model_options *options,
-                                    struct error *err) {
-    if (!options->precision) {
-        *out = options->features & ISA_AVX512_BF16 ? MODEL_BF16 : MODEL_FP32;
-        return STATUS_OK;
-    }
-    if (model_precision_parse(out, options->precision)) return STATUS_OK;
-    return error_set(err, STATUS_INVALID, "precision \"%.16s\" is not one of fp32, bf16, int8",
-                     options->precision);
-}
-
-/* In which arithmetic, as the options and the profile say. */
-struct recipe {
-    enum model_precision precision;
-    bool profiled;
-    struct profile profile;
-    char profile_digest[SHA256_HEX_SIZE]; /* empty without one */
-};
-
-static enum status read_profile(struct recipe *recipe, const char *path, struct error *err) {
-    struct buffer text;
-    buffer_init(&text, PROFILE_SIZE_MAX);
-    enum status status = file_read(&text, path, err);
-    if (!status) status = profile_parse(&recipe->profile, buffer_view(&text), path, err);
-    if (!status) sha256_hex(recipe->profile_digest, buffer_view(&text));
-    buffer_free(&text);
-    recipe->profiled = !status;
-    return status;
-}
-
-static enum status make_recipe(struct recipe *out, const struct model_options *options,
-                               struct error *err) {
-    *out = (struct recipe){.profiled = false};
-    enum status status = choose_precision(&out->precision, options, err);
-    if (status || out->precision != MODEL_INT8 || !options->profile) return status;
-    return read_profile(out, options->profile, err);
-}
-
 /* What is packed, and the state of the files that it is made from. */
 static enum status make_key(struct packed_key *out, const struct checkpoint *checkpoint,
-                            const struct model_options *options, const struct recipe *recipe,
-                            struct error *err) {
+                            const struct model_options *options,
+                            const struct arithmetic *arithmetic, struct error *err) {
     char path_digest[SHA256_HEX_SIZE], config_digest[SHA256_HEX_SIZE], what[512], state[320];
     const struct stat *file = &checkpoint->weights_stat;
     char *path = realpath(options->path, NULL);
@@ -120,8 +82,8 @@ static enum status make_key(struct packed_key *out, const struct checkpoint *che
                  gemm_kernel_format(gemm_kernel_find(options->features, GEMM_FP32)),
                  gemm_kernel_format(gemm_kernel_find(options->features, GEMM_BF16)),
                  gemm_kernel_format(gemm_kernel_find(options->features, GEMM_INT8)),
-                 options->features & ISA_AVX512_BF16, model_precision_name(recipe->precision),
-                 recipe->profiled, options->cosine_min > 0);
+                 options->features & ISA_AVX512_BF16, model_precision_name(arithmetic->precision),
+                 arithmetic->profiled, options->cosine_min > 0);
     assert(size > 0 && (size_t)size < sizeof(what));
     struct bytes config = {.data = checkpoint->config_digest,
                            .size = sizeof(checkpoint->config_digest)};
@@ -130,7 +92,7 @@ static enum status make_key(struct packed_key *out, const struct checkpoint *che
     size = snprintf(
         state, sizeof(state), "weights %llu %lld %lld.%09ld; configuration %s; profile %s",
         (unsigned long long)file->st_ino, (long long)file->st_size, (long long)file->st_mtim.tv_sec,
-        file->st_mtim.tv_nsec, config_digest, recipe->profile_digest);
+        file->st_mtim.tv_nsec, config_digest, arithmetic->profile_digest);
     assert(size > 0 && (size_t)size < sizeof(state));
     *out = packed_key_make(what, state);
     return STATUS_OK;
@@ -164,29 +126,6 @@ static enum status set_preprocess(struct model_info *info, const struct model_co
                          "a standard deviation of %g; one above 0 is expected",
                          (double)preprocess->std[c]);
     }
-    return STATUS_OK;
-}
-
-/* Needs the model's information, with the digest of its weights. A profile that was
- * measured with our kernel says what the cosine is. */
-static enum status make_plan(struct model *model, const struct recipe *recipe,
-                             const struct model_options *options, struct error *err) {
-    const struct gemm_kernel *kernel = gemm_kernel_find(options->features, GEMM_INT8);
-    const struct profile *profile = &recipe->profile;
-    struct model_quality *quality = &model->info.quality;
-    plan_default(&model->plan, recipe->precision, options->features);
-    if (options->plan) model->plan = *options->plan;
-    enum status status = recipe->profiled ? profile_check(profile, &model->info, err) : STATUS_OK;
-    if (status) return status;
-    if (recipe->profiled) {
-        model->plan = profile->plan;
-        plan_fit(&model->plan, options->features);
-    }
-    if (recipe->precision == MODEL_INT8)
-        quality->exceptions = plan_exceptions(&model->plan, &model->info);
-    if (!recipe->profiled) return STATUS_OK;
-    quality->measured = !strcmp(profile->kernel, gemm_kernel_format(kernel));
-    if (quality->measured) quality->cosines = profile_cosines(profile);
     return STATUS_OK;
 }
 
@@ -279,7 +218,8 @@ enum status model_describe(struct model_info *out, const char *path, struct erro
 }
 
 static enum status pack_checkpoint(struct model *model, const struct checkpoint *checkpoint,
-                                   const struct model_options *options, const struct recipe *recipe,
+                                   const struct model_options *options,
+                                   const struct arithmetic *arithmetic,
                                    const struct packed_key *key, struct error *err) {
     struct tensors tensors = {0};
     struct blueprint blueprint = {.computed = {NULL}};
@@ -287,7 +227,7 @@ static enum status pack_checkpoint(struct model *model, const struct checkpoint 
     enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
     if (!status) {
         sha256_hex(info->sha256, checkpoint->weights.bytes);
-        status = make_plan(model, recipe, options, err);
+        status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
     }
     if (!status) {
         status = towers_create(&model->towers, info, &model->plan, options->features, err);
@@ -317,25 +257,25 @@ static bool open_packed(struct model *model, const struct model_options *options
 }
 
 static enum status open_checkpoint(struct model *model, const struct model_options *options,
-                                   const struct recipe *recipe, struct error *err) {
+                                   const struct arithmetic *arithmetic, struct error *err) {
     struct checkpoint checkpoint;
     struct packed_key key;
     enum status status = checkpoint_read(&checkpoint, options->path, err);
     if (status) return status;
     status = apply_options(&checkpoint.config, options, err);
-    if (!status) status = make_key(&key, &checkpoint, options, recipe, err);
+    if (!status) status = make_key(&key, &checkpoint, options, arithmetic, err);
     if (!status && !open_packed(model, options, &key)) {
-        model->info = (struct model_info){.precision = recipe->precision,
+        model->info = (struct model_info){.precision = arithmetic->precision,
                                           .image_size = options->image_size,
                                           .image_width = options->image_width};
-        status = pack_checkpoint(model, &checkpoint, options, recipe, &key, err);
+        status = pack_checkpoint(model, &checkpoint, options, arithmetic, &key, err);
     }
     file_map_close(&checkpoint.weights);
     return status;
 }
 
 static enum status open_invented(struct model *model, const struct model_options *options,
-                                 const struct recipe *recipe, struct error *err) {
+                                 const struct arithmetic *arithmetic, struct error *err) {
     const struct architecture *architecture = architecture_named(options->architecture);
     if (!architecture) {
         return error_set(err, STATUS_NOT_FOUND, "architecture \"%.40s\" is not known",
@@ -346,8 +286,8 @@ static enum status open_invented(struct model *model, const struct model_options
     uncached.cache = NULL;
     enum status status =
         invent_model(&blueprint, &model->info, architecture, options->outliers, err);
-    model->info.precision = recipe->precision;
-    if (!status) status = make_plan(model, recipe, options, err);
+    model->info.precision = arithmetic->precision;
+    if (!status) status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
     if (!status) {
         status = towers_create(&model->towers, &model->info, &model->plan, options->features, err);
     }
@@ -356,29 +296,18 @@ static enum status open_invented(struct model *model, const struct model_options
     return status;
 }
 
-/* So that nobody serves what is far from the model that he chose. */
-static enum status check_quality(const struct model_info *info, const struct model_options *options,
-                                 struct error *err) {
-    double found = info->quality.cosines.min, least = options->cosine_min;
-    if (info->precision != MODEL_INT8 || !info->quality.measured || found >= least)
-        return STATUS_OK;
-    return error_set(err, STATUS_UNPROCESSABLE,
-                     "in int8 the embeddings have a cosine of %.6f to those in fp32, cosine_min is "
-                     "%g; clipd quantize finds out which layers must not be int8",
-                     found, least);
-}
-
 static enum status open_parts(struct model *model, const struct model_options *options,
                               struct error *err) {
-    struct recipe *recipe = malloc(sizeof(*recipe)); /* 64 KiB, too much for a small stack */
-    if (!recipe) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
-    enum status status = make_recipe(recipe, options, err);
+    struct arithmetic *arithmetic =
+        malloc(sizeof(*arithmetic)); /* 64 KiB, too much for a small stack */
+    if (!arithmetic) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
+    enum status status = arithmetic_choose(arithmetic, options, err);
     if (!status) {
-        status = options->architecture ? open_invented(model, options, recipe, err)
-                                       : open_checkpoint(model, options, recipe, err);
+        status = options->architecture ? open_invented(model, options, arithmetic, err)
+                                       : open_checkpoint(model, options, arithmetic, err);
     }
-    free(recipe);
-    if (!status) status = check_quality(&model->info, options, err);
+    free(arithmetic);
+    if (!status) status = arithmetic_check(&model->info, options, err);
     return status ? status : prepare_to_run(model, options->workers, err);
 }
 

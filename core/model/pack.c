@@ -5,7 +5,9 @@
 
 /* The block is constant for everybody but the packer. */
 static void *writable(const void *place) {
-    return (void *)(uintptr_t)place;
+    void *writable;
+    memcpy(&writable, &place, sizeof(writable));
+    return writable;
 }
 
 static void copy(const float *to, const struct source *source) {
@@ -41,7 +43,7 @@ static enum status pack_linear(const struct linear *to, const struct blueprint_l
                                const struct norm *norm, uint8_t precision, struct error *err) {
     if (!to->blob) return STATUS_OK;
     size_t n = to->weight.n, k = to->weight.k, done = 0;
-    float *rows = malloc(n * k * sizeof(*rows)), *biases = calloc(n, sizeof(*biases));
+    float *rows = calloc(n * k, sizeof(*rows)), *biases = calloc(n, sizeof(*biases));
     if (!rows || !biases) {
         free(rows);
         free(biases);

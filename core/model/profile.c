@@ -138,7 +138,7 @@ static enum status read_profile(const struct reader *reader, json_t *root, struc
         return wrong(reader, "sha256", "64 digits a-f, 0-9 are expected");
     if (!is_kernel(kernel)) return wrong(reader, "kernel", "no such kernel");
     memcpy(out->sha256, sha256, SHA256_HEX_SIZE);
-    strcpy(out->kernel, kernel);
+    snprintf(out->kernel, sizeof(out->kernel), "%s", kernel);
     enum status status = STATUS_OK;
     for (int i = 0; i < PLAN_TOWERS && !status; i++) {
         if (towers[i]) status = read_tower(reader, towers[i], (enum plan_tower)i, out);

@@ -1,5 +1,6 @@
 #include "core/model/quality.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,8 @@ static void run_share(void *context, size_t worker) {
 enum status outputs_compute(struct outputs *outputs, const struct model *model,
                             enum plan_tower tower, const struct samples *samples,
                             struct thread_pool *pool, uint32_t workers, struct error *err) {
+    assert(outputs->count <= samples->counts[tower]);
+    assert(tower == PLAN_VISION ? samples->pixels != NULL : samples->texts != NULL);
     struct run run = {outputs, model, tower, samples, pool ? workers : 1, NULL};
     if (outputs->traces) {
         run.traces = calloc(run.workers * outputs->layers * outputs->width, sizeof(float));
@@ -93,8 +96,8 @@ static void draw_picture(uint8_t *pixels, size_t height, size_t width, uint32_t 
             for (size_t j = 1; j < 4; j++) waves[i][j] = 20 * (chance(state) - 0.5);
         }
         for (size_t i = 0; i < height * width; i++) {
-            double x = (double)(i % width) / (double)width,
-                   y = (double)(i / width) / (double)height;
+            size_t row = i / width, column = i % width;
+            double x = (double)column / (double)width, y = (double)row / (double)height;
             double value = level;
             for (size_t k = 0; k < WAVES; k++) {
                 value += waves[k][0] * sin(waves[k][1] * x + waves[k][2] * y + waves[k][3]);

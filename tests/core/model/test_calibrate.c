@@ -91,8 +91,9 @@ START_TEST(targets) {
         ck_assert_int_eq(calibrate(profile, steps[i], NULL), STATUS_OK);
         uint32_t found = plan_exceptions(&profile->plan, &info);
         ck_assert_double_ge(profile_cosines(profile).min, steps[i]);
-        ck_assert_uint_ge(found, i ? exceptions + 1 : 3);
-        ck_assert_uint_lt(found, 2 * PLAN_PRODUCTS * 5);
+        ck_assert_uint_ge(found, i ? exceptions : 3);
+        ck_assert_uint_lt(found, 31); /* of all products */
+        ck_assert(i < 2 || found > 3);
         exceptions = found;
         const struct profile_tower *vision = &profile->towers[PLAN_VISION];
         ck_assert_uint_eq(vision->layers, 5);
@@ -219,7 +220,7 @@ END_TEST
 START_TEST(profile_of_another_cpu) {
     struct profile *profile = malloc(sizeof(*profile));
     ck_assert_int_eq(calibrate(profile, 0.999, NULL), STATUS_OK);
-    strcpy(profile->kernel, "int8-of-tomorrow");
+    snprintf(profile->kernel, sizeof(profile->kernel), "int8-of-tomorrow");
     profile->towers[PLAN_VISION].total.min = 0.5;
     profile->plan.patch = MODEL_BF16;
     write_profile(profile);

@@ -10,8 +10,8 @@ static struct profile *make(void) {
     struct profile *profile = calloc(1, sizeof(*profile));
     ck_assert_ptr_nonnull(profile);
     plan_fill(&profile->plan, MODEL_INT8);
-    strcpy(profile->sha256, digest);
-    strcpy(profile->kernel, "int8-p16w63-1");
+    memcpy(profile->sha256, digest, sizeof(digest));
+    memcpy(profile->kernel, "int8-p16w63-1", sizeof("int8-p16w63-1"));
     profile->plan.patch = MODEL_BF16;
     profile->plan.projection[PLAN_VISION] = MODEL_FP32;
     profile->plan.layers[PLAN_TEXT][1][PLAN_OUT] = MODEL_BF16;
@@ -147,7 +147,7 @@ START_TEST(another_model) {
     struct model_info info = {.vision = {.layers = 3, .projected = true}, .text = {.layers = 2}};
     struct profile *profile = make();
     struct error err = ERROR_NONE;
-    strcpy(info.sha256, digest);
+    memcpy(info.sha256, digest, sizeof(digest));
     ck_assert_int_eq(profile_check(profile, &info, NULL), STATUS_OK);
     info.sha256[63] = '4';
     ck_assert_int_eq(profile_check(profile, &info, &err), STATUS_CONFLICT);
