@@ -2,6 +2,7 @@
  * leaves it, and writes a profile that the configuration names. The file appears whole or
  * not at all. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,9 +110,30 @@ static int complain(const char *action, const char *path, int code) {
     return code;
 }
 
+/* Writes, and closes `fd`. */
+static bool fill(int fd, struct bytes text) {
+    FILE *file = fdopen(fd, "wb");
+    if (!file) {
+        close(fd);
+        return false;
+    }
+    bool good = text.data && fwrite(text.data, 1, text.size, file) == text.size && !fflush(file);
+    if (good && fsync(fd) && errno != EINVAL && errno != EROFS) good = false; /* no pipe has it */
+    return !fclose(file) && good;
+}
+
+/* A pipe or a device must not be replaced by a file. */
+static int write_special(const char *path, struct bytes text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return complain("create", path, EX_CANTCREAT);
+    return fill(fd, text) ? EX_OK : complain("write", path, EX_IOERR);
+}
+
 /* Under another name first, so that nobody ever reads a part. */
 static int write_profile(const char *path, struct bytes text) {
     char temporary[PATH_SIZE];
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) return write_special(path, text);
     int size = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
     if (size >= PATH_SIZE) {
         errno = ENAMETOOLONG;
@@ -121,11 +143,8 @@ static int write_profile(const char *path, struct bytes text) {
     if (fd < 0) return complain("create", path, EX_CANTCREAT);
     mode_t mask = umask(0);
     umask(mask);
-    FILE *file = fchmod(fd, 0666 & ~mask) ? NULL : fdopen(fd, "wb");
-    bool good =
-        file && fwrite(text.data, 1, text.size, file) == text.size && !fflush(file) && !fsync(fd);
-    if (file && fclose(file)) good = false;
-    if (!file) close(fd);
+    bool good = !fchmod(fd, 0666 & ~mask);
+    good = fill(fd, text) && good;
     if (good && !rename(temporary, path)) return EX_OK;
     int code = complain("write", path, EX_IOERR);
     unlink(temporary);

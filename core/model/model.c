@@ -129,10 +129,11 @@ static enum status set_preprocess(struct model_info *info, const struct model_co
     return STATUS_OK;
 }
 
-/* The same weights in fp32, in memory, for one worker. */
+/* The same weights in fp32, in memory. */
 static enum status open_reference(struct model *out, const struct model *model,
-                                  const struct blueprint *blueprint, unsigned features,
-                                  struct error *err) {
+                                  const struct blueprint *blueprint,
+                                  const struct model_options *options, struct error *err) {
+    unsigned features = options->features;
     *out = (struct model){.info = model->info};
     out->info.precision = MODEL_FP32;
     plan_fill(&out->plan, MODEL_FP32);
@@ -141,7 +142,7 @@ static enum status open_reference(struct model *out, const struct model *model,
     if (status) return status;
     towers_place(&out->towers, &out->info, &out->plan, features, out->packed.block.data);
     status = pack_towers(&out->towers, blueprint, &out->plan, err);
-    return status ? status : prepare_to_run(out, 1, err);
+    return status ? status : prepare_to_run(out, options->workers, err);
 }
 
 static void free_parts(struct model *model) {
@@ -154,10 +155,11 @@ static void free_parts(struct model *model) {
 static enum status measure(struct model *model, const struct blueprint *blueprint,
                            const struct model_options *options, struct error *err) {
     struct model reference, subject = *model; /* with a workspace for now */
-    enum status status = open_reference(&reference, model, blueprint, options->features, err);
-    if (!status) status = prepare_to_run(&subject, 1, err);
+    enum status status = open_reference(&reference, model, blueprint, options, err);
+    if (!status) status = prepare_to_run(&subject, options->workers, err);
     struct model_quality *quality = &model->info.quality;
-    if (!status) status = quality_measure(&quality->cosines, &subject, &reference, err);
+    if (!status)
+        status = quality_measure(&quality->cosines, &subject, &reference, options->workers, err);
     quality->measured = !status;
     workspace_destroy(subject.workspace);
     free_parts(&reference);

@@ -63,16 +63,12 @@ enum status outputs_compute(struct outputs *outputs, const struct model *model,
                             struct thread_pool *pool, uint32_t workers, struct error *err) {
     assert(outputs->count <= samples->counts[tower]);
     assert(tower == PLAN_VISION ? samples->pixels != NULL : samples->texts != NULL);
-    struct run run = {outputs, model, tower, samples, pool ? workers : 1, NULL};
+    struct run run = {outputs, model, tower, samples, workers, NULL};
     if (outputs->traces) {
         run.traces = calloc(run.workers * outputs->layers * outputs->width, sizeof(float));
         if (!run.traces) return error_set(err, STATUS_NO_MEMORY, "out of memory for a trace");
     }
-    enum status status = STATUS_OK;
-    if (pool)
-        status = thread_pool_run(pool, run_share, &run, workers, err);
-    else
-        run_share(&run, 0);
+    enum status status = thread_pool_run(pool, run_share, &run, workers, err);
     free(run.traces);
     return status;
 }
@@ -154,16 +150,26 @@ void samples_free(struct samples *invented) {
 
 /* ---- both together ---- */
 
-static enum status measure_tower(struct model_cosines *out, const struct model *model,
-                                 const struct model *reference, enum plan_tower tower,
-                                 const struct samples *samples, struct error *err) {
+/* Two models that are compared. */
+struct pair {
+    const struct model *model, *reference;
+    struct thread_pool *pool;
+    uint32_t workers;
+};
+
+static enum status measure_tower(struct model_cosines *out, const struct pair *pair,
+                                 enum plan_tower tower, const struct samples *samples,
+                                 struct error *err) {
     struct outputs want = {.count = 0}, got = {.count = 0};
-    const struct model_info *info = model_info(model);
+    const struct model_info *info = model_info(pair->model);
+    struct thread_pool *pool = pair->pool;
     size_t count = samples->counts[tower];
     enum status status = outputs_create(&want, info, tower, count, false, err);
     if (!status) status = outputs_create(&got, info, tower, count, false, err);
-    if (!status) status = outputs_compute(&want, reference, tower, samples, NULL, 1, err);
-    if (!status) status = outputs_compute(&got, model, tower, samples, NULL, 1, err);
+    if (!status)
+        status = outputs_compute(&want, pair->reference, tower, samples, pool, pair->workers, err);
+    if (!status)
+        status = outputs_compute(&got, pair->model, tower, samples, pool, pair->workers, err);
     if (!status) status = cosines_of(out, want.embeddings, got.embeddings, count, want.dim, err);
     outputs_free(&want);
     outputs_free(&got);
@@ -171,16 +177,22 @@ static enum status measure_tower(struct model_cosines *out, const struct model *
 }
 
 enum status quality_measure(struct model_cosines *out, const struct model *model,
-                            const struct model *reference, struct error *err) {
+                            const struct model *reference, uint32_t workers, struct error *err) {
+    const struct thread_pool_options threads = {
+        .name = "quality", .threads = workers, .queue_limit = workers};
+    struct pair pair = {.model = model, .reference = reference, .workers = workers};
     struct samples samples;
     enum status status = samples_invent(&samples, model_info(model), err);
+    if (status) return status;
+    status = thread_pool_create(&pair.pool, &threads, err);
     *out = (struct model_cosines){1, 1, 1, 1};
     for (int tower = 0; tower < PLAN_TOWERS && !status; tower++) {
         struct model_cosines cosines;
         if (!samples.counts[tower]) continue;
-        status = measure_tower(&cosines, model, reference, (enum plan_tower)tower, &samples, err);
+        status = measure_tower(&cosines, &pair, (enum plan_tower)tower, &samples, err);
         if (!status) *out = cosines_worse(*out, cosines);
     }
+    thread_pool_destroy(pair.pool);
     samples_free(&samples);
     return status;
 }

@@ -26,8 +26,8 @@ enum status outputs_create(struct outputs *out, const struct model_info *info,
                            enum plan_tower tower, size_t count, bool traced, struct error *err);
 void outputs_free(struct outputs *outputs);
 
-/* Runs the first outputs->count samples of a tower. The threads of the pool, which may be
- * NULL, are as many as `workers` and the model has workers. */
+/* Runs the first outputs->count samples of a tower, on `workers` threads of the pool; the
+ * model must have as many workers. */
 enum status outputs_compute(struct outputs *outputs, const struct model *model,
                             enum plan_tower tower, const struct samples *samples,
                             struct thread_pool *pool, uint32_t workers, struct error *err);
@@ -36,8 +36,9 @@ enum status outputs_compute(struct outputs *outputs, const struct model *model,
 enum status samples_invent(struct samples *out, const struct model_info *info, struct error *err);
 void samples_free(struct samples *invented);
 
-/* The cosines of a model to one in fp32, over invented samples, the worse tower's of each. */
+/* The cosines of a model to one in fp32, over invented samples, the worse tower's of each.
+ * Starts `workers` threads for it; both models must have as many. */
 enum status quality_measure(struct model_cosines *out, const struct model *model,
-                            const struct model *reference, struct error *err);
+                            const struct model *reference, uint32_t workers, struct error *err);
 
 #endif

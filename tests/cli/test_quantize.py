@@ -75,6 +75,14 @@ class Quantize(unittest.TestCase):
         self.assertGreaterEqual(float(second.decode().splitlines()[-1].split()[1]), 0.99999)
         self.assertLess(second.decode().count("int8 "), first.count("int8 "))
 
+    def test_a_pipe_is_written_to_and_not_replaced(self):
+        os.mkfifo(self.profile)
+        reader = os.open(self.profile, os.O_RDONLY | os.O_NONBLOCK)
+        self.assertEqual(self.quantize()[0], 0)
+        self.assertEqual(json.loads(os.read(reader, 1 << 16))["sha256"], SHA256)
+        os.close(reader)
+        self.assertFalse(os.path.isfile(self.profile))
+
     def test_folders_below(self):
         deep = os.path.join(self.folder, "pictures", "a", "b")
         os.makedirs(deep)
@@ -116,7 +124,7 @@ class Quantize(unittest.TestCase):
         code, out, err = self.quantize(output=os.path.join(self.folder, "none", "x.json"))
         self.assertEqual((code, out), (CANNOT_CREATE, b""))
         code, out, err = self.quantize(output=empty)
-        self.assertNotEqual(code, 0)
+        self.assertEqual((code, out), (CANNOT_CREATE, b""))
         self.assertEqual(self.read_profile(), {"old": True})
         self.assertEqual(sorted(os.listdir(self.folder)), ["empty", "starter.json"])
 

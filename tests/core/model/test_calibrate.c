@@ -135,7 +135,7 @@ START_TEST(profile_in_use) {
     struct model *reference = open_model(&options);
     ck_assert(!model_info(reference)->quality.measured);
     struct model_cosines found;
-    ck_assert_int_eq(quality_measure(&found, model, reference, NULL), STATUS_OK);
+    ck_assert_int_eq(quality_measure(&found, model, reference, 1, NULL), STATUS_OK);
     ck_assert_double_eq_tol(found.min, profile_cosines(profile).min, 1e-7);
     ck_assert_double_eq_tol(found.centred_min, profile_cosines(profile).centred_min, 1e-6);
     model_close(reference);
