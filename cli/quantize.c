@@ -1,6 +1,7 @@
 /* clipd quantize: finds out which layers of a model bear int8, says how near to fp32 that
  * leaves it, and writes a profile that the configuration names. The file appears whole or
  * not at all. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -203,6 +204,7 @@ static int run(const struct arguments *arguments) {
     struct config config;
     struct error err = ERROR_NONE;
     struct runtime *runtime = NULL;
+    assert(arguments->images && arguments->output);
     int code = session_load(&config, &arguments->session);
     if (code != EX_OK) return code;
     const struct engine_options *model = session_default_model(&config);
