@@ -13,6 +13,7 @@ int embed_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);
 int info_command(int argc, char **argv);
 int preprocess_command(int argc, char **argv);
+int quantize_command(int argc, char **argv);
 int serve_command(int argc, char **argv);
 int tokenize_command(int argc, char **argv);
 

@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"tokenize", "print the token ids of a text", tokenize_command},
     {"preprocess", "write the image that a model sees", preprocess_command},
     {"bench", "measure how fast models run here", bench_command},
+    {"quantize", "find out which layers of a model bear int8", quantize_command},
     {"healthcheck", "ask a running server whether it is ready", healthcheck_command},
 };
 static const size_t commands_count = sizeof(commands) / sizeof(commands[0]);

@@ -112,6 +112,34 @@ static int start(struct service *service) {
     return EX_OK;
 }
 
+/* What a model runs in; of int8 also how near that is to fp32, which profile says so. */
+static void log_loaded(const struct service *service, const struct engine_options *model,
+                       uint64_t load_ns) {
+    struct engine *engine;
+    char cosine[32] = "not measured";
+    if (registry_acquire(service->registry, model->name, &engine, NULL) != STATUS_OK) return;
+    const struct engine_info *info = engine_info(engine);
+    const struct engine_quantization *quantization = &info->quantization;
+    if (quantization->measured) snprintf(cosine, sizeof(cosine), "%.6f", quantization->cosine);
+    const struct log_field fields[] = {
+        {.name = "model", .kind = LOG_FIELD_STRING, .string = model->name},
+        {.name = "path", .kind = LOG_FIELD_STRING, .string = model->path},
+        {.name = "load_ms", .kind = LOG_FIELD_MS, .number = load_ns},
+        {.name = "precision", .kind = LOG_FIELD_STRING, .string = info->precision},
+        {.name = "cosine", .kind = LOG_FIELD_STRING, .string = cosine},
+        {.name = "exceptions", .kind = LOG_FIELD_COUNT, .number = quantization->exceptions},
+        {.name = "profile", .kind = LOG_FIELD_STRING, .string = quantization->profile},
+    };
+    size_t count = sizeof(fields) / sizeof(fields[0]);
+    /* The profile is the last, the rest only int8 has. */
+    if (!info->quantized)
+        count -= 3;
+    else if (!quantization->profile)
+        count--;
+    log_event(LOG_INFO, "loaded", fields, count);
+    registry_release(service->registry, engine);
+}
+
 static enum status load_model(struct service *service, const struct config_model *model,
                               struct error *err) {
     uint64_t started = clock_now_ns();
@@ -119,12 +147,7 @@ static enum status load_model(struct service *service, const struct config_model
     for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++)
         status = registry_alias(service->registry, model->aliases[i], model->engine.name, err);
     if (status != STATUS_OK) return status;
-    const struct log_field fields[] = {
-        {.name = "model", .kind = LOG_FIELD_STRING, .string = model->engine.name},
-        {.name = "path", .kind = LOG_FIELD_STRING, .string = model->engine.path},
-        {.name = "load_ms", .kind = LOG_FIELD_MS, .number = clock_now_ns() - started},
-    };
-    log_event(LOG_INFO, "loaded", fields, sizeof(fields) / sizeof(fields[0]));
+    log_loaded(service, &model->engine, clock_now_ns() - started);
     return STATUS_OK;
 }
 

@@ -44,7 +44,7 @@ const struct engine_options *session_default_model(const struct config *config) 
     return NULL;
 }
 
-static int load(struct config *out, const struct session_options *options) {
+int session_load(struct config *out, const struct session_options *options) {
     char model[FLAG_SIZE];
     const char *flags[] = {NULL, NULL};
     if (options->model) {
@@ -59,7 +59,7 @@ static int load(struct config *out, const struct session_options *options) {
 
 int session_open(struct session *out, const struct session_options *options) {
     *out = (struct session){0};
-    int code = load(&out->config, options);
+    int code = session_load(&out->config, options);
     if (code != EX_OK) return code;
     /* What a server says while it starts is noise in a pipe. */
     enum log_level level = out->config.log_level;

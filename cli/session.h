@@ -20,6 +20,9 @@ struct session_options {
     const char *model, *config;
 };
 
+/* Loads the configuration alone; exit codes as session_load_config(). */
+int session_load(struct config *out, const struct session_options *options);
+
 struct session {
     struct config config;
     struct registry *registry;

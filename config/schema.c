@@ -202,6 +202,17 @@ const struct schema_key schema_model_keys[] = {
      .choices = "exact|fast",
      .meaning = "`fast` decodes large JPEGs at a fraction of their size: cheaper, close to the "
                 "references but not exact, and answers say so; by default exact"},
+    {.name = "profile",
+     .kind = SCHEMA_TEXT,
+     MODEL_FIELD(engine.profile),
+     .meaning = "which products are int8, a file of `clipd quantize`; for precision int8"},
+    {.name = "cosine_min",
+     .kind = SCHEMA_FRACTION,
+     MODEL_FIELD(engine.cosine_min_ppm),
+     .min = 0,
+     .max = 1000000,
+     .meaning = "int8 with a smaller cosine to fp32 is refused; 0 measures nothing, 0.999 by "
+                "default"},
     {.name = "image_size",
      .kind = SCHEMA_COUNT,
      MODEL_FIELD(engine.image_size),

@@ -19,9 +19,11 @@
 #include "core/batch/batcher.h"
 #include "core/recipe.h"
 
+enum { PPM = 1000000 };
+
 struct engine {
     struct engine_info info;
-    char *name;
+    char *name, *profile; /* the latter NULL without one */
     struct runtime *runtime;
     struct model *model;
     struct tokenizer *tokenizer; /* NULL: no text tower, or no vocabulary */
@@ -78,6 +80,21 @@ static struct engine_tower_info tower_info(const struct model_tower *tower) {
     };
 }
 
+static void set_quantization(struct engine *engine) {
+    const struct model_info *model = model_info(engine->model);
+    const struct model_quality *quality = &model->quality;
+    const char *slash = engine->profile ? strrchr(engine->profile, '/') : NULL;
+    engine->info.quantized = model->precision == MODEL_INT8;
+    if (!engine->info.quantized) return;
+    engine->info.quantization = (struct engine_quantization){
+        .profile = slash ? slash + 1 : engine->profile,
+        .exceptions = quality->exceptions,
+        .measured = quality->measured,
+        .cosine = quality->cosines.min,
+        .centred_cosine = quality->cosines.centred_min,
+    };
+}
+
 static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     const struct model_info *model = model_info(engine->model);
     struct engine_info *info = &engine->info;
@@ -93,6 +110,7 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     info->vocab_size = model->vocab_size;
     info->vision = tower_info(&model->vision);
     info->text = tower_info(&model->text);
+    set_quantization(engine);
     info->logit_scale = model->logit_scale;
     info->parameters = model->parameters;
     info->preprocess.resize = resize_names[engine->preprocess.resize];
@@ -184,9 +202,13 @@ static enum status open_parts(struct engine *engine, const struct engine_options
         .features = runtime_features(engine->runtime),
         .workers = runtime_options(engine->runtime)->threads,
         .cache = options->cache,
+        .profile = options->profile,
+        .cosine_min = (double)options->cosine_min_ppm / PPM,
     };
     engine->name = strdup(options->name);
-    if (!engine->name) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
+    if (options->profile) engine->profile = strdup(options->profile);
+    if (!engine->name || (options->profile && !engine->profile))
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
     enum status status = model_open(&engine->model, &model, err);
     struct tokenizer_options mode;
     if (!status)
@@ -220,6 +242,7 @@ void engine_close(struct engine *engine) {
     tokenizer_close(engine->tokenizer);
     model_close(engine->model);
     free(engine->name);
+    free(engine->profile);
     free(engine);
 }
 

@@ -47,6 +47,20 @@ struct model_tokenizer {
     bool canonicalize, keep_case; /* open_clip's `clean`: canonicalize, whitespace */
 };
 
+/* How near embeddings come to those in fp32, over some inputs: as they are, and after
+ * what all of them have in common, the mean in fp32, is taken off. The latter is the
+ * harder measure: embeddings of random models, and of similar inputs, are much alike. */
+struct model_cosines {
+    double min, mean, centred_min, centred_mean;
+};
+
+/* What is known of int8. Without a measurement all is 0. */
+struct model_quality {
+    bool measured;
+    uint32_t exceptions;          /* products that are not int8 */
+    struct model_cosines cosines; /* of both towers, the worse of each */
+};
+
 struct model_info {
     char architecture[64]; /* "ViT-B-32" when the dimensions are known, else "CLIP" */
     enum model_naming naming;
@@ -62,6 +76,7 @@ struct model_info {
     uint64_t parameters;
     char sha256[SHA256_HEX_SIZE]; /* of the weight file */
     enum model_precision precision;
+    struct model_quality quality;
     struct model_preprocess preprocess;
     struct model_tokenizer tokenizer;
 };

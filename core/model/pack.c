@@ -41,8 +41,7 @@ static void fold_norm(const struct norm *norm, float *rows, float *biases, size_
 
 /* `norm` is what comes before the product, or NULL. */
 static enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
-                               const struct norm *norm, enum gemm_precision precision,
-                               struct error *err) {
+                               const struct norm *norm, uint8_t precision, struct error *err) {
     if (!to->blob) return STATUS_OK;
     assert(from->parts);
     size_t n = to->weight.n, k = to->weight.k, done = 0;
@@ -58,7 +57,7 @@ static enum status pack_linear(const struct linear *to, const struct blueprint_l
         if (to->bias) source_read(&from->biases[i], 0, 1, biases + done);
         done += weight->rows;
     }
-    if (norm && precision == GEMM_INT8) fold_norm(norm, rows, biases, n, k);
+    if (norm && precision == MODEL_INT8) fold_norm(norm, rows, biases, n, k);
     struct gemm_rows whole = {.data = rows, .stride = k, .count = n};
     gemm_pack(writable(to->blob), to->weight.kernel, &whole, 1, k);
     if (to->bias) memcpy(writable(to->bias), biases, n * sizeof(*biases));
@@ -75,13 +74,13 @@ static enum status pack_block(const struct block *to, const struct blueprint_blo
     if (!status) status = pack_linear(&to->out, &from->out, NULL, plan[PLAN_OUT], err);
     if (!status) status = pack_linear(&to->fc, &from->fc, &to->ln_2, plan[PLAN_FC], err);
     if (!status) status = pack_linear(&to->proj, &from->proj, NULL, plan[PLAN_PROJ], err);
-    if (plan[PLAN_QKV] == GEMM_INT8) clear_norm(&to->ln_1, width);
-    if (plan[PLAN_FC] == GEMM_INT8) clear_norm(&to->ln_2, width);
+    if (plan[PLAN_QKV] == MODEL_INT8) clear_norm(&to->ln_1, width);
+    if (plan[PLAN_FC] == MODEL_INT8) clear_norm(&to->ln_2, width);
     return status;
 }
 
 static enum status pack_tower(const struct tower *to, const struct blueprint_tower *from,
-                              const uint8_t plan[][PLAN_PRODUCTS], enum gemm_precision projection,
+                              const uint8_t plan[][PLAN_PRODUCTS], uint8_t projection,
                               struct error *err) {
     enum status status = STATUS_OK;
     copy(to->positions, &from->positions);
@@ -91,7 +90,7 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
     }
     if (status) return status;
     status = pack_linear(&to->projection, &from->projection, &to->ln_end, projection, err);
-    if (to->projection.blob && projection == GEMM_INT8) clear_norm(&to->ln_end, to->shape.width);
+    if (to->projection.blob && projection == MODEL_INT8) clear_norm(&to->ln_end, to->shape.width);
     return status;
 }
 

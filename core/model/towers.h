@@ -60,6 +60,10 @@ enum status towers_create(struct towers *out, const struct model_info *info,
 /* Points everything into a block of out->bytes, which must be 64-byte aligned. */
 void towers_place(struct towers *out, const struct model_info *info, const struct plan *plan,
                   unsigned features, const uint8_t *block);
+/* Towers that run each product with the weights of `int8` where the plan says int8, else
+ * with those of `other`, of the same model; both must outlive them. */
+enum status towers_mix(struct towers *out, const struct towers *int8, const struct towers *other,
+                       const struct plan *plan, struct error *err);
 void towers_free(struct towers *towers);
 
 #endif

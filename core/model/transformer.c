@@ -243,6 +243,13 @@ static void mlp_part(const struct model_tower *shape, const struct block *block,
     add_product(pass, &block->proj, lane->hidden, rows);
 }
 
+/* For measuring: keeps the row of the first sequence that becomes its embedding. */
+static void trace_layer(const struct model_tower *shape, const struct pass *pass, size_t layer,
+                        size_t row) {
+    size_t width = shape->width;
+    memcpy(pass->trace + layer * width, pass->lane->x + row * width, width * sizeof(*pass->trace));
+}
+
 void transformer_forward(const struct tower *tower, const struct pass *pass) {
     const struct sequences *sequences = &pass->lane->sequences;
     size_t rows = sequences->start[sequences->count];
@@ -251,6 +258,7 @@ void transformer_forward(const struct tower *tower, const struct pass *pass) {
         bool last = i + 1 == tower->shape.layers;
         rows = attention_part(tower, block, pass, rows, last);
         mlp_part(&tower->shape, block, pass, rows);
+        if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
 }
 

@@ -15,6 +15,7 @@ struct pass {
     const struct workspace *workspace;
     struct lane *lane; /* the leader's */
     struct team *team; /* NULL: alone */
+    float *trace;      /* NULL, or [layers, width]: see model_trace_image() */
 };
 
 /* Writes `count` rows to lane->input as the product wants them: through the

@@ -13,7 +13,7 @@ from program import (BINARY, CANNOT_CREATE, CONFIG, DATA, IO, MODEL, NO_INPUT, R
 
 SHIP = "docs/pictures/ship.jpg"
 AIRPLANE = "docs/pictures/airplane.jpg"
-COMMANDS = ("serve", "embed", "classify", "info", "tokenize", "preprocess", "bench",
+COMMANDS = ("serve", "embed", "classify", "info", "tokenize", "preprocess", "quantize", "bench",
             "healthcheck")
 
 

@@ -190,6 +190,8 @@ START_TEST(test_models) {
                                "  - name: a\n"
                                "    path: /m/a\n"
                                "    precision: fp32\n"
+                               "    profile: a.json\n"
+                               "    cosine_min: 0.9995\n"
                                "    tokenizer: hf-fast\n"
                                "    exif_orientation: true\n"
                                "    preprocess: fast\n"
@@ -209,6 +211,9 @@ START_TEST(test_models) {
     ck_assert_uint_eq(a->aliases_count, 2);
     ck_assert_str_eq(a->aliases[1], "tiny");
     ck_assert_uint_eq(a->engine.image_limits.side_max, 99);
+    ck_assert_str_eq(a->engine.profile, "a.json");
+    ck_assert_uint_eq(a->engine.cosine_min_ppm, 999500);
+    ck_assert_uint_eq(b->engine.cosine_min_ppm, 999000);
     ck_assert_str_eq(b->engine.name, "ViT-B-32");
     ck_assert_uint_eq(b->engine.image_size, 288);
     ck_assert(!a->is_default && b->is_default);
