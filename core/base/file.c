@@ -47,6 +47,13 @@ void file_map_close(struct file_map *map) {
     *map = (struct file_map){0};
 }
 
+void file_map_release(struct bytes part) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)part.data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)part.data + part.size) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 enum status file_read(struct buffer *out, const char *path, struct error *err) {
     struct error local = ERROR_NONE;
     if (!err) err = &local;

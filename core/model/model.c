@@ -15,7 +15,6 @@
 #include "core/model/invent.h"
 #include "core/model/pack.h"
 #include "core/model/packed_file.h"
-#include "core/model/safetensors.h"
 #include "core/model/text.h"
 #include "core/model/vision.h"
 
@@ -76,8 +75,8 @@ static enum status choose_precision(enum model_precision *out, const struct mode
 static enum status make_key(struct packed_key *out, const struct checkpoint *checkpoint,
                             const struct model_options *options, enum model_precision precision,
                             struct error *err) {
-    char path_digest[SHA256_HEX_SIZE], config_digest[SHA256_HEX_SIZE], what[512], state[256];
-    const struct stat *file = &checkpoint->weights_stat;
+    char path_digest[SHA256_HEX_SIZE], files[SHA256_HEX_SIZE], config[SHA256_HEX_SIZE];
+    char what[512], state[256];
     char *path = realpath(options->path, NULL);
     if (!path) return error_set_errno(err, STATUS_IO, "find", options->path);
     sha256_hex(path_digest, bytes_of(path));
@@ -92,13 +91,9 @@ static enum status make_key(struct packed_key *out, const struct checkpoint *che
                         gemm_kernel_format(gemm_kernel_find(options->features, GEMM_INT8)),
                         options->features & ISA_AVX512_BF16, model_precision_name(precision));
     assert(size > 0 && (size_t)size < sizeof(what));
-    struct bytes config = {.data = checkpoint->config_digest,
-                           .size = sizeof(checkpoint->config_digest)};
-    sha256_hex(config_digest, config);
-    /* No device: containers number theirs anew at every start. */
-    size = snprintf(state, sizeof(state), "weights %llu %lld %lld.%09ld; configuration %s",
-                    (unsigned long long)file->st_ino, (long long)file->st_size,
-                    (long long)file->st_mtim.tv_sec, file->st_mtim.tv_nsec, config_digest);
+    sha256_print(files, checkpoint->weights.identity);
+    sha256_print(config, checkpoint->config_digest);
+    size = snprintf(state, sizeof(state), "weights %s; configuration %s", files, config);
     assert(size > 0 && (size_t)size < sizeof(state));
     *out = packed_key_make(what, state);
     return STATUS_OK;
@@ -159,11 +154,11 @@ static enum status pack_block(struct model *model, const struct blueprint *bluep
 }
 
 /* What a checkpoint holds, as far as can be told without reading a weight. The blueprint
- * borrows the tensors, and these the file. */
+ * borrows the tensors, and these the files. */
 static enum status describe(struct model_info *info, struct blueprint *blueprint,
                             struct tensors *tensors, const struct checkpoint *checkpoint,
                             struct error *err) {
-    enum status status = safetensors_parse(tensors, checkpoint->weights.bytes, err);
+    enum status status = weights_parse(tensors, &checkpoint->weights, err);
     if (!status) status = blueprint_draw(blueprint, info, tensors, &checkpoint->config, err);
     if (!status) status = set_preprocess(info, &checkpoint->config, err);
     if (status) return status;
@@ -182,7 +177,7 @@ enum status model_describe(struct model_info *out, const char *path, struct erro
     status = describe(out, &blueprint, &tensors, &checkpoint, err);
     blueprint_free(&blueprint);
     tensors_free(&tensors);
-    file_map_close(&checkpoint.weights);
+    weights_close(&checkpoint.weights);
     return status;
 }
 
@@ -193,8 +188,8 @@ static enum status pack_checkpoint(struct model *model, const struct checkpoint 
     struct blueprint blueprint = {.computed = {NULL}};
     struct model_info *info = &model->info;
     enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
+    if (!status) status = weights_digest(info->sha256, &checkpoint->weights, err);
     if (!status) {
-        sha256_hex(info->sha256, checkpoint->weights.bytes);
         status = towers_create(&model->towers, info, &model->plan, options->features, err);
     }
     if (!status) status = pack_block(model, &blueprint, options, key, err);
@@ -236,7 +231,7 @@ static enum status open_checkpoint(struct model *model, const struct model_optio
         make_plan(&model->plan, precision);
         status = pack_checkpoint(model, &checkpoint, options, &key, err);
     }
-    file_map_close(&checkpoint.weights);
+    weights_close(&checkpoint.weights);
     return status;
 }
 
