@@ -365,8 +365,8 @@ START_TEST(files_that_are_not_there) {
     ck_assert_ptr_nonnull(strstr(err.message, "has no weights"));
     write_file("pytorch_model.bin", "PK", 2);
     err = open_fails(folder, (struct model_options){0});
-    ck_assert_int_eq(err.status, STATUS_UNSUPPORTED);
-    ck_assert_ptr_nonnull(strstr(err.message, "pytorch_model.bin"));
+    ck_assert_int_eq(err.status, STATUS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(err.message, "expected beside pytorch_model.bin"));
     remove_file("pytorch_model.bin");
     write_edited("openai.safetensors", "a.safetensors", "", "");
     err = open_fails(folder, (struct model_options){0});
