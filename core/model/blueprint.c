@@ -8,7 +8,7 @@
 #include "core/model/names.h"
 #include "core/model/positions.h"
 
-enum { NAME_SIZE = 128, LAYERS_MAX = 512, SIDE_MAX = 512 };
+enum { PREFIX_SIZE = 96, NAME_SIZE = 128, LAYERS_MAX = 512, SIDE_MAX = 512 };
 
 /* What all steps need. */
 struct draft {
@@ -125,16 +125,16 @@ static enum status take_block(struct draft *draft, const char *prefix, size_t wi
     return status;
 }
 
-static void block_prefix(char prefix[NAME_SIZE], const char *pattern, uint32_t layer) {
+static void block_prefix(char prefix[PREFIX_SIZE], const char *pattern, uint32_t layer) {
     /* The patterns are this module's own: "visual.transformer.resblocks.%u.". */
     const char *number = strstr(pattern, "%u");
-    snprintf(prefix, NAME_SIZE, "%.*s%u%s", (int)(number - pattern), pattern, layer, number + 2);
+    snprintf(prefix, PREFIX_SIZE, "%.*s%u%s", (int)(number - pattern), pattern, layer, number + 2);
 }
 
 static uint32_t count_layers(const struct draft *draft, const char *pattern) {
     uint32_t layers = 0;
     for (; layers < LAYERS_MAX; layers++) {
-        char name[NAME_SIZE];
+        char name[PREFIX_SIZE];
         block_prefix(name, pattern, layers);
         if (!tensors_any_with_prefix(draft->tensors, name)) break;
     }
@@ -189,7 +189,7 @@ static enum status take_blocks(struct draft *draft, const char *pattern, size_t 
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
     size_t mlp_width = config->mlp_width;
     for (uint32_t i = 0; i < shape->layers && !status; i++) {
-        char prefix[NAME_SIZE];
+        char prefix[PREFIX_SIZE];
         block_prefix(prefix, pattern, i);
         status =
             take_block(draft, prefix, width, &mlp_width, config->layer_scale, &out->blocks[i], err);

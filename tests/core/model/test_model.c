@@ -17,6 +17,7 @@
 #include "tests/support/npy.h"
 
 #define GOLDEN "tests/golden/model/"
+#define TORCH "../torch/"
 
 enum { IMAGE = 16, EMBED_DIM = 12, IMAGES = 3, TEXTS = 4, CONTEXT = 10 };
 
@@ -108,6 +109,14 @@ START_TEST(features) {
          MODEL_POOL_ARGMAX},
         {"open_clip", NULL, "f16_quick_gelu", 0, MODEL_NAMES_OPEN_CLIP, MODEL_POOL_ARGMAX},
         {"hf", NULL, "bf16_quick_gelu", 0, MODEL_NAMES_HF, MODEL_POOL_EOS},
+        /* The same in the file forms of PyTorch, and in shards. */
+        {TORCH "archive.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "training.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "script.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "legacy.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "parameters.bin", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "untyped.pth", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "sharded", NULL, "bf16_quick_gelu", 0, MODEL_NAMES_HF, MODEL_POOL_EOS},
     };
     struct model_options options = {.activation = rows[_i].activation,
                                     .head_width = rows[_i].head_width};
@@ -413,7 +422,7 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 120);
     tcase_add_unchecked_fixture(tests, read_inputs, NULL);
-    tcase_add_loop_test(tests, features, 0, 5);
+    tcase_add_loop_test(tests, features, 0, 12);
     tcase_add_test(tests, information);
     tcase_add_test(tests, padding_is_not_computed);
     tcase_add_test(tests, size_that_is_no_multiple_of_the_patch);
