@@ -192,19 +192,39 @@ def write(path, data):
         f.write(data)
 
 
+def write_safetensors(path, tensors):
+    header, blob = {}, b""
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(blob), len(blob) + len(data)]}
+        blob += data
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    write(path, struct.pack("<Q", len(text)) + text + blob)
+
+
+def write_towers():
+    """Each tower alone: the text tower without projection, as diffusers keep it, and the image
+    tower with its own."""
+    with open(f"{HERE}/model/hf/config.json") as f:
+        config = json.load(f)
+    tensors = {n: t for n, *t in read_safetensors(f"{HERE}/model/hf/model.safetensors")}
+    for path, kind, prefixes in (("diffusers/text_encoder", "text", ("text_model.",)),
+                                 ("vision", "vision", ("vision_model.", "visual_projection."))):
+        write_safetensors(f"{OUT}/{path}/model.safetensors",
+                          {n: t for n, t in tensors.items() if n.startswith(prefixes)})
+        alone = dict(config[f"{kind}_config"], model_type=f"clip_{kind}_model")
+        write(f"{OUT}/{path}/config.json", json.dumps(alone, indent=1).encode() + b"\n")
+    write(f"{OUT}/diffusers/model_index.json", b"{}\n")
+
+
 def write_shards():
     parts, names = [{}, {}], {}
     for i, (name, dtype, shape, data) in enumerate(read_safetensors(f"{HERE}/model/hf/model.safetensors")):
         parts[i % 2][name] = (dtype, shape, data)
     for i, part in enumerate(parts):
-        header, blob = {}, b""
-        for name, (dtype, shape, data) in part.items():
-            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(blob), len(blob) + len(data)]}
-            names[name] = f"model-{i + 1:05}-of-00002.safetensors"
-            blob += data
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        write(f"{OUT}/sharded/model-{i + 1:05}-of-00002.safetensors", struct.pack("<Q", len(text)) + text + blob)
+        file = f"model-{i + 1:05}-of-00002.safetensors"
+        names.update(dict.fromkeys(part, file))
+        write_safetensors(f"{OUT}/sharded/{file}", part)
     index = json.dumps({"metadata": {}, "weight_map": names}, indent=1, sort_keys=True)
     write(f"{OUT}/sharded/model.safetensors.index.json", index.encode() + b"\n")
     for name in ("config.json", "preprocessor_config.json"):
@@ -247,6 +267,7 @@ def write_seeds():
 
 
 if __name__ == "__main__":
+    write_towers()
     write_shards()
     write_models()
     write_seeds()
