@@ -64,7 +64,7 @@ struct model_info {
     float logit_scale;  /* exp() already taken */
     float logit_bias;   /* 0 but for SigLIP */
     uint64_t parameters;
-    char sha256[SHA256_HEX_SIZE]; /* of the weight file */
+    char sha256[SHA256_HEX_SIZE]; /* of the weight files */
     enum model_precision precision;
     struct model_preprocess preprocess;
     struct model_tokenizer tokenizer;

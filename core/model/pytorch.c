@@ -61,7 +61,7 @@ static enum status check_byte_order(const struct zip *zip, struct bytes root, st
 
 static enum status parse_archive(struct tensors *out, struct bytes file, struct error *err) {
     struct zip zip;
-    struct bytes text, root;
+    struct bytes text = {0}, root = {0};
     struct pickle pickle = {0};
     struct storages storages = {0};
     size_t used;
