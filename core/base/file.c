@@ -48,10 +48,13 @@ void file_map_close(struct file_map *map) {
 }
 
 void file_map_release(struct bytes part) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)part.data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)part.data + part.size) / page * page;
-    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), after = (uintptr_t)part.data % page;
+    size_t skip = after ? page - after : 0; /* whole pages only */
+    if (part.size < skip + page) return;
+    const uint8_t *first = part.data + skip;
+    void *begin; /* the same, as madvise() takes it */
+    memcpy(&begin, &first, sizeof(begin));
+    madvise(begin, (part.size - skip) / page * page, MADV_DONTNEED);
 }
 
 enum status file_read(struct buffer *out, const char *path, struct error *err) {

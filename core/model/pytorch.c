@@ -1,6 +1,6 @@
 #include "core/model/pytorch.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/model/state_dict.h"
@@ -48,11 +48,10 @@ static enum status find_pickle(struct bytes *out, struct bytes *root, const stru
 static enum status check_byte_order(const struct zip *zip, struct bytes root, struct error *err) {
     char name[64];
     struct bytes order;
-    if (root.size + sizeof("byteorder") > sizeof(name)) return STATUS_OK;
-    memcpy(name, root.data, root.size);
-    memcpy(name + root.size, "byteorder", sizeof("byteorder"));
-    const struct zip_entry *entry =
-        zip_find(zip, (struct bytes){(const uint8_t *)name, root.size + strlen("byteorder")});
+    int size =
+        snprintf(name, sizeof(name), "%.*sbyteorder", (int)root.size, (const char *)root.data);
+    if (size < 0 || (size_t)size >= sizeof(name)) return STATUS_OK;
+    const struct zip_entry *entry = zip_find(zip, bytes_of(name));
     if (!entry) return STATUS_OK;
     enum status status = zip_data(&order, zip, entry, err);
     if (status || (order.size >= 6 && !memcmp(order.data, "little", 6))) return status;

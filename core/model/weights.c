@@ -20,6 +20,7 @@ static enum status map(struct file_map *out, struct sha256_run *identity, const 
                        struct error *err) {
     struct stat info;
     char text[128];
+    *out = (struct file_map){0};
     if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "read", path);
     snprintf(text, sizeof(text), "%llu %lld %lld.%09ld\n", (unsigned long long)info.st_ino,
              (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
@@ -96,7 +97,11 @@ static enum status list_shards(struct weights *out, struct error *err) {
     enum status status = parse_index(&root, &map, out->index.bytes, err);
     if (status) return status;
     out->files = calloc(SHARDS_MAX, sizeof(*out->files));
-    if (!out->files) status = error_set(err, STATUS_NO_MEMORY, "out of memory for shards");
+    if (!out->files) {
+        json_decref(root);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for shards");
+    }
+    out->count = 0;
     json_object_foreach(map, tensor, file) {
         if (!status) status = add_name(out, json_string_value(file), err);
     }
@@ -118,8 +123,10 @@ static enum status open_shards(struct weights *out, struct sha256_run *identity,
     enum status status = list_shards(out, err);
     for (size_t i = 0; i < out->count && !status; i++) {
         char *shard = file_join(directory, out->files[i].name);
-        if (!shard) status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
-        if (!status) status = map(&out->files[i].map, identity, shard, err);
+        if (!shard)
+            status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+        else
+            status = map(&out->files[i].map, identity, shard, err);
         free(shard);
     }
     free(directory);

@@ -33,6 +33,7 @@ static void take_away(const char *name) {
 
 /* Both are relative to the folder; "" is the folder itself. */
 static void check(const char *what, char *(*find)(const char *path), const char *want) {
+    ck_assert(what && want);
     char *path = what[0] ? file_join(folder, what) : strdup(folder);
     char *expected = want[0] ? file_join(folder, want) : strdup(folder);
     char *found = find(path);

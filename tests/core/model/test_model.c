@@ -201,7 +201,8 @@ START_TEST(text_tower_alone) {
     float projection[EMBED_DIM * 24], pooled[24], *row = pooled, texts[TEXTS][EMBED_DIM];
     ck_assert_int_eq(file_map_open(&file, GOLDEN "hf/model.safetensors", NULL), STATUS_OK);
     ck_assert_int_eq(safetensors_parse(&tensors, file.bytes, NULL), STATUS_OK);
-    tensor_widen(projection, tensors_find(&tensors, "text_projection.weight"), 0, EMBED_DIM * 24);
+    tensor_widen(projection, tensors_find(&tensors, "text_projection.weight"), 0,
+                 sizeof(projection) / sizeof(projection[0]));
     for (size_t i = 0; i < TEXTS; i++) {
         struct model_text text = {.ids = inputs.ids[i], .count = CONTEXT};
         model_encode_texts(model, 0, NULL, &text, 1, &row);
