@@ -16,6 +16,7 @@
 #include "core/model/positions.h"
 #include "core/model/safetensors.h"
 #include "core/model/vision.h"
+#include "core/model/weights.h"
 #include "tests/support/npy.h"
 #include "tests/support/shared.h"
 
@@ -161,6 +162,38 @@ START_TEST(every_file_form) {
     check_model(TINY "pt/legacy_nonzip_f16.pt", &bare, "f16_weights_");
     check_model(TINY "pt/pickled_module_f16.pt", &bare, "f16_weights_");
     check_model(TINY "pt/pytorch_model.bin", &bare, "f16_weights_");
+}
+END_TEST
+
+/* Tensors that are views of one storage: shifted, turned, a column, of no elements. */
+START_TEST(views_of_a_storage) {
+    if (shared_missing()) return;
+    struct npy base = read_npy(TINY "pt/views_base.npy");
+    size_t rows = base.shape[0], columns = base.shape[1];
+    char *path = shared_path(TINY "pt/views.pt");
+    struct file_map file;
+    struct tensors tensors;
+    ck_assert_int_eq(file_map_open(&file, path, NULL), STATUS_OK);
+    ck_assert_int_eq(weights_parse_file(&tensors, file.bytes, NULL), STATUS_OK);
+    free(path);
+    float part[64], turned[64], column[64], scalar;
+    ck_assert_uint_le(base.count, 64);
+    tensor_widen(part, tensors_find(&tensors, "a"), 0, 3 * columns);
+    ck_assert_mem_eq(part, base.floats + 2 * columns, 3 * columns * sizeof(float));
+    tensor_widen(turned, tensors_find(&tensors, "a_t"), 0, base.count);
+    tensor_widen(column, tensors_find(&tensors, "p"), 0, rows);
+    for (size_t i = 0; i < base.count; i++) {
+        ck_assert_float_eq(turned[i % columns * rows + i / columns], base.floats[i]);
+    }
+    for (size_t i = 0; i < rows; i++) ck_assert_float_eq(column[i], base.floats[i * columns + 1]);
+    tensor_widen(part, tensors_find(&tensors, "bf"), 0, base.count);
+    for (size_t i = 0; i < base.count; i++) ck_assert_float_eq_tol(part[i], base.floats[i], 0.02f);
+    tensor_widen(&scalar, tensors_find(&tensors, "scalar"), 0, 1);
+    ck_assert_float_eq(scalar, 2.5f);
+    ck_assert_uint_eq(tensors_find(&tensors, "empty")->data.size, 0);
+    tensors_free(&tensors);
+    file_map_close(&file);
+    npy_free(&base);
 }
 END_TEST
 
@@ -433,6 +466,7 @@ int main(void) {
     tcase_add_test(tcase, every_naming_scheme_and_type);
     tcase_add_test(tcase, other_configurations);
     tcase_add_test(tcase, every_file_form);
+    tcase_add_test(tcase, views_of_a_storage);
     tcase_add_test(tcase, variants);
     tcase_add_test(tcase, families_of_a_later_day);
     tcase_add_test(tcase, activations);
