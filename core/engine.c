@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/base/thread_pool.h"
 #include "core/batch/batcher.h"
+#include "core/model/layout.h"
 #include "core/recipe.h"
 
 enum { PPM = 1000000 };
@@ -137,14 +138,17 @@ static enum status open_tokenizer(struct engine *engine, const struct tokenizer_
                     engine->name);
         return STATUS_OK;
     }
-    const char *path = options->vocab ? options->vocab : options->path;
+    char *path = options->vocab ? strdup(options->vocab) : layout_tokenizer(options->path);
+    if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     enum status status = tokenizer_open(&engine->tokenizer, path, mode, err);
-    if (status) return status;
-    uint32_t size = tokenizer_vocab_size(engine->tokenizer);
-    if (size <= model->vocab_size) return STATUS_OK;
-    return error_set(err, STATUS_CONFLICT,
-                     "the vocabulary in %s has %u tokens, the model's embedding has %u", path, size,
-                     model->vocab_size);
+    uint32_t size = status ? 0 : tokenizer_vocab_size(engine->tokenizer);
+    if (size > model->vocab_size) {
+        status = error_set(err, STATUS_CONFLICT,
+                           "the vocabulary in %s has %u tokens, the model's embedding has %u", path,
+                           size, model->vocab_size);
+    }
+    free(path);
+    return status;
 }
 
 static void run_images(void *context, uint32_t worker, struct team *team,

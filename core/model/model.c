@@ -17,7 +17,6 @@
 #include "core/model/pack.h"
 #include "core/model/packed_file.h"
 #include "core/model/quality.h"
-#include "core/model/safetensors.h"
 #include "core/model/text.h"
 #include "core/model/vision.h"
 
@@ -67,8 +66,8 @@ static enum status apply_options(struct model_config *config, const struct model
 static enum status make_key(struct packed_key *out, const struct checkpoint *checkpoint,
                             const struct model_options *options,
                             const struct arithmetic *arithmetic, struct error *err) {
-    char path_digest[SHA256_HEX_SIZE], config_digest[SHA256_HEX_SIZE], what[512], state[320];
-    const struct stat *file = &checkpoint->weights_stat;
+    char path_digest[SHA256_HEX_SIZE], files[SHA256_HEX_SIZE], config[SHA256_HEX_SIZE];
+    char what[512], state[320];
     char *path = realpath(options->path, NULL);
     if (!path) return error_set_errno(err, STATUS_IO, "find", options->path);
     sha256_hex(path_digest, bytes_of(path));
@@ -85,14 +84,10 @@ static enum status make_key(struct packed_key *out, const struct checkpoint *che
                  options->features & ISA_AVX512_BF16, model_precision_name(arithmetic->precision),
                  arithmetic->profiled, options->cosine_min > 0);
     assert(size > 0 && (size_t)size < sizeof(what));
-    struct bytes config = {.data = checkpoint->config_digest,
-                           .size = sizeof(checkpoint->config_digest)};
-    sha256_hex(config_digest, config);
-    /* No device: containers number theirs anew at every start. */
-    size = snprintf(
-        state, sizeof(state), "weights %llu %lld %lld.%09ld; configuration %s; profile %s",
-        (unsigned long long)file->st_ino, (long long)file->st_size, (long long)file->st_mtim.tv_sec,
-        file->st_mtim.tv_nsec, config_digest, arithmetic->profile_digest);
+    sha256_print(files, checkpoint->weights.identity);
+    sha256_print(config, checkpoint->config_digest);
+    size = snprintf(state, sizeof(state), "weights %s; configuration %s; profile %s", files, config,
+                    arithmetic->profile_digest);
     assert(size > 0 && (size_t)size < sizeof(state));
     *out = packed_key_make(what, state);
     return STATUS_OK;
@@ -192,11 +187,11 @@ static enum status pack_block(struct model *model, const struct blueprint *bluep
 }
 
 /* What a checkpoint holds, as far as can be told without reading a weight. The blueprint
- * borrows the tensors, and these the file. */
+ * borrows the tensors, and these the files. */
 static enum status describe(struct model_info *info, struct blueprint *blueprint,
                             struct tensors *tensors, const struct checkpoint *checkpoint,
                             struct error *err) {
-    enum status status = safetensors_parse(tensors, checkpoint->weights.bytes, err);
+    enum status status = weights_parse(tensors, &checkpoint->weights, err);
     if (!status) status = blueprint_draw(blueprint, info, tensors, &checkpoint->config, err);
     if (!status) status = set_preprocess(info, &checkpoint->config, err);
     if (status) return status;
@@ -215,7 +210,7 @@ enum status model_describe(struct model_info *out, const char *path, struct erro
     status = describe(out, &blueprint, &tensors, &checkpoint, err);
     blueprint_free(&blueprint);
     tensors_free(&tensors);
-    file_map_close(&checkpoint.weights);
+    weights_close(&checkpoint.weights);
     return status;
 }
 
@@ -227,10 +222,8 @@ static enum status pack_checkpoint(struct model *model, const struct checkpoint 
     struct blueprint blueprint = {.computed = {NULL}};
     struct model_info *info = &model->info;
     enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
-    if (!status) {
-        sha256_hex(info->sha256, checkpoint->weights.bytes);
-        status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
-    }
+    if (!status) status = weights_digest(info->sha256, &checkpoint->weights, err);
+    if (!status) status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
     if (!status) {
         status = towers_create(&model->towers, info, &model->plan, options->features, err);
     }
@@ -272,7 +265,7 @@ static enum status open_checkpoint(struct model *model, const struct model_optio
                                           .image_width = options->image_width};
         status = pack_checkpoint(model, &checkpoint, options, arithmetic, &key, err);
     }
-    file_map_close(&checkpoint.weights);
+    weights_close(&checkpoint.weights);
     return status;
 }
 

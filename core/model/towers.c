@@ -73,7 +73,8 @@ static void place_tower(struct walk *walk, uint32_t embed_dim, const struct plan
     }
     place_norm(walk, shape->width, &out->ln_end);
     if (!shape->projected) return;
-    place_linear(walk, plan->projection[which], embed_dim, shape->width, false, &out->projection);
+    place_linear(walk, plan->projection[which], embed_dim, shape->width, shape->projection_bias,
+                 &out->projection);
 }
 
 static void place_all(struct towers *out, const struct model_info *info, const struct plan *plan,
@@ -82,7 +83,7 @@ static void place_all(struct towers *out, const struct model_info *info, const s
         size_t k = 3 * (size_t)info->patch_size * info->patch_size;
         out->class_embedding = floats(walk, info->vision.width);
         place_linear(walk, plan->patch, info->vision.width, k, false, &out->patch);
-        place_norm(walk, info->vision.width, &out->ln_pre);
+        if (!info->no_ln_pre) place_norm(walk, info->vision.width, &out->ln_pre);
         place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
     }
     if (info->text.layers) {
@@ -125,7 +126,8 @@ enum status towers_create(struct towers *out, const struct model_info *info,
     }
     out->vision.tokens_max = 1 + model_patches(info);
     out->text.tokens_max = info->context_length;
-    out->text.causal = true;
+    out->text.causal = !info->bidirectional;
+    out->vision.mean = info->patch_mean;
     struct walk walk = {.features = features};
     place_all(out, info, plan, &walk);
     out->bytes = walk.at;
