@@ -337,7 +337,7 @@ size_t model_packed_bytes(const struct model *model, bool *is_file) {
 /* ---- running ---- */
 
 static struct pass pass_of(const struct model *model, uint32_t worker, struct team *team) {
-    assert(worker < model->workspace->workers);
+    assert(worker < model->workspace->workers && (team || !worker));
     return (struct pass){.rows = model->towers.rows,
                          .workspace = model->workspace,
                          .lane = &model->workspace->lanes[worker],

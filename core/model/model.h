@@ -52,9 +52,9 @@ const struct model_info *model_info(const struct model *model);
 size_t model_packed_bytes(const struct model *model, bool *is_file);
 
 /* The encode functions may be called from several threads at a time, each with a
- * `worker` of its own, below options.workers. The members of `team`, which may be NULL,
- * help; their numbers are workers, too. A result does not depend on batch, position
- * or helpers, bit for bit. Batches of any size are taken. */
+ * `worker` of its own, below options.workers. The members of `team` help; their numbers
+ * are workers, too. Worker 0 needs no team: NULL. A result does not depend on batch,
+ * position or helpers, bit for bit. Batches of any size are taken. */
 
 /* pixels[i] is [image_size, image_size, 3] 8-bit RGB; embeddings[i] is [embed_dim],
  * not normalised. */
