@@ -6,7 +6,7 @@
 #include "core/index/postgres_catalogue.h"
 #include "core/index/postgres_filter.h"
 #include "core/index/postgres_items.h"
-#include "core/index/postgres_schema.h"
+#include "core/kernels/scan.h"
 
 enum {
     EFFORT_DEFAULT = 100, /* hnsw.ef_search */
@@ -48,12 +48,6 @@ struct job {
 
 /* ---- candidates ---- */
 
-static float dot(const struct job *job, const float *a, const float *b) {
-    float sum = 0;
-    for (uint32_t i = 0; i < job->spec->dim; i++) sum += a[i] * b[i];
-    return sum;
-}
-
 static enum status take_candidate(void *context, const PGresult *row, struct error *err) {
     struct job *job = context;
     const struct search *search = job->search;
@@ -70,7 +64,8 @@ static enum status take_candidate(void *context, const PGresult *row, struct err
         if (!postgres_row_vector(job->embedding, row, column, job->spec->dim))
             return error_set(err, STATUS_INTERNAL, "a stored embedding has not %u dimensions",
                              job->spec->dim);
-        candidate->score = dot(job, search->embedding, job->embedding);
+        candidate->score =
+            scan_dot(job->store->kernel, search->embedding, job->embedding, job->spec->dim);
         if (search->words.size)
             candidate->score = (1 - search->words_weight) * candidate->score +
                                search->words_weight * rank;
@@ -117,14 +112,16 @@ static void add_near(struct postgres_query *query, const struct job *job,
     unsigned dim = job->spec->dim;
     size_t more = wanted * (OVERFETCH - 1);
     size_t limit = wanted + (more < OVERFETCH_MAX ? more : OVERFETCH_MAX);
-    postgres_query_add(query, "WITH near AS MATERIALIZED (SELECT * FROM clipd_items_%llu WHERE ",
+    postgres_query_add(query, "WITH near AS MATERIALIZED (SELECT id, embedding, text FROM "
+                       "clipd_items_%llu WHERE ",
                        table);
     postgres_filter_add(query, job->spec, job->search->filter);
     postgres_query_add(query,
                        " ORDER BY embedding::halfvec(%u) <=> $%u::vector::halfvec(%u) LIMIT %zu) ",
                        dim, numbers->embedding, dim, limit);
     if (!numbers->words) return;
-    postgres_query_add(query, ", worded AS MATERIALIZED (SELECT * FROM clipd_items_%llu WHERE ",
+    postgres_query_add(query, ", worded AS MATERIALIZED (SELECT id, embedding, text FROM "
+                       "clipd_items_%llu WHERE ",
                        table);
     postgres_filter_add(query, job->spec, job->search->filter);
     add_matching(query, numbers);
@@ -185,4 +182,170 @@ static void write_settings(struct postgres_query *query, const struct search *se
                        "SELECT set_config('hnsw.ef_search', '%u', true), "
                        "set_config('hnsw.iterative_scan', 'relaxed_order', true)",
                        effort < EFFORT_MAX ? effort : EFFORT_MAX);
+}
+
+static enum status take_nothing(void *context, const PGresult *row, struct error *err) {
+    (void)context;
+    (void)row;
+    (void)err;
+    return STATUS_OK;
+}
+
+/* Fills job->candidates with at most `wanted`, best first. */
+static enum status find(struct job *job, size_t wanted, bool approximate, uint64_t deadline_ns,
+                        struct error *err) {
+    struct postgres_query queries[3];
+    size_t count = 0;
+    struct candidate *room = realloc(job->candidates, wanted * sizeof(*room));
+    if (!room) return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu hits", wanted);
+    job->candidates = room;
+    job->room = wanted;
+    job->count = job->ids.size = 0;
+    /* Hits and their parts are read from one state of the collection. */
+    if (job->parts && PQtransactionStatus(job->link->connection) == PQTRANS_IDLE) {
+        postgres_query_init(&queries[count]);
+        postgres_query_add(&queries[count++], "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    }
+    if (approximate) {
+        postgres_query_init(&queries[count]);
+        write_settings(&queries[count], job->search);
+        queries[count++].visit = take_nothing;
+    }
+    struct postgres_query *query = &queries[count++];
+    postgres_query_init(query);
+    write_search(query, job, wanted, approximate);
+    query->visit = take_candidate;
+    query->context = job;
+    enum status status = postgres_link_run(job->link, queries, count, deadline_ns, err);
+    for (size_t i = 0; i < count; i++) postgres_query_free(&queries[i]);
+    if (status) return status;
+    /* The buffer moved while it grew. */
+    for (size_t i = 0; i < job->count; i++)
+        job->candidates[i].id.data = job->ids.data + job->candidates[i].offset;
+    qsort(job->candidates, job->count, sizeof(*job->candidates), compare_candidates);
+    return STATUS_OK;
+}
+
+/* ---- hits ---- */
+
+static enum status visit_hit(struct job *job, size_t rank, const struct item *item,
+                             struct error *err) {
+    struct hit hit = {.query = job->query,
+                      .rank = rank,
+                      .score = job->candidates[rank].score,
+                      .item = *item};
+    job->link->delivered = true;
+    return job->visit(job->context, &hit, err);
+}
+
+static enum status take_parts(void *context, const PGresult *row, struct error *err) {
+    struct job *job = context;
+    size_t rank = (size_t)postgres_row_int8(row, 0);
+    enum status status = postgres_item_read(&job->item, job->spec, row, 1, job->parts, err);
+    return status ? status : visit_hit(job, rank, &job->item.item, err);
+}
+
+/* Hands on the hits from `first` to before `end`. */
+static enum status deliver(struct job *job, size_t first, size_t end, uint64_t deadline_ns,
+                           struct error *err) {
+    if (!job->parts) {
+        enum status status = STATUS_OK;
+        for (size_t i = first; i < end && !status; i++) {
+            struct item item = {.id = job->candidates[i].id, .dim = job->spec->dim};
+            status = visit_hit(job, i, &item, err);
+        }
+        return status;
+    }
+    struct postgres_query queries[2], *query = &queries[0];
+    postgres_query_init(query);
+    postgres_query_init(&queries[1]);
+    unsigned ids = postgres_query_array(query, POSTGRES_TEXT, end - first);
+    for (size_t i = first; i < end; i++) postgres_query_element(query, job->candidates[i].id);
+    postgres_query_add(query, "SELECT n - 1 + $%u::int8, ",
+                       postgres_query_int8(query, (int64_t)first));
+    postgres_item_add_columns(query, job->parts);
+    postgres_query_add(query,
+                       " FROM unnest($%u::text[]) WITH ORDINALITY AS hit (id, n) "
+                       "JOIN clipd_items_%llu AS t USING (id) ORDER BY n",
+                       ids, (unsigned long long)job->number);
+    query->visit = take_parts;
+    query->context = job;
+    postgres_query_add(&queries[1], "COMMIT");
+    enum status status = postgres_link_run(job->link, queries, 2, deadline_ns, err);
+    for (size_t i = 0; i < 2; i++) postgres_query_free(&queries[i]);
+    return status;
+}
+
+/* Whether no item that PostgreSQL has left out can belong to the `wanted` best. */
+static bool is_decided(const struct job *job, size_t wanted) {
+    if (job->count < job->room) return true;
+    float last = job->candidates[job->count - 1].score;
+    return job->candidates[wanted - 1].score - last > rounding;
+}
+
+static enum status search_one(struct job *job, uint64_t deadline_ns, struct error *err) {
+    const struct search *search = job->search;
+    size_t wanted = search->offset + search->top_k;
+    bool approximate = job->indexed && search->embedding && !search->exact, done = false;
+    if (approximate) {
+        enum status status = find(job, wanted + MARGIN, true, deadline_ns, err);
+        if (status) return status;
+        done = job->count >= wanted;
+    }
+    for (size_t ask = wanted + MARGIN; !done; ask *= WIDEN) {
+        enum status status = find(job, ask, false, deadline_ns, err);
+        if (status) return status;
+        done = is_decided(job, wanted) || ask >= CANDIDATES_MAX;
+    }
+    size_t end = job->count < wanted ? job->count : wanted;
+    while (end && job->candidates[end - 1].score < search->score_min) end--;
+    size_t first = search->offset < end ? search->offset : end;
+    return deliver(job, first, end, deadline_ns, err);
+}
+
+/* ---- a call ---- */
+
+struct call {
+    struct job job;
+    const struct search *searches;
+    size_t count;
+};
+
+static enum status search_all(void *context, struct postgres_link *link, uint64_t deadline_ns,
+                              struct error *err) {
+    struct call *call = context;
+    call->job.link = link;
+    for (size_t i = 0; i < call->count; i++) {
+        call->job.search = &call->searches[i];
+        call->job.query = i;
+        enum status status = search_one(&call->job, deadline_ns, err);
+        if (status) return status;
+    }
+    return STATUS_OK;
+}
+
+enum status postgres_search(void *self, const struct collection_spec *spec,
+                            const struct search *searches, size_t count, unsigned parts,
+                            hit_visit_fn *visit, void *context, struct error *err) {
+    struct postgres_store *store = self;
+    struct call call = {.searches = searches, .count = count};
+    struct job *job = &call.job;
+    *job = (struct job){
+        .store = store, .spec = spec, .parts = parts, .visit = visit, .context = context};
+    enum status status = postgres_store_find(store, spec, &job->number, err);
+    if (!status && store->approximate_from != UINT64_MAX)
+        status = postgres_catalogue_is_indexed(store, spec, job->number, &job->indexed, err);
+    if (!status) status = postgres_item_init(&job->item, spec, parts, err);
+    if (status) return status;
+    buffer_init(&job->ids, (size_t)CANDIDATES_MAX * WIDEN * COLLECTION_ID_MAX);
+    job->embedding = calloc(spec->dim, sizeof(*job->embedding));
+    if (job->embedding)
+        status = postgres_store_run(store, spec, search_all, &call, err);
+    else
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for an embedding");
+    free(job->embedding);
+    free(job->candidates);
+    buffer_free(&job->ids);
+    postgres_item_free(&job->item);
+    return status;
 }
