@@ -17,10 +17,7 @@
 #include "core/index/sqlite_store.h"
 #include "core/index/store.h"
 
-enum {
-    IDLE_MAX = 16,             /* connections that are kept for the next call */
-    APPROXIMATE_FROM = 200000, /* rows: below, a scan takes a few milliseconds */
-};
+enum { IDLE_MAX = 16 }; /* connections that are kept for the next call */
 
 /* ---- connections ---- */
 
@@ -46,7 +43,7 @@ enum status sqlite_store_reader(struct sqlite_connection **out, struct sqlite_st
     }
     pthread_mutex_unlock(&store->lock);
     *out = reader;
-    return reader ? STATUS_OK : sqlite_connection_open(out, store->path, SQLITE_READ, err);
+    return reader ? STATUS_OK : sqlite_connection_open(out, store->path, SQLITE_FOR_READING, err);
 }
 
 enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_store *store,
@@ -61,7 +58,9 @@ enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_stor
     if (!status && !found)
         status = error_set(err, STATUS_NOT_FOUND, "collection \"%s\" was dropped meanwhile",
                            collection->spec.name);
-    if (status) sqlite_store_give_back(store, *out);
+    if (!status) return STATUS_OK;
+    sqlite_store_give_back(store, *out);
+    *out = NULL;
     return status;
 }
 
@@ -83,6 +82,7 @@ void sqlite_store_give_back(struct sqlite_store *store, struct sqlite_connection
 static void store_close(void *self) {
     struct sqlite_store *store = self;
     sqlite_collections_close(store);
+    crew_destroy(store->crew);
     while (store->idle) {
         struct sqlite_connection *next = store->idle->next;
         sqlite_connection_close(store->idle);
@@ -119,7 +119,8 @@ static enum status open_file(struct sqlite_store *store, struct error *err) {
     int file = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0) return error_set_errno(err, STATUS_IO, "open", store->path);
     close(file);
-    enum status status = sqlite_connection_open(&store->writer, store->path, SQLITE_WRITE, err);
+    enum status status =
+        sqlite_connection_open(&store->writer, store->path, SQLITE_FOR_WRITING, err);
     return status ? status : sqlite_schema_open(store->writer, err);
 }
 
@@ -159,9 +160,7 @@ enum status sqlite_store_open(const struct store **out, void **self,
     struct sqlite_store *store = calloc(1, sizeof(*store));
     if (!store) return error_set(err, STATUS_NO_MEMORY, "out of memory for a store");
     store->features = options->features;
-    store->threads = options->threads ? options->threads : cpu_usable_cores();
-    store->approximate_from =
-        options->approximate_from ? options->approximate_from : APPROXIMATE_FROM;
+    store->approximate_from = options->approximate_from;
     store->lock_file = -1;
     pthread_mutex_init(&store->queue, NULL);
     pthread_mutex_init(&store->writing, NULL);
@@ -171,6 +170,8 @@ enum status sqlite_store_open(const struct store **out, void **self,
     enum status status = STATUS_OK;
     if (!store->directory || !store->path)
         status = error_set(err, STATUS_NO_MEMORY, "out of memory for a store");
+    uint32_t threads = options->threads ? options->threads : cpu_usable_cores();
+    if (!status) status = crew_create(&store->crew, threads, err);
     if (!status) status = take_directory(store, err);
     if (!status) status = open_file(store, err);
     if (!status) status = sqlite_collections_open(store, err);

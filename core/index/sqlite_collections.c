@@ -45,7 +45,7 @@ enum status sqlite_collections_make(struct sqlite_collection **out, struct sqlit
     struct vectors_options options = {.dim = spec->dim,
                                       .precision = spec->precision,
                                       .features = store->features,
-                                      .threads = store->threads,
+                                      .crew = store->crew,
                                       .approximate_from = store->approximate_from,
                                       .cache_path = collection->cache_path};
     enum status status = vectors_create(&collection->vectors, &options, err);

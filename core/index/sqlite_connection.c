@@ -58,7 +58,7 @@ static enum status configure(struct sqlite_connection *connection, enum sqlite_a
     snprintf(sql, sizeof(sql),
              "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;"
              "PRAGMA cache_size = -%d",
-             access == SQLITE_WRITE ? WRITER_CACHE_KIB : READER_CACHE_KIB);
+             access == SQLITE_FOR_WRITING ? WRITER_CACHE_KIB : READER_CACHE_KIB);
     if (sqlite3_exec(db, sql, NULL, NULL, NULL)) return sqlite_report(connection, "open", err);
     return STATUS_OK;
 }
@@ -73,7 +73,7 @@ enum status sqlite_connection_open(struct sqlite_connection **out, const char *p
         return error_set(err, STATUS_NO_MEMORY, "out of memory for a connection to %s", path);
     }
     connection->path = copy;
-    int flags = access == SQLITE_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+    int flags = access == SQLITE_FOR_WRITING ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
     int code = sqlite3_open_v2(path, &connection->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     enum status status = STATUS_OK;
     if (!connection->db)

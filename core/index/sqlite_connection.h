@@ -26,7 +26,7 @@ struct sqlite_connection {
     struct sqlite_connection *next; /* in the store's list of idle ones */
 };
 
-enum sqlite_access { SQLITE_READ, SQLITE_WRITE };
+enum sqlite_access { SQLITE_FOR_READING, SQLITE_FOR_WRITING };
 
 /* The file must be there; it may be empty. */
 enum status sqlite_connection_open(struct sqlite_connection **out, const char *path,

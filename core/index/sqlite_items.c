@@ -62,21 +62,20 @@ static enum status insert_row(struct sqlite_connection *writer,
                               const struct sqlite_collection *collection, uint64_t row,
                               const struct item *item, struct error *err) {
     sqlite3_stmt *statement;
-    enum status status =
-        sqlite_prepare(&statement, writer, "INSERT INTO items_@ VALUES (?1, ?2, ?3, ?4, ?5)",
-                       collection->number, err);
+    enum status status = sqlite_prepare(
+        &statement, writer,
+        "INSERT INTO items_@ SELECT ?1, ?2, ?3, ?4, ?5 WHERE CASE WHEN json_valid(?3) THEN "
+        "json_type(?3) = 'object' ELSE 0 END",
+        collection->number, err);
     if (status) return status;
     sqlite_bind_number(statement, 1, (int64_t)row);
     sqlite_bind_text(statement, 2, item->id);
     sqlite_bind_text(statement, 3, item->metadata);
     sqlite_bind_text(statement, 4, item->text);
     if (item->has_digest) sqlite_bind_blob(statement, 5, (struct bytes){item->digest, SHA256_SIZE});
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_CONSTRAINT_CHECK)
+    status = sqlite_run(writer, statement, err);
+    if (!status && sqlite3_changes(writer->db) == 0)
         status = error_set(err, STATUS_INVALID, "metadata is not a JSON object");
-    else if (code != SQLITE_DONE)
-        status = sqlite_report(writer, "write", err);
-    sqlite3_reset(statement);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "core/index/sqlite_schema.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/index/store.h"
@@ -21,8 +22,7 @@ enum { VERSION = sizeof(migrations) / sizeof(*migrations) };
 
 static const char *const tables[] = {
     "CREATE TABLE items_@ (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, "
-    "metadata TEXT NOT NULL CHECK (json_valid(metadata) AND json_type(metadata) = 'object'), "
-    "text TEXT NOT NULL, digest BLOB) STRICT",
+    "metadata TEXT NOT NULL, text TEXT NOT NULL, digest BLOB) STRICT",
     "CREATE TABLE embeddings_@ (row INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, "
     "embedding BLOB NOT NULL) STRICT",
     "CREATE TABLE thumbnails_@ (row INTEGER PRIMARY KEY, image BLOB NOT NULL) STRICT",
@@ -191,22 +191,21 @@ static enum status read_spec(struct collection_spec *out, struct sqlite_connecti
     return status;
 }
 
-/* That the tables are those which we made: their texts are kept in the file. */
+/* That the tables are those which we made: their texts are kept in the file. (char(64) is the
+ * "@" that stands for the number.) */
 static enum status check_tables(struct sqlite_connection *connection, int64_t number,
                                 struct error *err) {
     for (size_t i = 0; i < TABLES; i++) {
         sqlite3_stmt *made;
         int64_t count = 0;
-        char sql[512];
         bool row;
-        snprintf(sql, sizeof(sql), "%s", tables[i]);
         enum status status =
             sqlite_prepare(&made, connection,
                            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
                            "sql = replace(?1, char(64), '@')",
                            number, err);
         if (status) return status;
-        sqlite_bind_text(made, 1, bytes_of(sql));
+        sqlite_bind_text(made, 1, bytes_of(tables[i]));
         status = sqlite_step(connection, made, &row, err);
         if (status) return status;
         count = sqlite3_column_int64(made, 0);

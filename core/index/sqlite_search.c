@@ -41,6 +41,9 @@ struct plan {
     size_t only_count;
     bool filtered;
     struct sqlite_matches matches;
+    struct vectors_hit *near; /* the `top` nearest that were asked for */
+    size_t near_count, top;
+    bool wide;               /* without the filter, so far */
     struct candidate *found; /* best first */
     size_t count;
 };
@@ -57,6 +60,7 @@ struct run {
 
 static void plan_clear(struct plan *plan) {
     free(plan->only);
+    free(plan->near);
     free(plan->found);
     sqlite_matches_free(&plan->matches);
     *plan = (struct plan){.search = plan->search, .wanted = plan->wanted};
@@ -64,10 +68,6 @@ static void plan_clear(struct plan *plan) {
 
 static enum status no_memory(struct error *err) {
     return error_set(err, STATUS_NO_MEMORY, "out of memory for a search");
-}
-
-static bool is_hybrid(const struct plan *plan) {
-    return plan->search->embedding && plan->search->words.size;
 }
 
 /* ---- before memory: filters and words ---- */
@@ -89,19 +89,72 @@ static enum status plan_read(struct run *run, struct plan *plan, struct error *e
 
 /* ---- in memory ---- */
 
-/* Asks for the `top` nearest rows, of those in `only` if it is not NULL. */
-static enum status nearest(struct vectors_hit **hits, size_t *count, const struct run *run,
-                           const struct plan *plan, const struct vectors_query *extra,
-                           struct error *err) {
-    struct vectors_query query = *extra;
-    query.embedding = plan->search->embedding;
-    query.exact = plan->search->exact;
-    query.effort = plan->search->effort;
-    *count = 0;
-    *hits = malloc((query.top ? query.top : 1) * sizeof(**hits));
-    if (!*hits) return no_memory(err);
-    if (query.top == 0) return STATUS_OK;
-    return vectors_search(run->collection->vectors, &query, 1, hits, count, err);
+static void fill_query(struct vectors_query *out, const struct plan *plan, size_t top,
+                       const uint64_t *only, size_t only_count) {
+    *out = (struct vectors_query){.embedding = plan->search->embedding,
+                                  .top = top,
+                                  .score_min = -2, /* below every cosine */
+                                  .only = only,
+                                  .only_count = only_count,
+                                  .exact = plan->search->exact,
+                                  .effort = plan->search->effort};
+}
+
+/* The `top` nearest of the rows that the filter leaves, or of all with `wide`. */
+static void fill_nearest(struct vectors_query *out, const struct plan *plan, size_t top,
+                         bool wide) {
+    static const uint64_t nothing;
+    const uint64_t *only = plan->only ? plan->only : &nothing;
+    fill_query(out, plan, top, plan->filtered && !wide ? only : NULL, plan->only_count);
+}
+
+/* A filter that leaves much is asked of the approximate index: how many hits it takes for
+ * enough of them to fit. */
+static bool is_wide(const struct run *run, const struct plan *plan, size_t *top) {
+    uint64_t items = run->collection->items;
+    if (!plan->filtered || !run->approximate || plan->search->exact ||
+        plan->only_count < WIDE_ROWS || plan->only_count < items / WIDE_PART)
+        return false;
+    *top = (size_t)((double)(plan->wanted + SLACK) * OVERSAMPLE * (double)items /
+                    (double)plan->only_count);
+    return true;
+}
+
+static enum status ask(const struct run *run, struct plan *plan, const struct vectors_query *query,
+                       struct error *err) {
+    free(plan->near);
+    plan->near_count = 0;
+    plan->near = malloc((query->top ? query->top : 1) * sizeof(*plan->near));
+    if (!plan->near) return no_memory(err);
+    return vectors_search(run->collection->vectors, query, 1, &plan->near, &plan->near_count, err);
+}
+
+/* The first question of every search that has an embedding, in one pass. */
+static enum status ask_all(const struct run *run, struct error *err) {
+    struct vectors_query *queries = calloc(run->count, sizeof(*queries));
+    struct vectors_hit **hits = calloc(run->count, sizeof(*hits));
+    size_t *counts = calloc(run->count, sizeof(*counts)), asked = 0;
+    enum status status = queries && hits && counts ? STATUS_OK : no_memory(err);
+    for (size_t i = 0; i < run->count && !status; i++) {
+        struct plan *plan = &run->plans[i];
+        if (!plan->search->embedding) continue;
+        plan->top = plan->wanted + SLACK;
+        plan->wide = is_wide(run, plan, &plan->top);
+        plan->near = malloc(plan->top * sizeof(*plan->near));
+        if (!plan->near) status = no_memory(err);
+        hits[asked] = plan->near;
+        fill_nearest(&queries[asked++], plan, plan->top, plan->wide);
+    }
+    if (!status && asked)
+        status = vectors_search(run->collection->vectors, queries, asked, hits, counts, err);
+    asked = 0;
+    for (size_t i = 0; i < run->count && !status; i++) {
+        if (run->plans[i].search->embedding) run->plans[i].near_count = counts[asked++];
+    }
+    free(queries);
+    free(hits);
+    free(counts);
+    return status;
 }
 
 static bool has_row(const uint64_t *rows, size_t count, uint64_t row, size_t *at) {
@@ -117,99 +170,73 @@ static bool has_row(const uint64_t *rows, size_t count, uint64_t row, size_t *at
     return low < count && rows[low] == row;
 }
 
-/* A filter that leaves much, by the approximate index. True if that gave enough. */
-static enum status nearest_wide(struct vectors_hit **hits, size_t *count, bool *enough,
-                                const struct run *run, const struct plan *plan, struct error *err) {
-    uint64_t items = run->collection->items;
-    *enough = false;
-    *hits = NULL;
-    if (!run->approximate || plan->search->exact || plan->only_count < WIDE_ROWS ||
-        plan->only_count < items / WIDE_PART)
-        return STATUS_OK;
-    size_t top = (size_t)((double)(plan->wanted + SLACK) * OVERSAMPLE * (double)items /
-                          (double)plan->only_count);
-    size_t all = 0;
-    struct vectors_query query = {.top = top, .score_min = -2};
-    enum status status = nearest(hits, &all, run, plan, &query, err);
-    *count = 0;
-    for (size_t i = 0; i < all && !status; i++) {
-        size_t at;
-        if (has_row(plan->only, plan->only_count, (*hits)[i].row, &at))
-            (*hits)[(*count)++] = (*hits)[i];
+/* Keeps what fits the filter. True if that is enough. */
+static bool narrow(struct plan *plan) {
+    size_t kept = 0, at;
+    for (size_t i = 0; i < plan->near_count; i++) {
+        if (has_row(plan->only, plan->only_count, plan->near[i].row, &at))
+            plan->near[kept++] = plan->near[i];
     }
-    *enough = !status && *count >= plan->wanted;
-    return status;
+    plan->near_count = kept;
+    return kept >= plan->wanted;
 }
 
-/* The nearest rows, at least as many as wanted if there are, and with all that tie with the last
- * one wanted. */
-static enum status nearest_whole(struct vectors_hit **hits, size_t *count, const struct run *run,
-                                 const struct plan *plan, struct error *err) {
-    bool enough;
-    enum status status = nearest_wide(hits, count, &enough, run, plan, err);
-    if (status || enough) return status;
-    free(*hits);
-    struct vectors_query query = {.top = plan->wanted + SLACK,
-                                  .score_min = -2,
-                                  .only = plan->filtered ? plan->only : NULL,
-                                  .only_count = plan->only_count};
-    uint64_t only_nothing = 0;
-    if (plan->filtered && !plan->only) query.only = &only_nothing;
-    for (;;) {
-        status = nearest(hits, count, run, plan, &query, err);
-        if (status || *count < query.top || query.top > TIES_MAX) return status;
-        if ((*hits)[*count - 1].score < (*hits)[plan->wanted - 1].score) return STATUS_OK;
-        if (run->approximate && !plan->search->exact) return STATUS_OK;
-        free(*hits);
-        query.top *= 4;
+/* Asks again until there are as many hits as wanted, if there are, and all that tie with the
+ * last of them. */
+static enum status settle(const struct run *run, struct plan *plan, struct error *err) {
+    struct vectors_query query;
+    if (plan->wide) {
+        if (narrow(plan)) return STATUS_OK;
+        plan->top = plan->wanted + SLACK;
+        fill_nearest(&query, plan, plan->top, false);
+        enum status status = ask(run, plan, &query, err);
+        if (status) return status;
     }
+    if (run->approximate && !plan->search->exact) return STATUS_OK;
+    while (plan->near_count == plan->top && plan->top < TIES_MAX &&
+           plan->near[plan->top - 1].score == plan->near[plan->wanted - 1].score) {
+        plan->top *= 4;
+        fill_nearest(&query, plan, plan->top, false);
+        enum status status = ask(run, plan, &query, err);
+        if (status) return status;
+    }
+    return STATUS_OK;
+}
+
+static void add_candidate(struct plan *plan, uint64_t row, float score) {
+    plan->found[plan->count++] = (struct candidate){.row = row, .score = score};
 }
 
 /* With words as well. Those that match may be anywhere, so that all of them are scored; of the
  * others only the nearest can be hits. */
-static enum status score_hybrid(struct run *run, struct plan *plan, struct error *err) {
+static enum status score_hybrid(const struct run *run, struct plan *plan, struct error *err) {
     const struct sqlite_matches *matches = &plan->matches;
-    struct vectors_hit *near = NULL, *match = NULL;
-    size_t near_count = 0, match_count = 0, at;
     float weight = plan->search->words_weight;
-    struct vectors_query query = {.top = matches->count,
-                                  .score_min = -2,
-                                  .only = matches->rows,
-                                  .only_count = matches->count};
-    enum status status = nearest_whole(&near, &near_count, run, plan, err);
-    if (!status) status = nearest(&match, &match_count, run, plan, &query, err);
-    if (!status) {
-        plan->found = calloc(near_count + match_count + 1, sizeof(*plan->found));
-        if (!plan->found) status = no_memory(err);
+    struct vectors_query query;
+    size_t at;
+    plan->found = calloc(plan->near_count + matches->count + 1, sizeof(*plan->found));
+    if (!plan->found) return no_memory(err);
+    for (size_t i = 0; i < plan->near_count; i++) {
+        if (!has_row(matches->rows, matches->count, plan->near[i].row, &at))
+            add_candidate(plan, plan->near[i].row, (1 - weight) * plan->near[i].score);
     }
-    for (size_t i = 0; i < match_count && !status; i++) {
-        if (!has_row(matches->rows, matches->count, match[i].row, &at)) continue;
-        plan->found[plan->count++] = (struct candidate){.row = match[i].row,
-                                                        .score = (1 - weight) * match[i].score +
-                                                                 weight * matches->ranks[at]};
+    if (!matches->count) return STATUS_OK;
+    fill_query(&query, plan, matches->count, matches->rows, matches->count);
+    enum status status = ask(run, plan, &query, err);
+    for (size_t i = 0; i < plan->near_count && !status; i++) {
+        if (has_row(matches->rows, matches->count, plan->near[i].row, &at))
+            add_candidate(plan, plan->near[i].row,
+                          (1 - weight) * plan->near[i].score + weight * matches->ranks[at]);
     }
-    for (size_t i = 0; i < near_count && !status; i++) {
-        if (has_row(matches->rows, matches->count, near[i].row, &at)) continue;
-        plan->found[plan->count++] =
-            (struct candidate){.row = near[i].row, .score = (1 - weight) * near[i].score};
-    }
-    free(near);
-    free(match);
     return status;
 }
 
-static enum status score_embedding(struct run *run, struct plan *plan, struct error *err) {
-    struct vectors_hit *hits = NULL;
-    size_t count = 0;
-    enum status status = nearest_whole(&hits, &count, run, plan, err);
-    if (!status) {
-        plan->found = calloc(count + 1, sizeof(*plan->found));
-        if (!plan->found) status = no_memory(err);
-    }
-    for (size_t i = 0; i < count && !status; i++)
-        plan->found[plan->count++] = (struct candidate){.row = hits[i].row, .score = hits[i].score};
-    free(hits);
-    return status;
+static enum status score_embedding(struct plan *plan, struct error *err) {
+    plan->found = calloc(plan->near_count + 1, sizeof(*plan->found));
+    if (!plan->found) return no_memory(err);
+    for (size_t i = 0; i < plan->near_count; i++)
+        add_candidate(plan, plan->near[i].row, plan->near[i].score);
+    return STATUS_OK;
 }
 
 static enum status score_words(struct plan *plan, struct error *err) {
@@ -217,8 +244,7 @@ static enum status score_words(struct plan *plan, struct error *err) {
     plan->found = calloc(matches->count + 1, sizeof(*plan->found));
     if (!plan->found) return no_memory(err);
     for (size_t i = 0; i < matches->count; i++)
-        plan->found[plan->count++] =
-            (struct candidate){.row = matches->rows[i], .score = matches->ranks[i]};
+        add_candidate(plan, matches->rows[i], matches->ranks[i]);
     return STATUS_OK;
 }
 
@@ -289,6 +315,13 @@ static bool reads_first(const struct run *run) {
     return false;
 }
 
+static enum status score(const struct run *run, struct plan *plan, struct error *err) {
+    if (!plan->search->embedding) return score_words(plan, err);
+    enum status status = settle(run, plan, err);
+    if (status) return status;
+    return plan->search->words.size ? score_hybrid(run, plan, err) : score_embedding(plan, err);
+}
+
 static enum status attempt(struct run *run, struct error *err) {
     bool reads = reads_first(run);
     uint64_t changes = atomic_load(&run->collection->changes);
@@ -302,15 +335,8 @@ static enum status attempt(struct run *run, struct error *err) {
         plan_clear(&run->plans[i]);
         if (reads) status = plan_read(run, &run->plans[i], err);
     }
-    for (size_t i = 0; i < run->count && !status; i++) {
-        struct plan *plan = &run->plans[i];
-        if (is_hybrid(plan))
-            status = score_hybrid(run, plan, err);
-        else if (plan->search->embedding)
-            status = score_embedding(run, plan, err);
-        else
-            status = score_words(plan, err);
-    }
+    if (!status) status = ask_all(run, err);
+    for (size_t i = 0; i < run->count && !status; i++) status = score(run, &run->plans[i], err);
     bool changed = changes % 2 || atomic_load(&run->collection->changes) != changes;
     if (!status && reads && changed && !run->locked) return STATUS_AGAIN;
     if (!status && !reads)

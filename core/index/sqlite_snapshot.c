@@ -20,7 +20,7 @@
 static enum status copy(struct sqlite_store *store, const char *path, struct error *err) {
     struct sqlite_connection *reader = NULL, *target = NULL;
     enum status status = sqlite_store_reader(&reader, store, err);
-    if (!status) status = sqlite_connection_open(&target, path, SQLITE_WRITE, err);
+    if (!status) status = sqlite_connection_open(&target, path, SQLITE_FOR_WRITING, err);
     if (!status) {
         sqlite3_backup *backup = sqlite3_backup_init(target->db, "main", reader->db, "main");
         if (backup) sqlite3_backup_step(backup, -1);
@@ -93,7 +93,7 @@ static enum status open_source(struct sqlite_connection **out, struct found *fou
     *found = (struct found){0};
     if (access(path, R_OK) && errno == ENOENT)
         return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
-    enum status status = sqlite_connection_open(out, path, SQLITE_READ, err);
+    enum status status = sqlite_connection_open(out, path, SQLITE_FOR_READING, err);
     if (!status) status = sqlite_execute(*out, "BEGIN", 0, err);
     if (!status) status = sqlite_schema_check(*out, err);
     if (!status) status = sqlite_schema_list(*out, name, note_found, found, err);

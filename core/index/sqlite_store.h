@@ -34,8 +34,8 @@ struct sqlite_collection {
 
 struct sqlite_store {
     unsigned features;
-    uint32_t threads;
     uint64_t approximate_from;
+    struct crew *crew; /* helps searches */
     char *directory, *path;
     int lock_file;
 

@@ -34,7 +34,7 @@ static enum status append(struct sqlite_matches *matches, size_t *capacity, uint
         *capacity = more;
     }
     matches->rows[matches->count] = row;
-    matches->ranks[matches->count++] = (float)(score / (1 + score));
+    matches->ranks[matches->count++] = (float)((1 + score) / (2 + score));
     return STATUS_OK;
 }
 

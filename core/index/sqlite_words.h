@@ -4,9 +4,9 @@
 
 #include "core/index/sqlite_store.h"
 
-/* The matches, ascending by row. A rank is b / (1 + b), where b is Okapi BM25 as FTS5 has it (k1 =
- * 1.2, b = 0.75, over the texts of the collection): 0 for a match that says nothing, towards 1
- * for many rare words. It depends on nothing but the text, the words and the collection. */
+/* The matches, ascending by row. A rank is (1 + b) / (2 + b), where b is Okapi BM25 as FTS5 has it
+ * (k1 = 1.2, b = 0.75, over the texts of the collection): 1/2 for words that most texts have,
+ * for which BM25 is 0, and towards 1 for many rare ones. */
 struct sqlite_matches {
     uint64_t *rows; /* [count] */
     float *ranks;   /* [count] */
