@@ -45,7 +45,7 @@ BENCH_HELP := bench/encoder.c
 BENCH_SRC := $(filter-out $(BENCH_HELP),$(sort $(wildcard bench/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
-PEER_SRC := tests/server/fake_server.c
+PEER_SRC := tests/server/fake_server.c tests/chaos/chaos_client.c
 # What test programs share: golden readers and the like.
 HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
@@ -61,7 +61,7 @@ PEERS    := $(PEER_SRC:%.c=$O/%)
 TIDIES   := $(patsubst %.c,$O/%.tidy,$(SOURCES))
 
 .DEFAULT_GOAL := all
-.PHONY: all help serve test asan tsan lint fuzz format install uninstall clean \
+.PHONY: all help serve test asan tsan chaos lint fuzz format install uninstall clean \
         deps deps-test check fuzzers layers tidy
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -87,6 +87,11 @@ tsan: deps-test ## Every test under the thread sanitizer
 fuzz: deps-test ## Fuzz every parser for FUZZ_SECONDS (10) each
 	$(AGAIN) BUILD=fuzz O=build/fuzz CC=clang fuzzers
 	@tools/run_fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+chaos: deps-test ## Kill, freeze and promote real PostgreSQL servers under load
+	@tools/postgres_for_tests.sh prepare
+	$(AGAIN) $O/tests/chaos/chaos_client
+	@$(PYTHON) tests/chaos/run_chaos.py $O/tests/chaos/chaos_client
 
 lint: deps-test ## Layers, sizes, format, clang-tidy, scripts, openapi.yaml
 	@tools/check_layers.sh
