@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/index/postgres_index.h"
 #include "core/index/postgres_schema.h"
 
 enum {
@@ -349,13 +350,15 @@ enum status postgres_catalogue_drop(void *self, const char *name, struct error *
 /* ---- the approximate index ---- */
 
 struct look {
-    uint64_t number;
-    bool indexed;
+    uint64_t number, from;
+    bool indexed, due; /* due: it is large enough for one */
 };
 
 static enum status take_indexed(void *context, const PGresult *row, struct error *err) {
     (void)err;
-    ((struct look *)context)->indexed = postgres_row_bool(row, 0);
+    struct look *look = context;
+    look->indexed = postgres_row_bool(row, 0);
+    look->due = !look->indexed && postgres_row_bool(row, 1);
     return STATUS_OK;
 }
 
@@ -364,10 +367,14 @@ static enum status look(void *context, struct postgres_link *link, uint64_t dead
     struct look *look = context;
     struct postgres_query query;
     postgres_query_init(&query);
+    unsigned number = postgres_query_int8(&query, (int64_t)look->number);
+    unsigned from = postgres_query_float8(&query, (double)look->from);
     postgres_query_add(&query,
                        "SELECT EXISTS (SELECT FROM pg_index WHERE indisvalid AND indexrelid = "
-                       "to_regclass('clipd_items_' || $%u::int8 || '_hnsw'))",
-                       postgres_query_int8(&query, (int64_t)look->number));
+                       "to_regclass('clipd_items_' || $%u::int8 || '_hnsw')), "
+                       "EXISTS (SELECT FROM pg_class WHERE reltuples >= $%u::float8 AND oid = "
+                       "to_regclass('clipd_items_' || $%u::int8))",
+                       number, from, number);
     query.visit = take_indexed;
     query.context = look;
     enum status status = postgres_link_run(link, &query, 1, deadline_ns, err);
@@ -386,7 +393,7 @@ enum status postgres_catalogue_is_indexed(struct postgres_store *store,
         *out = known.indexed;
         return STATUS_OK;
     }
-    struct look context = {.number = number};
+    struct look context = {.number = number, .from = store->approximate_from};
     enum postgres_fault fault;
     enum status status = postgres_pool_run(store->pool, look, &context, &fault, err);
     if (status) return status;
@@ -398,6 +405,8 @@ enum status postgres_catalogue_is_indexed(struct postgres_store *store,
     }
     pthread_mutex_unlock(&catalogue->lock);
     *out = context.indexed;
+    /* Whoever should have built it may have died over it. */
+    if (context.due) postgres_builder_want(store->builder, number, spec->dim, false);
     return STATUS_OK;
 }
 

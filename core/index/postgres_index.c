@@ -11,6 +11,8 @@
 enum {
     WANTS_MAX = 64, /* more are dropped; the next upsert asks again */
     EXACT_COUNT_MAX = 1000000,
+    LOCK_CLASS = 0x636C6970, /* "clip" */
+    MEMORY_MAX_KB = 1 << 20,
 };
 
 struct want {
@@ -36,8 +38,8 @@ struct postgres_builder {
 
 /* What there is of an index. */
 struct state {
+    bool locked, exists, valid;
     int64_t items;
-    bool exists, valid, locked;
 };
 
 static enum status take_state(void *context, const PGresult *row, struct error *err) {
@@ -46,28 +48,63 @@ static enum status take_state(void *context, const PGresult *row, struct error *
     state->locked = postgres_row_bool(row, 0);
     state->exists = postgres_row_bool(row, 1);
     state->valid = postgres_row_bool(row, 2);
-    state->items = postgres_row_int8(row, 3);
     return STATUS_OK;
+}
+
+static enum status take_items(void *context, const PGresult *row, struct error *err) {
+    (void)err;
+    *(int64_t *)context = postgres_row_int8(row, 0);
+    return STATUS_OK;
+}
+
+/* A statement of the builder, which takes as long as it takes. */
+static enum status run_one(struct postgres_link *link, struct postgres_query *query,
+                           struct error *err) {
+    query->once = true;
+    enum status status = postgres_link_run(link, query, 1, CLOCK_NEVER, err);
+    postgres_query_free(query);
+    return status;
 }
 
 /* Takes the collection's lock if nobody has it, for as long as the connection lives. */
 static enum status read_state(struct postgres_link *link, uint64_t number, struct state *state,
                               struct error *err) {
     struct postgres_query query;
-    unsigned long long table = number;
     postgres_query_init(&query);
-    query.once = true;
     postgres_query_add(&query,
                        "SELECT pg_try_advisory_lock(%d, %d), count(*) > 0, "
-                       "coalesce(bool_and(indisvalid), false), "
-                       "(SELECT count(*) FROM clipd_items_%llu) FROM pg_index "
+                       "coalesce(bool_and(indisvalid), false) FROM pg_index "
                        "WHERE indexrelid = to_regclass('clipd_items_%llu_hnsw')",
-                       0x636C6970, (int)(number % INT32_MAX), table, table);
+                       LOCK_CLASS, (int)(number % INT32_MAX), (unsigned long long)number);
     query.visit = take_state;
     query.context = state;
-    enum status status = postgres_link_run(link, &query, 1, CLOCK_NEVER, err);
-    postgres_query_free(&query);
-    return status;
+    return run_one(link, &query, err);
+}
+
+static enum status count_items(struct postgres_link *link, uint64_t number, int64_t *out,
+                               struct error *err) {
+    struct postgres_query query;
+    postgres_query_init(&query);
+    postgres_query_add(&query, "SELECT count(*) FROM clipd_items_%llu",
+                       (unsigned long long)number);
+    query.visit = take_items;
+    query.context = out;
+    return run_one(link, &query, err);
+}
+
+/* A graph that does not fit into this memory is built many times more slowly: what it needs by
+ * measurement, up to a limit, unless the database allows more anyway. */
+static enum status allow_memory(struct postgres_link *link, int64_t items, uint32_t dim,
+                                struct error *err) {
+    struct postgres_query query;
+    int64_t kilobytes = items * (2 * (int64_t)dim + 512) / 1024 * 5 / 4;
+    postgres_query_init(&query);
+    postgres_query_add(&query,
+                       "SELECT set_config('maintenance_work_mem', greatest(%lld, "
+                       "pg_size_bytes(current_setting('maintenance_work_mem')) / 1024)::text, "
+                       "false)",
+                       (long long)(kilobytes < MEMORY_MAX_KB ? kilobytes : MEMORY_MAX_KB));
+    return run_one(link, &query, err);
 }
 
 static enum status build(struct postgres_builder *builder, const struct want *want,
@@ -79,22 +116,23 @@ static enum status build(struct postgres_builder *builder, const struct want *wa
     enum status status = postgres_link_do(link, "SET statement_timeout = 0", CLOCK_NEVER, err);
     if (!status) status = read_state(link, want->number, &state, err);
     if (status || !state.locked || (state.valid && !want->anew)) return status;
-    if (!state.exists && (uint64_t)state.items < builder->store->approximate_from)
+    status = count_items(link, want->number, &state.items, err);
+    if (!status && !state.valid && (uint64_t)state.items < builder->store->approximate_from)
         return STATUS_OK;
-    postgres_query_init(&query);
-    query.once = true;
+    if (!status) status = allow_memory(link, state.items, want->dim, err);
+    if (status) return status;
     /* What was left by somebody who died over it. */
+    postgres_query_init(&query);
     postgres_query_add(&query, "DROP INDEX IF EXISTS clipd_items_%llu_hnsw_ccnew", table);
     if (state.exists && !state.valid) postgres_query_add(&query, ", clipd_items_%llu_hnsw", table);
-    status = postgres_link_run(link, &query, 1, CLOCK_NEVER, err);
-    postgres_query_free(&query);
+    status = run_one(link, &query, err);
+    if (status) return status;
+    postgres_query_init(&query);
     if (state.valid)
         postgres_query_add(&query, "REINDEX INDEX CONCURRENTLY clipd_items_%llu_hnsw", table);
     else
         postgres_schema_add_index(&query, want->number, want->dim);
-    if (!status) status = postgres_link_run(link, &query, 1, CLOCK_NEVER, err);
-    postgres_query_free(&query);
-    return status;
+    return run_one(link, &query, err);
 }
 
 static void work_off(struct postgres_builder *builder, const struct want *want) {
