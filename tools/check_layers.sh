@@ -40,7 +40,7 @@ deny .  'yaml.h'               'only config/lines.c speaks libyaml'    './config
 deny .  'utf8proc.h'           'only core/text/unicode.c speaks utf8proc' './core/text/unicode.c'
 deny .  'xxhash.h'             'checksums live in core/base/checksum.c' './core/base/checksum.c'
 deny .  'sqlite3.h'            'only core/index/sqlite*.c speaks SQLite' './core/index/sqlite[a-z_]*\.[ch]'
-deny .  'libpq-fe.h'           'only core/index/postgres*.c speaks to PostgreSQL' './core/index/postgres[a-z_]*\.[ch]'
+deny .  'libpq-fe.h'           'only three files of core/index/ speak to PostgreSQL' './core/index/postgres_(query|link|pool)\.c'
 deny .  'hnswlib/'             'only core/index/hnsw.cc speaks hnswlib' './core/index/hnsw.cc'
 deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha256|base64)\.c'

@@ -12,8 +12,8 @@
 enum {
     CONNECTIONS_DEFAULT = 16,
     TIMEOUT_DEFAULT_MS = 10000,
-    /* The exact scan takes some 25 ms for so many of 512 dimensions. */
-    APPROXIMATE_FROM_DEFAULT = 10000,
+    /* The exact scan takes some 50 ms for so many of 512 dimensions. */
+    APPROXIMATE_FROM_DEFAULT = 20000,
 };
 
 static void close_store(void *self) {

@@ -87,8 +87,7 @@ static bool recall(struct postgres_catalogue *catalogue, const struct collection
 }
 
 static enum status tell_other(const struct collection_spec *spec, struct error *err) {
-    return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
-                     spec->name);
+    return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile", spec->name);
 }
 
 enum status postgres_store_find(struct postgres_store *store, const struct collection_spec *spec,
@@ -136,7 +135,7 @@ static void take_string(char *out, size_t room, struct bytes text) {
 
 static const char *const kinds[] = {"text", "number", "bool"};
 
-static enum status take_collection(void *context, const PGresult *row, struct error *err) {
+static enum status take_collection(void *context, const struct pg_result *row, struct error *err) {
     struct reading *reading = context;
     struct collection_spec spec = {.dim = (uint32_t)postgres_row_int8(row, 4),
                                    .precision =
@@ -161,8 +160,8 @@ static enum status take_collection(void *context, const PGresult *row, struct er
     return reading->visit(reading->context, &spec, err);
 }
 
-static enum status read_collections(void *context, struct postgres_link *link,
-                                    uint64_t deadline_ns, struct error *err) {
+static enum status read_collections(void *context, struct postgres_link *link, uint64_t deadline_ns,
+                                    struct error *err) {
     struct reading *reading = context;
     struct postgres_query query;
     postgres_query_init(&query);
@@ -182,8 +181,7 @@ static enum status read_collections(void *context, struct postgres_link *link,
     return status;
 }
 
-static enum status keep_spec(void *context, const struct collection_spec *spec,
-                             struct error *err) {
+static enum status keep_spec(void *context, const struct collection_spec *spec, struct error *err) {
     (void)err;
     *(struct collection_spec *)context = *spec;
     return STATUS_OK;
@@ -198,8 +196,7 @@ enum status postgres_catalogue_describe(void *self, const char *name, struct col
     struct postgres_store *store = self;
     enum postgres_fault fault;
     struct reading reading = {.store = store, .name = name, .visit = keep_spec, .context = out};
-    enum status status =
-        postgres_pool_run(store->pool, read_collections, &reading, &fault, err);
+    enum status status = postgres_pool_run(store->pool, read_collections, &reading, &fault, err);
     if (status || reading.seen) return status;
     return tell_missing(name, err);
 }
@@ -221,7 +218,7 @@ struct making {
     bool created;
 };
 
-static enum status take_number(void *context, const PGresult *row, struct error *err) {
+static enum status take_number(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     *(uint64_t *)context = (uint64_t)postgres_row_int8(row, 0);
     return STATUS_OK;
@@ -289,8 +286,8 @@ static enum status create(void *context, struct postgres_link *link, uint64_t de
     return status ? status : postgres_link_do(link, "COMMIT", deadline_ns, err);
 }
 
-enum status postgres_catalogue_create(void *self, const struct collection_spec *spec,
-                                      bool *created, struct error *err) {
+enum status postgres_catalogue_create(void *self, const struct collection_spec *spec, bool *created,
+                                      struct error *err) {
     struct postgres_store *store = self;
     enum postgres_fault fault;
     struct making making = {.store = store, .spec = spec};
@@ -315,8 +312,9 @@ static enum status drop(void *context, struct postgres_link *link, uint64_t dead
     dropping->number = 0;
     struct postgres_query query;
     postgres_query_init(&query);
-    postgres_query_add(&query, "DELETE FROM clipd_collections WHERE name = $%u::text "
-                               "RETURNING number",
+    postgres_query_add(&query,
+                       "DELETE FROM clipd_collections WHERE name = $%u::text "
+                       "RETURNING number",
                        postgres_query_bytes(&query, bytes_of(dropping->name)));
     query.visit = take_number;
     query.context = &dropping->number;
@@ -354,7 +352,7 @@ struct look {
     bool indexed, due; /* due: it is large enough for one */
 };
 
-static enum status take_indexed(void *context, const PGresult *row, struct error *err) {
+static enum status take_indexed(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     struct look *look = context;
     look->indexed = postgres_row_bool(row, 0);

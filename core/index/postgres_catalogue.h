@@ -13,8 +13,8 @@ enum status postgres_catalogue_open(struct postgres_catalogue **out, struct erro
 void postgres_catalogue_close(struct postgres_catalogue *catalogue);
 
 /* The functions of struct store (store.h); `self` is a struct postgres_store. */
-enum status postgres_catalogue_create(void *self, const struct collection_spec *spec,
-                                      bool *created, struct error *err);
+enum status postgres_catalogue_create(void *self, const struct collection_spec *spec, bool *created,
+                                      struct error *err);
 enum status postgres_catalogue_describe(void *self, const char *name, struct collection_spec *out,
                                         struct error *err);
 enum status postgres_catalogue_drop(void *self, const char *name, struct error *err);

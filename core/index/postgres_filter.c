@@ -105,7 +105,7 @@ static void add_in_texts(struct postgres_query *query, const struct filter *filt
 static void add_in(struct postgres_query *query, const struct filter *filter) {
     size_t numbers = count_kind(filter, FILTER_NUMBER), texts = count_kind(filter, FILTER_TEXT);
     bool seen[2] = {false, false};
-    const char *or = "";
+    const char * or = "";
     postgres_query_add(query, "(");
     if (numbers) {
         add_in_numbers(query, filter, numbers);

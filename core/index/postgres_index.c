@@ -42,7 +42,7 @@ struct state {
     int64_t items;
 };
 
-static enum status take_state(void *context, const PGresult *row, struct error *err) {
+static enum status take_state(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     struct state *state = context;
     state->locked = postgres_row_bool(row, 0);
@@ -51,7 +51,7 @@ static enum status take_state(void *context, const PGresult *row, struct error *
     return STATUS_OK;
 }
 
-static enum status take_items(void *context, const PGresult *row, struct error *err) {
+static enum status take_items(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     *(int64_t *)context = postgres_row_int8(row, 0);
     return STATUS_OK;
@@ -85,8 +85,7 @@ static enum status count_items(struct postgres_link *link, uint64_t number, int6
                                struct error *err) {
     struct postgres_query query;
     postgres_query_init(&query);
-    postgres_query_add(&query, "SELECT count(*) FROM clipd_items_%llu",
-                       (unsigned long long)number);
+    postgres_query_add(&query, "SELECT count(*) FROM clipd_items_%llu", (unsigned long long)number);
     query.visit = take_items;
     query.context = out;
     return run_one(link, &query, err);
@@ -221,7 +220,7 @@ struct reading {
     struct collection_stats *out;
 };
 
-static enum status take_stats(void *context, const PGresult *row, struct error *err) {
+static enum status take_stats(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     struct collection_stats *out = context;
     bool indexed = postgres_row_bool(row, 2);

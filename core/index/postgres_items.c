@@ -32,7 +32,7 @@ void postgres_item_add_columns(struct postgres_query *query, unsigned parts) {
 }
 
 enum status postgres_item_read(struct postgres_item *item, const struct collection_spec *spec,
-                               const PGresult *row, int first, unsigned parts,
+                               const struct pg_result *row, int first, unsigned parts,
                                struct error *err) {
     item->item = (struct item){.id = postgres_row_bytes(row, first++), .dim = spec->dim};
     if (parts & ITEM_METADATA) item->item.metadata = postgres_row_bytes(row, first++);
@@ -61,7 +61,7 @@ struct upsert {
     int64_t bad; /* number of the item that is at fault, from 1; 0: none */
 };
 
-static enum status take_upserted(void *context, const PGresult *row, struct error *err) {
+static enum status take_upserted(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     struct collection_upserted *done = context;
     done->inserted = (uint64_t)postgres_row_int8(row, 0);
@@ -98,8 +98,7 @@ static unsigned add_metadata(struct postgres_query *query, const struct upsert *
 static void write_upsert(struct postgres_query *query, const struct upsert *upsert,
                          unsigned vector_type) {
     unsigned ids = postgres_query_array(query, POSTGRES_TEXT, upsert->count);
-    for (size_t i = 0; i < upsert->count; i++)
-        postgres_query_element(query, upsert->items[i].id);
+    for (size_t i = 0; i < upsert->count; i++) postgres_query_element(query, upsert->items[i].id);
     unsigned embeddings = postgres_query_array(query, vector_type, upsert->count);
     for (size_t i = 0; i < upsert->count; i++)
         postgres_query_element_vector(query, upsert->items[i].embedding, upsert->spec->dim);
@@ -119,8 +118,7 @@ static void write_upsert(struct postgres_query *query, const struct upsert *upse
         /* A row that was there already has been locked, which leaves a mark. */
         "RETURNING xmax = 0 AS fresh) "
         "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM put",
-        (unsigned long long)upsert->number, ids, embeddings, metadata, texts, thumbnails,
-        digests);
+        (unsigned long long)upsert->number, ids, embeddings, metadata, texts, thumbnails, digests);
 }
 
 static enum status upsert_items(void *context, struct postgres_link *link, uint64_t deadline_ns,
@@ -136,7 +134,7 @@ static enum status upsert_items(void *context, struct postgres_link *link, uint6
     return status;
 }
 
-static enum status take_bad(void *context, const PGresult *row, struct error *err) {
+static enum status take_bad(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     *(int64_t *)context = postgres_row_int8(row, 0);
     return STATUS_OK;
@@ -201,7 +199,7 @@ struct reading {
     struct postgres_link *link;
 };
 
-static enum status take_item(void *context, const PGresult *row, struct error *err) {
+static enum status take_item(void *context, const struct pg_result *row, struct error *err) {
     struct reading *reading = context;
     enum status status =
         postgres_item_read(&reading->item, reading->spec, row, 0, reading->parts, err);
@@ -296,14 +294,14 @@ struct counting {
     uint64_t result;
 };
 
-static enum status take_count(void *context, const PGresult *row, struct error *err) {
+static enum status take_count(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     *(uint64_t *)context = (uint64_t)postgres_row_int8(row, 0);
     return STATUS_OK;
 }
 
-static enum status count_or_remove(void *context, struct postgres_link *link,
-                                   uint64_t deadline_ns, struct error *err) {
+static enum status count_or_remove(void *context, struct postgres_link *link, uint64_t deadline_ns,
+                                   struct error *err) {
     struct counting *counting = context;
     struct postgres_query query;
     unsigned long long number = counting->number;

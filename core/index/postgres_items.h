@@ -33,7 +33,7 @@ enum status postgres_item_init(struct postgres_item *out, const struct collectio
 void postgres_item_free(struct postgres_item *item);
 void postgres_item_add_columns(struct postgres_query *query, unsigned parts);
 enum status postgres_item_read(struct postgres_item *item, const struct collection_spec *spec,
-                               const PGresult *row, int first, unsigned parts,
+                               const struct pg_result *row, int first, unsigned parts,
                                struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "core/index/postgres_link.h"
 
 #include <errno.h>
+#include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +44,8 @@ static bool is_one_of(const char *state, const char *states) {
 }
 
 /* By SQLSTATE, PostgreSQL's appendix A. */
-static enum status report(struct postgres_link *link, const PGresult *result, struct error *err) {
+static enum status report(struct postgres_link *link, const struct pg_result *result,
+                          struct error *err) {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (!state || !message) return lose(link, err, NULL);
@@ -74,7 +76,7 @@ static enum status report(struct postgres_link *link, const PGresult *result, st
 /* A wait for the synchronous standby that was cut short ends with success and a warning, but
  * what it has written may be lost with the primary: not what is promised to our callers. No
  * statement of ours gives another warning. */
-static void note(void *context, const PGresult *result) {
+static void note(void *context, const struct pg_result *result) {
     bool *unconfirmed = context;
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     if (severity && strcmp(severity, "WARNING") == 0) *unconfirmed = true;
@@ -91,7 +93,7 @@ struct run {
 };
 
 /* Reads until there is a result, or the NULL that ends a statement's. */
-static enum status next_result(struct run *run, PGresult **out) {
+static enum status next_result(struct run *run, struct pg_result **out) {
     PGconn *connection = run->link->connection;
     *out = NULL;
     for (;;) {
@@ -107,7 +109,8 @@ static enum status next_result(struct run *run, PGresult **out) {
     return STATUS_OK;
 }
 
-static void take_result(struct run *run, struct postgres_query *query, const PGresult *result) {
+static void take_result(struct run *run, struct postgres_query *query,
+                        const struct pg_result *result) {
     switch (PQresultStatus(result)) {
     case PGRES_SINGLE_TUPLE:
         if (!run->status && query && query->visit)
@@ -125,7 +128,7 @@ static void take_result(struct run *run, struct postgres_query *query, const PGr
 /* Reads all results of one message sent. False when the connection is lost; *done is whether
  * it was carried out. */
 static bool read_results(struct run *run, struct postgres_query *query, bool *done) {
-    PGresult *result;
+    struct pg_result *result;
     *done = false;
     if (query && query->visit) PQsetSingleRowMode(run->link->connection);
     for (;;) {
@@ -170,10 +173,10 @@ static bool send_query(struct postgres_link *link, const struct postgres_query *
         char name[16];
         snprintf(name, sizeof(name), "c%u", prepared);
         const char *sql = (const char *)query->sql.data;
-        sent = prepared ? PQsendQueryPrepared(link->connection, name, count, values, sizes,
-                                              formats, 1)
-                        : PQsendQueryParams(link->connection, sql, count, NULL, values, sizes,
-                                            formats, 1);
+        sent =
+            prepared
+                ? PQsendQueryPrepared(link->connection, name, count, values, sizes, formats, 1)
+                : PQsendQueryParams(link->connection, sql, count, NULL, values, sizes, formats, 1);
     }
     free(values);
     free(sizes);
@@ -266,10 +269,16 @@ bool postgres_link_is_idle(const struct postgres_link *link) {
 static enum status connect_to(struct postgres_link *link, const struct postgres_address *address,
                               uint64_t deadline_ns, struct error *err) {
     /* What follows the URI replaces what it says; keys without a value are passed over. */
-    const char *keys[] = {"dbname", "host", "hostaddr", "port", "target_session_attrs",
-                          "client_encoding", "fallback_application_name", NULL};
-    const char *values[] = {address->uri, address->host, address->hostaddr, address->port,
-                            address->session, "UTF8", "clipd", NULL};
+    const char *keys[] = {"dbname",
+                          "host",
+                          "hostaddr",
+                          "port",
+                          "target_session_attrs",
+                          "client_encoding",
+                          "fallback_application_name",
+                          NULL};
+    const char *values[] = {address->uri,     address->host, address->hostaddr, address->port,
+                            address->session, "UTF8",        "clipd",           NULL};
     link->connection = PQconnectStartParams(keys, values, 1);
     if (!link->connection) return error_set(err, STATUS_NO_MEMORY, "out of memory");
     if (PQstatus(link->connection) == CONNECTION_BAD) return lose(link, err, NULL);
@@ -285,7 +294,7 @@ static enum status connect_to(struct postgres_link *link, const struct postgres_
     return PQsetnonblocking(link->connection, 1) ? lose(link, err, NULL) : STATUS_OK;
 }
 
-static enum status take_session(void *context, const PGresult *row, struct error *err) {
+static enum status take_session(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     struct postgres_link *link = context;
     link->vector_type = (unsigned)postgres_row_int8(row, 0);

@@ -16,6 +16,8 @@
 
 #include "core/index/postgres_query.h"
 
+struct pg_conn; /* libpq's PGconn */
+
 /* What a failure means for those who might try again. */
 enum postgres_fault {
     POSTGRES_FAULT_NONE,
@@ -28,7 +30,7 @@ enum postgres_fault {
 enum { POSTGRES_PREPARED_MAX = 64, POSTGRES_RUN_MAX = 8 };
 
 struct postgres_link {
-    PGconn *connection;
+    struct pg_conn *connection;
     uint64_t generation; /* of the pool's state when it was opened */
     /* Not the link's generation any more: whoever waits gives up. NULL: never. */
     const _Atomic uint64_t *current;

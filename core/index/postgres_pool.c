@@ -1,5 +1,6 @@
 #include "core/index/postgres_pool.h"
 
+#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +85,8 @@ static enum status read_hosts(struct postgres_pool *pool, struct error *err) {
     const char *host = find_option(options, "host"), *port = find_option(options, "port");
     const char *hostaddr = find_option(options, "hostaddr");
     const char *session = find_option(options, "target_session_attrs");
-    pool->writable = !session || strcmp(session, "read-write") == 0 ||
-                     strcmp(session, "primary") == 0;
+    pool->writable =
+        !session || strcmp(session, "read-write") == 0 || strcmp(session, "primary") == 0;
     bool one_port = port && !strchr(port, ',');
     size_t count = count_parts(hostaddr ? hostaddr : host);
     enum status status = STATUS_OK;
@@ -146,7 +147,7 @@ static void set_up(struct postgres_pool *pool, size_t host) {
     pthread_mutex_unlock(&pool->lock);
 }
 
-static enum status take_read_only(void *context, const PGresult *row, struct error *err) {
+static enum status take_read_only(void *context, const struct pg_result *row, struct error *err) {
     (void)context;
     if (!postgres_row_bool(row, 0)) return STATUS_OK;
     return error_set(err, STATUS_UNAVAILABLE, "PostgreSQL: the server takes no writes any more");
@@ -157,16 +158,15 @@ static enum status ask(struct postgres_pool *pool, struct error *err) {
     postgres_query_init(&query);
     postgres_query_add(&query, "SELECT current_setting('transaction_read_only') = 'on'");
     query.visit = pool->writable ? take_read_only : NULL;
-    enum status status = postgres_link_run(pool->watch, &query, 1,
-                                           clock_now_ns() + ms(LOOK_TIMEOUT_MS), err);
+    enum status status =
+        postgres_link_run(pool->watch, &query, 1, clock_now_ns() + ms(LOOK_TIMEOUT_MS), err);
     postgres_query_free(&query);
     return status;
 }
 
 static enum status try_host(struct postgres_pool *pool, size_t host, uint32_t timeout_ms,
                             struct error *err) {
-    enum status status =
-        open_link(pool, &pool->watch, host, clock_now_ns() + ms(timeout_ms), err);
+    enum status status = open_link(pool, &pool->watch, host, clock_now_ns() + ms(timeout_ms), err);
     if (status) return status;
     pool->watch->current = NULL; /* the keeper decides itself */
     set_up(pool, host);
@@ -201,8 +201,7 @@ static void *keep(void *context) {
     struct postgres_pool *pool = context;
     pthread_mutex_lock(&pool->lock);
     while (!pool->stop) {
-        uint64_t until =
-            clock_now_ns() + ms(pool->watch ? LOOK_EVERY_MS : CONNECT_PAUSE_MS);
+        uint64_t until = clock_now_ns() + ms(pool->watch ? LOOK_EVERY_MS : CONNECT_PAUSE_MS);
         struct timespec at = clock_timespec(until);
         while (!pool->stop && !pool->suspect && clock_now_ns() < until)
             pthread_cond_clockwait(&pool->look, &pool->lock, CLOCK_MONOTONIC, &at);

@@ -1,13 +1,14 @@
 #include "core/index/postgres_query.h"
 
 #include <endian.h>
+#include <libpq-fe.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
     SQL_MAX = 4 << 20,
-    VALUES_MAX = 1 << 29, /* PostgreSQL takes less than 1 GB in one value */
+    VALUES_MAX = 1 << 29,                 /* PostgreSQL takes less than 1 GB in one value */
     OFFSETS_MAX = 65535 * sizeof(size_t), /* the protocol's limit of parameters */
 };
 
@@ -151,7 +152,7 @@ void postgres_query_element_vector(struct postgres_query *query, const float *va
 
 /* ---- rows ---- */
 
-struct bytes postgres_row_bytes(const PGresult *row, int column) {
+struct bytes postgres_row_bytes(const struct pg_result *row, int column) {
     return (struct bytes){.data = (const uint8_t *)PQgetvalue(row, 0, column),
                           .size = (size_t)PQgetlength(row, 0, column)};
 }
@@ -163,7 +164,7 @@ static uint32_t read_int4(const uint8_t *from) {
 }
 
 /* Of int2, int4 and int8, whichever it is. */
-int64_t postgres_row_int8(const PGresult *row, int column) {
+int64_t postgres_row_int8(const struct pg_result *row, int column) {
     struct bytes value = postgres_row_bytes(row, column);
     uint64_t number = 0;
     for (size_t i = 0; i < value.size && i < sizeof(number); i++)
@@ -171,11 +172,11 @@ int64_t postgres_row_int8(const PGresult *row, int column) {
     return (int64_t)number;
 }
 
-bool postgres_row_bool(const PGresult *row, int column) {
+bool postgres_row_bool(const struct pg_result *row, int column) {
     return postgres_row_int8(row, column) != 0;
 }
 
-float postgres_row_float4(const PGresult *row, int column) {
+float postgres_row_float4(const struct pg_result *row, int column) {
     struct bytes value = postgres_row_bytes(row, column);
     uint32_t bits = value.size == sizeof(bits) ? read_int4(value.data) : 0;
     float number;
@@ -183,7 +184,7 @@ float postgres_row_float4(const PGresult *row, int column) {
     return number;
 }
 
-bool postgres_row_vector(float *out, const PGresult *row, int column, size_t dim) {
+bool postgres_row_vector(float *out, const struct pg_result *row, int column, size_t dim) {
     struct bytes value = postgres_row_bytes(row, column);
     if (value.size != vector_size(dim)) return false;
     for (size_t i = 0; i < dim; i++) {
@@ -193,7 +194,7 @@ bool postgres_row_vector(float *out, const PGresult *row, int column, size_t dim
     return true;
 }
 
-struct postgres_array postgres_row_array(const PGresult *row, int column) {
+struct postgres_array postgres_row_array(const struct pg_result *row, int column) {
     struct bytes value = postgres_row_bytes(row, column);
     if (value.size < 20) return (struct postgres_array){.left = 0};
     return (struct postgres_array){.rest = {.data = value.data + 20, .size = value.size - 20},

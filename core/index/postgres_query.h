@@ -6,12 +6,13 @@
 #ifndef CORE_INDEX_POSTGRES_QUERY_H
 #define CORE_INDEX_POSTGRES_QUERY_H
 
-#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/bytes.h"
+
+struct pg_result; /* libpq's PGresult; what needs libpq itself includes it in its .c */
 
 /* The types of arrays' elements, from PostgreSQL's pg_type.dat. That of pgvector's vector
  * differs from database to database: struct postgres_link has it. */
@@ -19,13 +20,13 @@ enum { POSTGRES_BYTEA = 17, POSTGRES_INT8 = 20, POSTGRES_TEXT = 25, POSTGRES_FLO
 
 /* Gets each row of the answer, all columns binary. What it returns, if not STATUS_OK, ends the
  * statement. */
-typedef enum status postgres_row_fn(void *context, const PGresult *row, struct error *err);
+typedef enum status postgres_row_fn(void *context, const struct pg_result *row, struct error *err);
 
 struct postgres_query {
     struct buffer sql, values;
-    struct buffer offsets; /* size_t each: where a value begins */
-    unsigned count;        /* of values */
-    bool once;             /* not worth preparing */
+    struct buffer offsets;  /* size_t each: where a value begins */
+    unsigned count;         /* of values */
+    bool once;              /* not worth preparing */
     postgres_row_fn *visit; /* NULL: rows are of no interest */
     void *context;
     struct error failure;
@@ -54,18 +55,18 @@ void postgres_query_element_float8(struct postgres_query *query, double value);
 void postgres_query_element_vector(struct postgres_query *query, const float *value, size_t dim);
 
 /* Columns of a row. */
-struct bytes postgres_row_bytes(const PGresult *row, int column);
-int64_t postgres_row_int8(const PGresult *row, int column);
-bool postgres_row_bool(const PGresult *row, int column);
-float postgres_row_float4(const PGresult *row, int column);
+struct bytes postgres_row_bytes(const struct pg_result *row, int column);
+int64_t postgres_row_int8(const struct pg_result *row, int column);
+bool postgres_row_bool(const struct pg_result *row, int column);
+float postgres_row_float4(const struct pg_result *row, int column);
 /* False, if it is not a vector of that dimension. */
-bool postgres_row_vector(float *out, const PGresult *row, int column, size_t dim);
+bool postgres_row_vector(float *out, const struct pg_result *row, int column, size_t dim);
 /* The elements of an array of texts, one after the other. */
 struct postgres_array {
     struct bytes rest;
     uint32_t left;
 };
-struct postgres_array postgres_row_array(const PGresult *row, int column);
+struct postgres_array postgres_row_array(const struct pg_result *row, int column);
 bool postgres_array_next(struct postgres_array *array, struct bytes *out);
 
 #endif

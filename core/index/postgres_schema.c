@@ -35,7 +35,7 @@ struct server {
     int extension[3]; /* of pgvector; -1: not there */
 };
 
-static enum status take_server(void *context, const PGresult *row, struct error *err) {
+static enum status take_server(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     struct server *server = context;
     struct bytes encoding = postgres_row_bytes(row, 1), extension = postgres_row_bytes(row, 2);
@@ -49,7 +49,7 @@ static enum status take_server(void *context, const PGresult *row, struct error 
     return STATUS_OK;
 }
 
-static enum status take_version(void *context, const PGresult *row, struct error *err) {
+static enum status take_version(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     *(int64_t *)context = postgres_row_int8(row, 0);
     return STATUS_OK;
@@ -108,9 +108,9 @@ static enum status check_server(struct postgres_link *link, struct server *serve
 static enum status bring_up_to_date(struct postgres_link *link, uint64_t deadline_ns,
                                     struct error *err) {
     int64_t version = 0;
-    enum status status = postgres_link_do(
-        link, "CREATE TABLE IF NOT EXISTS clipd_schema (version bigint NOT NULL)", deadline_ns,
-        err);
+    enum status status =
+        postgres_link_do(link, "CREATE TABLE IF NOT EXISTS clipd_schema (version bigint NOT NULL)",
+                         deadline_ns, err);
     if (!status)
         status = ask(link, "SELECT coalesce(max(version), 0) FROM clipd_schema", take_version,
                      &version, deadline_ns, err);

@@ -48,7 +48,7 @@ struct job {
 
 /* ---- candidates ---- */
 
-static enum status take_candidate(void *context, const PGresult *row, struct error *err) {
+static enum status take_candidate(void *context, const struct pg_result *row, struct error *err) {
     struct job *job = context;
     const struct search *search = job->search;
     if (job->count == job->room)
@@ -67,8 +67,8 @@ static enum status take_candidate(void *context, const PGresult *row, struct err
         candidate->score =
             scan_dot(job->store->kernel, search->embedding, job->embedding, job->spec->dim);
         if (search->words.size)
-            candidate->score = (1 - search->words_weight) * candidate->score +
-                               search->words_weight * rank;
+            candidate->score =
+                (1 - search->words_weight) * candidate->score + search->words_weight * rank;
     }
     return buffer_append(&job->ids, id.data, id.size, err);
 }
@@ -112,7 +112,8 @@ static void add_near(struct postgres_query *query, const struct job *job,
     unsigned dim = job->spec->dim;
     size_t more = wanted * (OVERFETCH - 1);
     size_t limit = wanted + (more < OVERFETCH_MAX ? more : OVERFETCH_MAX);
-    postgres_query_add(query, "WITH near AS MATERIALIZED (SELECT id, embedding, text FROM "
+    postgres_query_add(query,
+                       "WITH near AS MATERIALIZED (SELECT id, embedding, text FROM "
                        "clipd_items_%llu WHERE ",
                        table);
     postgres_filter_add(query, job->spec, job->search->filter);
@@ -120,15 +121,17 @@ static void add_near(struct postgres_query *query, const struct job *job,
                        " ORDER BY embedding::halfvec(%u) <=> $%u::vector::halfvec(%u) LIMIT %zu) ",
                        dim, numbers->embedding, dim, limit);
     if (!numbers->words) return;
-    postgres_query_add(query, ", worded AS MATERIALIZED (SELECT id, embedding, text FROM "
+    postgres_query_add(query,
+                       ", worded AS MATERIALIZED (SELECT id, embedding, text FROM "
                        "clipd_items_%llu WHERE ",
                        table);
     postgres_filter_add(query, job->spec, job->search->filter);
     add_matching(query, numbers);
     postgres_query_add(query, " ORDER BY ");
     add_rank(query, numbers);
-    postgres_query_add(query, " DESC, id LIMIT %zu), both AS (SELECT * FROM near UNION ALL "
-                              "SELECT * FROM worded WHERE id NOT IN (SELECT id FROM near)) ",
+    postgres_query_add(query,
+                       " DESC, id LIMIT %zu), both AS (SELECT * FROM near UNION ALL "
+                       "SELECT * FROM worded WHERE id NOT IN (SELECT id FROM near)) ",
                        limit);
 }
 
@@ -152,15 +155,15 @@ static void write_search(struct postgres_query *query, const struct job *job, si
     if (approximate) {
         postgres_query_add(query, " FROM %s", numbers.words ? "both" : "near");
     } else {
-        postgres_query_add(query, " FROM clipd_items_%llu WHERE ",
-                           (unsigned long long)job->number);
+        postgres_query_add(query, " FROM clipd_items_%llu WHERE ", (unsigned long long)job->number);
         postgres_filter_add(query, job->spec, search->filter);
         if (!numbers.embedding) add_matching(query, &numbers);
     }
     postgres_query_add(query, " ORDER BY ");
     /* Embeddings are of length 1: the inner product is the cosine; "<#>" gives its negative. */
     if (numbers.embedding && numbers.words)
-        postgres_query_add(query, "(1 - $%u::float8) * (embedding <#> $%u::vector) - $%u::float8 * ",
+        postgres_query_add(query,
+                           "(1 - $%u::float8) * (embedding <#> $%u::vector) - $%u::float8 * ",
                            numbers.weight, numbers.embedding, numbers.weight);
     else if (numbers.embedding)
         postgres_query_add(query, "embedding <#> $%u::vector", numbers.embedding);
@@ -184,7 +187,7 @@ static void write_settings(struct postgres_query *query, const struct search *se
                        effort < EFFORT_MAX ? effort : EFFORT_MAX);
 }
 
-static enum status take_nothing(void *context, const PGresult *row, struct error *err) {
+static enum status take_nothing(void *context, const struct pg_result *row, struct error *err) {
     (void)context;
     (void)row;
     (void)err;
@@ -202,7 +205,7 @@ static enum status find(struct job *job, size_t wanted, bool approximate, uint64
     job->room = wanted;
     job->count = job->ids.size = 0;
     /* Hits and their parts are read from one state of the collection. */
-    if (job->parts && PQtransactionStatus(job->link->connection) == PQTRANS_IDLE) {
+    if (job->parts && postgres_link_is_idle(job->link)) {
         postgres_query_init(&queries[count]);
         postgres_query_add(&queries[count++], "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     }
@@ -230,15 +233,13 @@ static enum status find(struct job *job, size_t wanted, bool approximate, uint64
 
 static enum status visit_hit(struct job *job, size_t rank, const struct item *item,
                              struct error *err) {
-    struct hit hit = {.query = job->query,
-                      .rank = rank,
-                      .score = job->candidates[rank].score,
-                      .item = *item};
+    struct hit hit = {
+        .query = job->query, .rank = rank, .score = job->candidates[rank].score, .item = *item};
     job->link->delivered = true;
     return job->visit(job->context, &hit, err);
 }
 
-static enum status take_parts(void *context, const PGresult *row, struct error *err) {
+static enum status take_parts(void *context, const struct pg_result *row, struct error *err) {
     struct job *job = context;
     size_t rank = (size_t)postgres_row_int8(row, 0);
     enum status status = postgres_item_read(&job->item, job->spec, row, 1, job->parts, err);

@@ -38,7 +38,8 @@ char *postgres_database_create(void) {
     run_on_server("DROP DATABASE IF EXISTS %s WITH (FORCE)", name);
     /* The test's collation is not "C" where it can be helped: our own order must not depend on
      * the database's. */
-    run_on_server("CREATE DATABASE %s TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'", name);
+    run_on_server("CREATE DATABASE %s TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'",
+                  name);
     if (asprintf(&address, "%s%cdbname=%s", server, strchr(server, '?') ? '&' : '?', name) < 0)
         abort();
     return address;
