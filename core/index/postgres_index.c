@@ -39,6 +39,7 @@ struct postgres_builder {
 /* What there is of an index. */
 struct state {
     bool locked, exists, valid;
+    bool whole; /* not split into partitions, whose index cannot be built like this */
     int64_t items;
 };
 
@@ -48,6 +49,7 @@ static enum status take_state(void *context, const struct pg_result *row, struct
     state->locked = postgres_row_bool(row, 0);
     state->exists = postgres_row_bool(row, 1);
     state->valid = postgres_row_bool(row, 2);
+    state->whole = postgres_row_bool(row, 3);
     return STATUS_OK;
 }
 
@@ -70,12 +72,15 @@ static enum status run_one(struct postgres_link *link, struct postgres_query *qu
 static enum status read_state(struct postgres_link *link, uint64_t number, struct state *state,
                               struct error *err) {
     struct postgres_query query;
+    unsigned long long table = number;
     postgres_query_init(&query);
     postgres_query_add(&query,
                        "SELECT pg_try_advisory_lock(%d, %d), count(*) > 0, "
-                       "coalesce(bool_and(indisvalid), false) FROM pg_index "
+                       "coalesce(bool_and(indisvalid), false), "
+                       "EXISTS (SELECT FROM pg_class WHERE relkind = 'r' AND "
+                       "oid = to_regclass('clipd_items_%llu')) FROM pg_index "
                        "WHERE indexrelid = to_regclass('clipd_items_%llu_hnsw')",
-                       LOCK_CLASS, (int)(number % INT32_MAX), (unsigned long long)number);
+                       LOCK_CLASS, (int)(number % INT32_MAX), table, table);
     query.visit = take_state;
     query.context = state;
     return run_one(link, &query, err);
@@ -115,6 +120,7 @@ static enum status build(struct postgres_builder *builder, const struct want *wa
     enum status status = postgres_link_do(link, "SET statement_timeout = 0", CLOCK_NEVER, err);
     if (!status) status = read_state(link, want->number, &state, err);
     if (status || !state.locked || (state.valid && !want->anew)) return status;
+    if (!state.valid && !state.whole) return STATUS_OK;
     status = count_items(link, want->number, &state.items, err);
     if (!status && !state.valid && (uint64_t)state.items < builder->store->approximate_from)
         return STATUS_OK;
@@ -242,7 +248,9 @@ static enum status read_stats(void *context, struct postgres_link *link, uint64_
     postgres_query_add(
         &query,
         "SELECT CASE WHEN reltuples > %d THEN reltuples::int8 "
-        "ELSE (SELECT count(*) FROM clipd_items_%llu) END, pg_total_relation_size(oid), "
+        "ELSE (SELECT count(*) FROM clipd_items_%llu) END, (SELECT "
+        "sum(pg_total_relation_size(relid))::int8 FROM "
+        "pg_partition_tree(pg_class.oid)), "
         "EXISTS (SELECT FROM pg_index WHERE indisvalid AND indexrelid = "
         "to_regclass('clipd_items_%llu_hnsw')), "
         "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE relid = pg_class.oid) "

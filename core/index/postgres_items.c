@@ -114,9 +114,8 @@ static void write_upsert(struct postgres_query *query, const struct upsert *upse
         "$%u::text[], $%u::bytea[], $%u::bytea[]) AS new (i, e, m, w, p, d) "
         "ON CONFLICT (id) DO UPDATE SET embedding = excluded.embedding, "
         "metadata = excluded.metadata, metadata_text = excluded.metadata_text, "
-        "text = excluded.text, thumbnail = excluded.thumbnail, digest = excluded.digest "
-        /* A row that was there already has been locked, which leaves a mark. */
-        "RETURNING xmax = 0 AS fresh) "
+        "text = excluded.text, thumbnail = excluded.thumbnail, digest = excluded.digest, "
+        "revision = t.revision + 1 RETURNING revision = 0 AS fresh) "
         "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM put",
         (unsigned long long)upsert->number, ids, embeddings, metadata, texts, thumbnails, digests);
 }

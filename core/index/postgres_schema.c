@@ -203,7 +203,8 @@ size_t postgres_schema_make_table(struct postgres_query *queries, uint64_t numbe
                        "metadata jsonb STORAGE MAIN NOT NULL "
                        "CHECK (jsonb_typeof(metadata) = 'object' AND NOT %s), "
                        "metadata_text text NOT NULL, " /* as it was put in */
-                       "text text, thumbnail bytea STORAGE EXTERNAL, digest bytea)",
+                       "text text, thumbnail bytea STORAGE EXTERNAL, digest bytea, "
+                       "revision bigint NOT NULL DEFAULT 0)", /* how often it was put in again */
                        table, spec->dim, spec->dim <= INLINE_DIM_MAX ? "PLAIN" : "EXTERNAL",
                        postgres_filter_bad_numbers);
     postgres_query_add(next(queries, &count),

@@ -74,24 +74,30 @@ static struct collections *open_store(const char *store, uint64_t approximate_fr
     return c;
 }
 
-static void fill(struct collections *c, const char *name, size_t count) {
-    struct collection_spec spec = step_spec_of(name);
+/* Puts all items in: anew, or in the place of what is there. */
+static void put_all(struct collections *c, const char *name, bool again) {
     struct made *made = calloc(1, sizeof(*made));
     struct error err = ERROR_NONE;
     uint64_t state = 88172645463325252ULL;
     ck_assert_ptr_nonnull(made);
-    spec.dim = DIM;
-    step_add_field(&spec, "group", COLLECTION_NUMBER);
-    step_add_field(&spec, "name", COLLECTION_TEXT);
-    step_make(c, &spec);
-    for (size_t first = 0; first < count; first += BATCH) {
+    for (size_t first = 0; first < ITEMS; first += BATCH) {
         struct collection_upserted done;
         make_items(made, first, &state);
         step_must_be(collection_upsert(c, name, step_digest_a, made->items, BATCH, &done, &err),
                      STATUS_OK, &err, "fill");
-        ck_assert_uint_eq(done.inserted, BATCH);
+        ck_assert_uint_eq(done.inserted, again ? 0 : BATCH);
+        ck_assert_uint_eq(done.updated, again ? BATCH : 0);
     }
     free(made);
+}
+
+static void fill(struct collections *c, const char *name) {
+    struct collection_spec spec = step_spec_of(name);
+    spec.dim = DIM;
+    step_add_field(&spec, "group", COLLECTION_NUMBER);
+    step_add_field(&spec, "name", COLLECTION_TEXT);
+    step_make(c, &spec);
+    put_all(c, name, false);
 }
 
 /* ---- hits ---- */
@@ -165,7 +171,7 @@ START_TEST(both_stores_give_the_same_hits) {
     for (size_t i = 0; i < 2; i++) {
         hits[i] = calloc(1, sizeof(*hits[i]));
         ck_assert_ptr_nonnull(hits[i]);
-        fill(stores[i], "equal", ITEMS);
+        fill(stores[i], "equal");
     }
     for (size_t f = 0; f < sizeof(filters) / sizeof(*filters); f++) {
         for (size_t i = 0; i < 2; i++) search(hits[i], stores[i], "equal", &filters[f], true);
@@ -214,7 +220,7 @@ START_TEST(the_approximate_index_finds_what_there_is) {
     struct hits *exact = calloc(1, sizeof(*exact)), *near = calloc(1, sizeof(*near));
     struct error err = ERROR_NONE;
     ck_assert(exact && near);
-    fill(c, "near", ITEMS);
+    fill(c, "near");
     wait_for_index(c, "near");
     usleep(1100000); /* a store may believe for a second that there is none */
     search(exact, c, "near", NULL, true);
@@ -249,6 +255,47 @@ START_TEST(the_approximate_index_finds_what_there_is) {
     collections_close(c);
     free(exact);
     free(near);
+}
+END_TEST
+
+/* As docs/scale-out.md says: the table may be split under the store's feet. */
+START_TEST(a_table_may_be_partitioned) {
+    struct collections *c = open_store(address, UINT64_MAX), *near = NULL;
+    struct hits *hits = calloc(1, sizeof(*hits)), *exact = calloc(1, sizeof(*exact));
+    struct error err = ERROR_NONE;
+    struct collection_stats stats;
+    ck_assert(hits && exact);
+    fill(c, "split");
+    search(exact, c, "split", &filters[2], true);
+    free(postgres_database_run(
+        address,
+        "DO $$ DECLARE n text := 'clipd_items_' || (SELECT number FROM clipd_collections "
+        "WHERE name = 'split'); BEGIN "
+        "EXECUTE format('ALTER TABLE %1$s RENAME TO %1$s_old', n); "
+        "EXECUTE format('CREATE TABLE %1$s (LIKE %1$s_old INCLUDING ALL) PARTITION BY HASH (id)', "
+        "n); FOR i IN 0..3 LOOP EXECUTE format('CREATE TABLE %1$s_%2$s PARTITION OF %1$s FOR "
+        "VALUES WITH (MODULUS 4, REMAINDER %2$s)', n, i); END LOOP; "
+        "EXECUTE format('INSERT INTO %1$s SELECT * FROM %1$s_old', n); "
+        "EXECUTE format('DROP TABLE %1$s_old', n); "
+        "EXECUTE format('CREATE INDEX %1$s_hnsw ON %1$s USING hnsw ((embedding::halfvec(64)) "
+        "halfvec_cosine_ops)', n); END $$"));
+    search(hits, c, "split", &filters[2], true);
+    ck_assert_uint_eq(hits->count, exact->count);
+    ck_assert_mem_eq(hits->ids, exact->ids, sizeof(hits->ids));
+    put_all(c, "split", true);
+    step_must_be(collection_stats(c, "split", &stats, &err), STATUS_OK, &err, "stats");
+    ck_assert_uint_eq(stats.items, ITEMS);
+    ck_assert_uint_gt(stats.bytes_stored, (uint64_t)ITEMS * DIM * sizeof(float));
+    ck_assert_str_eq(stats.index, "hnsw");
+    near = open_store(address, 1000);
+    search(exact, near, "split", NULL, true);
+    search(hits, near, "split", NULL, false);
+    ck_assert_uint_ge(count_common(hits, exact), HITS * 95 / 100);
+    step_drop(c, "split");
+    collections_close(near);
+    collections_close(c);
+    free(exact);
+    free(hits);
 }
 END_TEST
 
@@ -371,6 +418,7 @@ int main(void) {
     tcase_add_loop_test(tcase, the_suite_holds, 0, (int)store_suite_count());
     tcase_add_test(tcase, both_stores_give_the_same_hits);
     tcase_add_test(tcase, the_approximate_index_finds_what_there_is);
+    tcase_add_test(tcase, a_table_may_be_partitioned);
     tcase_add_test(tcase, a_newer_schema_is_refused);
     tcase_add_test(tcase, writers_do_not_hurt_each_other);
     tcase_add_test(tcase, closed_connections_are_replaced);
