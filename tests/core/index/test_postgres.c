@@ -42,13 +42,21 @@ struct made {
     struct item items[BATCH];
 };
 
-/* Items 10 i and 10 i + 1 lie at one place, so that there are ties. */
+static float crowd_at(size_t j) {
+    return (float)(j % 5) - 1.7F;
+}
+
+/* Items 10 i and 10 i + 1 lie at one place, so that there are ties; the first 300 lie so close
+ * together that the order of their scores is one of roundings. */
 static void make_items(struct made *made, size_t first, uint64_t *state) {
     for (size_t i = 0; i < BATCH; i++) {
         size_t n = first + i;
         bool twin = n % 10 == 1;
-        for (size_t j = 0; j < DIM; j++)
-            made->embeddings[i][j] = twin ? made->embeddings[i - 1][j] : (float)draw(state);
+        for (size_t j = 0; j < DIM; j++) {
+            float value = (float)draw(state);
+            if (n < 300) value = crowd_at(j) + value * 1e-6F;
+            made->embeddings[i][j] = twin ? made->embeddings[i - 1][j] : value;
+        }
         snprintf(made->ids[i], sizeof(*made->ids), "item-%zu", n * 7919 % 100000);
         snprintf(made->metadata[i], sizeof(*made->metadata),
                  "{\"group\":%zu,\"name\":\"n%zu\",\"tags\":[\"t%zu\",%zu],\"x\":%.17g}", n % 100,
@@ -132,7 +140,10 @@ static void search(struct hits *out, struct collections *c, const char *name,
     struct error err = ERROR_NONE;
     uint64_t state = 1234567;
     for (size_t i = 0; i < SEARCHES; i++) {
-        for (size_t j = 0; j < DIM; j++) embeddings[i][j] = (float)draw(&state);
+        for (size_t j = 0; j < DIM; j++) {
+            embeddings[i][j] = (float)draw(&state);
+            if (i % 20 == 0) embeddings[i][j] = crowd_at(j) + embeddings[i][j] * 0.1F;
+        }
         searches[i] = (struct search){.embedding = embeddings[i],
                                       .dim = DIM,
                                       .top_k = TOP_K,
@@ -226,14 +237,14 @@ START_TEST(the_approximate_index_finds_what_there_is) {
     search(exact, c, "near", NULL, true);
     search(near, c, "near", NULL, false);
     ck_assert_uint_eq(near->count, HITS);
-    ck_assert_uint_ge(count_common(near, exact), HITS * 95 / 100);
+    ck_assert_uint_ge(count_common(near, exact), HITS * 9 / 10);
 
     /* Every hundredth item, and two in all: as many hits as fit, and none that does not. */
     near->must_have = "\"group\":7,";
     search(near, c, "near", &filters[1], false);
     ck_assert_uint_eq(near->count, HITS);
     ck_assert_uint_eq(near->wrong, 0);
-    struct filter_value low = {.kind = FILTER_NUMBER, .number = 0.4};
+    struct filter_value low = {.kind = FILTER_NUMBER, .number = 0.3};
     struct filter both[] = {filters[1], filters[4]};
     struct filter narrow = {.kind = FILTER_AND, .children = both, .count = 2};
     both[1].low.value = low;
@@ -290,7 +301,7 @@ START_TEST(a_table_may_be_partitioned) {
     near = open_store(address, 1000);
     search(exact, near, "split", NULL, true);
     search(hits, near, "split", NULL, false);
-    ck_assert_uint_ge(count_common(hits, exact), HITS * 95 / 100);
+    ck_assert_uint_ge(count_common(hits, exact), HITS * 9 / 10);
     step_drop(c, "split");
     collections_close(near);
     collections_close(c);
