@@ -248,9 +248,9 @@ static enum status read_stats(void *context, struct postgres_link *link, uint64_
     postgres_query_add(
         &query,
         "SELECT CASE WHEN reltuples > %d THEN reltuples::int8 "
-        "ELSE (SELECT count(*) FROM clipd_items_%llu) END, (SELECT "
-        "sum(pg_total_relation_size(relid))::int8 FROM "
-        "pg_partition_tree(pg_class.oid)), "
+        "ELSE (SELECT count(*) FROM clipd_items_%llu) END, "
+        "pg_total_relation_size(oid) + coalesce((SELECT sum(pg_total_relation_size(inhrelid)) "
+        "FROM pg_inherits WHERE inhparent = pg_class.oid), 0)::int8, "
         "EXISTS (SELECT FROM pg_index WHERE indisvalid AND indexrelid = "
         "to_regclass('clipd_items_%llu_hnsw')), "
         "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE relid = pg_class.oid) "

@@ -25,7 +25,8 @@ struct host {
 };
 
 struct postgres_pool {
-    struct postgres_pool_options options; /* its uri is ours */
+    struct postgres_pool_options options;
+    char *uri; /* our copy of the options' */
     struct host hosts[HOSTS_MAX];
     size_t hosts_count;
     bool writable; /* only a primary will do */
@@ -372,10 +373,10 @@ enum status postgres_pool_create(struct postgres_pool **out,
     pthread_cond_init(&pool->changed, NULL);
     pthread_cond_init(&pool->look, NULL);
     pool->options = *options;
-    pool->options.uri = strdup(options->uri);
+    pool->options.uri = pool->uri = strdup(options->uri);
     pool->idle = calloc(options->connections, sizeof(struct postgres_link *));
     enum status status = STATUS_OK;
-    if (!pool->options.uri || !pool->idle)
+    if (!pool->uri || !pool->idle)
         status = error_set(err, STATUS_NO_MEMORY, "out of memory for connections");
     if (!status) status = read_hosts(pool, err);
     if (!status) status = look(pool, err);
@@ -409,7 +410,6 @@ void postgres_pool_destroy(struct postgres_pool *pool) {
     pthread_cond_destroy(&pool->changed);
     pthread_mutex_destroy(&pool->lock);
     free(pool->idle);
-    /* Ours since postgres_pool_create(). */
-    free((char *)(uintptr_t)pool->options.uri);
+    free(pool->uri);
     free(pool);
 }

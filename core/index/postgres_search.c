@@ -104,14 +104,19 @@ static void add_matching(struct postgres_query *query, const struct numbers *num
                        numbers->words);
 }
 
+/* Candidates of the approximate index when that many are wanted. */
+static size_t count_near(size_t wanted) {
+    size_t more = wanted * (OVERFETCH - 1);
+    return wanted + (more < OVERFETCH_MAX ? more : OVERFETCH_MAX);
+}
+
 /* The items nearest by the approximate index and, with words, those that fit them best: what
  * is best by both is likely among them. */
 static void add_near(struct postgres_query *query, const struct job *job,
                      const struct numbers *numbers, size_t wanted) {
     unsigned long long table = job->number;
     unsigned dim = job->spec->dim;
-    size_t more = wanted * (OVERFETCH - 1);
-    size_t limit = wanted + (more < OVERFETCH_MAX ? more : OVERFETCH_MAX);
+    size_t limit = count_near(wanted);
     postgres_query_add(query,
                        "WITH near AS MATERIALIZED (SELECT id, embedding, text FROM "
                        "clipd_items_%llu WHERE ",
@@ -179,10 +184,13 @@ static void write_search(struct postgres_query *query, const struct job *job, si
 
 /* The settings hold for this statement's transaction only. Relaxed order will do: what comes
  * back is sorted here. */
-static void write_settings(struct postgres_query *query, const struct search *search) {
-    uint32_t effort = search->effort ? search->effort : EFFORT_DEFAULT;
+static void write_settings(struct postgres_query *query, const struct search *search,
+                           size_t wanted) {
+    size_t effort = search->effort ? search->effort : EFFORT_DEFAULT;
+    /* With less, the index is begun again for the rest of the candidates. */
+    if (effort < count_near(wanted)) effort = count_near(wanted);
     postgres_query_add(query,
-                       "SELECT set_config('hnsw.ef_search', '%u', true), "
+                       "SELECT set_config('hnsw.ef_search', '%zu', true), "
                        "set_config('hnsw.iterative_scan', 'relaxed_order', true)",
                        effort < EFFORT_MAX ? effort : EFFORT_MAX);
 }
@@ -211,7 +219,7 @@ static enum status find(struct job *job, size_t wanted, bool approximate, uint64
     }
     if (approximate) {
         postgres_query_init(&queries[count]);
-        write_settings(&queries[count], job->search);
+        write_settings(&queries[count], job->search, wanted);
         queries[count++].visit = take_nothing;
     }
     struct postgres_query *query = &queries[count++];
@@ -289,7 +297,7 @@ static enum status search_one(struct job *job, uint64_t deadline_ns, struct erro
     size_t wanted = search->offset + search->top_k;
     bool approximate = job->indexed && search->embedding && !search->exact, done = false;
     if (approximate) {
-        enum status status = find(job, wanted + MARGIN, true, deadline_ns, err);
+        enum status status = find(job, wanted, true, deadline_ns, err);
         if (status) return status;
         done = job->count >= wanted;
     }

@@ -215,6 +215,7 @@ static void wait_for_index(struct collections *c, const char *name) {
     ck_assert_str_eq(stats.index, "hnsw");
     ck_assert(!stats.building);
     ck_assert_uint_eq(stats.indexed, stats.items);
+    ck_assert_uint_gt(stats.bytes_stored, (uint64_t)ITEMS * DIM * sizeof(float));
 }
 
 static size_t count_common(const struct hits *a, const struct hits *b) {
