@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <new>
 #include <queue>
@@ -25,6 +27,7 @@
 #include <hnswlib/hnswlib.h>
 
 extern "C" {
+#include "core/base/checksum.h"
 #include "core/index/hnsw.h"
 }
 
@@ -76,9 +79,24 @@ using scored = std::pair<float, node>;
 using nearest_first = std::priority_queue<scored, std::vector<scored>, std::greater<scored>>;
 using farthest_first = std::priority_queue<scored>;
 
+/* A row whose code is that of a node. */
+struct twin {
+    twin(uint64_t of_row, node of, uint32_t after) : row(of_row), at(of), next(after) {}
+    uint64_t row;
+    node at;
+    uint32_t next; /* of the same node; NO_TWIN: none */
+    std::atomic<bool> forgotten{false};
+};
+
+constexpr uint32_t NO_TWIN = UINT32_MAX;
+
+struct twin_record {
+    uint64_t row, at;
+};
+
 /* What a file begins with. */
 struct head {
-    uint64_t nodes, links_bytes; /* of the levels above the lowest */
+    uint64_t nodes, twins, links_bytes; /* of the levels above the lowest */
     uint32_t entry, top_level, point_bytes, links;
 };
 
@@ -89,8 +107,11 @@ struct hnsw {
         : space_(options), graph_(&space_, capacity, LINKS, EFFORT_ADD), forgotten_(capacity) {}
     space space_;
     small_world graph_;
-    std::vector<std::atomic<bool>> forgotten_; /* [capacity] */
-    std::atomic<size_t> forgotten_count_{0};
+    std::vector<std::atomic<bool>> forgotten_;       /* [capacity], of nodes */
+    std::atomic<size_t> forgotten_count_{0};         /* of rows */
+    std::unordered_map<uint64_t, node> by_checksum_; /* of points */
+    std::deque<twin> twins_;                         /* by their rows */
+    std::unordered_map<node, uint32_t> last_twin_;   /* of nodes that have some */
 };
 
 namespace {
@@ -115,6 +136,77 @@ void grow(hnsw &hnsw) {
         forgotten[i] = hnsw.forgotten_[i].load();
     hnsw.graph_.resizeIndex(capacity);
     hnsw.forgotten_.swap(forgotten);
+}
+
+/* ---- twins ---- */
+
+uint64_t checksum_of(const hnsw &hnsw, const char *point) {
+    bytes data = {reinterpret_cast<const uint8_t *>(point), hnsw.graph_.data_size_};
+    return checksum(data);
+}
+
+bool is_same(const hnsw &hnsw, const char *point, node at) {
+    return !std::memcmp(point, hnsw.graph_.getDataByInternalId(at), hnsw.graph_.data_size_);
+}
+
+void add_twin(hnsw &hnsw, uint64_t row, node at) {
+    auto last = hnsw.last_twin_.emplace(at, NO_TWIN).first;
+    hnsw.twins_.emplace_back(row, at, last->second);
+    last->second = static_cast<uint32_t>(hnsw.twins_.size() - 1);
+}
+
+/* Calls visit(twin) for those of a node that are not forgotten, until it returns false. */
+template <typename visitor> void each_twin(const hnsw &hnsw, node at, visitor visit) {
+    auto last = hnsw.last_twin_.find(at);
+    if (last == hnsw.last_twin_.end()) return;
+    for (uint32_t i = last->second; i != NO_TWIN; i = hnsw.twins_[i].next) {
+        const twin &twin = hnsw.twins_[i];
+        if (!twin.forgotten.load(std::memory_order_relaxed) && !visit(twin)) return;
+    }
+}
+
+bool is_node_forgotten(const hnsw &hnsw, node at) {
+    return hnsw.forgotten_[at].load(std::memory_order_relaxed);
+}
+
+/* No row of it is to be found. */
+bool is_dead(const hnsw &hnsw, node at) {
+    bool dead = is_node_forgotten(hnsw, at);
+    if (dead) {
+        each_twin(hnsw, at, [&dead](const twin &) {
+            dead = false;
+            return false;
+        });
+    }
+    return dead;
+}
+
+/* The first of `count` rows in ascending order that is not below. */
+template <typename rows> size_t lower_bound(size_t count, uint64_t row, rows row_of) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (row_of(middle) < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Where a row is: a node, a twin, or neither, when both are at their ends. */
+struct finding {
+    size_t node, twin;
+};
+
+finding find_row(const hnsw &hnsw, uint64_t row) {
+    size_t nodes = hnsw.graph_.cur_element_count, twins = hnsw.twins_.size();
+    auto label = [&](size_t i) { return hnsw.graph_.getExternalLabel(static_cast<node>(i)); };
+    auto twin_row = [&](size_t i) { return hnsw.twins_[i].row; };
+    finding found{lower_bound(nodes, row, label), lower_bound(twins, row, twin_row)};
+    if (found.node < nodes && label(found.node) != row) found.node = nodes;
+    if (found.twin < twins && twin_row(found.twin) != row) found.twin = twins;
+    return found;
 }
 
 /* ---- search ---- */
@@ -184,7 +276,7 @@ farthest_first walk(const hnsw &hnsw, const char *point, size_t effort) {
     scored start = descend(hnsw, point);
     seen.first(start.second);
     open.push(start);
-    if (!hnsw.forgotten_[start.second].load(std::memory_order_relaxed)) best.push(start);
+    if (!is_dead(hnsw, start.second)) best.push(start);
     while (!open.empty()) {
         scored next = open.top();
         if (best.size() == effort && next.first > best.top().first) break;
@@ -195,7 +287,7 @@ farthest_first walk(const hnsw &hnsw, const char *point, size_t effort) {
             scored found(distance_to(hnsw, point, fresh[i]), fresh[i]);
             if (best.size() == effort && found.first >= best.top().first) continue;
             open.push(found);
-            if (hnsw.forgotten_[found.second].load(std::memory_order_relaxed)) continue;
+            if (is_dead(hnsw, found.second)) continue;
             best.push(found);
             if (best.size() > effort) best.pop();
         }
@@ -266,6 +358,24 @@ bool read_levels(small_world &graph, const head &head, hnsw_read_fn *read, void 
     return true;
 }
 
+bool read_twins(hnsw &hnsw, size_t count, hnsw_read_fn *read, void *context) {
+    std::vector<twin_record> records(count);
+    if (!read(context, records.data(), count * sizeof(twin_record))) return false;
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].at >= hnsw.graph_.cur_element_count) return false;
+        node at = static_cast<node>(records[i].at);
+        uint64_t before = i ? records[i - 1].row : 0;
+        if (records[i].row <= hnsw.graph_.getExternalLabel(at) || (i && records[i].row <= before))
+            return false;
+        add_twin(hnsw, records[i].row, at);
+    }
+    for (size_t i = 0; i < hnsw.graph_.cur_element_count; i++) {
+        node at = static_cast<node>(i);
+        hnsw.by_checksum_.emplace(checksum_of(hnsw, hnsw.graph_.getDataByInternalId(at)), at);
+    }
+    return true;
+}
+
 std::unique_ptr<hnsw> read_graph(const hnsw_options &options, size_t size, hnsw_read_fn *read,
                                  void *context) {
     head head;
@@ -274,8 +384,11 @@ std::unique_ptr<hnsw> read_graph(const hnsw_options &options, size_t size, hnsw_
     size_t node_bytes = (2 * LINKS + 1) * sizeof(uint32_t) + point_bytes + sizeof(uint64_t);
     size_t left = size - sizeof(head);
     if (head.point_bytes != point_bytes || head.links != LINKS || head.top_level > LEVELS_MAX ||
-        head.nodes == 0 || head.nodes > left / (node_bytes + 1) || head.entry >= head.nodes ||
-        left - head.nodes * (node_bytes + 1) != head.links_bytes)
+        head.nodes == 0 || head.nodes > left / (node_bytes + 1) || head.entry >= head.nodes)
+        return nullptr;
+    left -= head.nodes * (node_bytes + 1);
+    if (head.twins > left / sizeof(twin_record) ||
+        left - head.twins * sizeof(twin_record) != head.links_bytes)
         return nullptr;
     auto hnsw = std::make_unique<struct hnsw>(options, head.nodes + head.nodes / 8 + 1024);
     small_world &graph = hnsw->graph_;
@@ -287,7 +400,8 @@ std::unique_ptr<hnsw> read_graph(const hnsw_options &options, size_t size, hnsw_
     graph.maxlevel_ = static_cast<int>(head.top_level);
     /* Else the levels of new rows would be those of the first ones again. */
     graph.level_generator_.seed(static_cast<unsigned>(head.nodes));
-    return is_sound(graph) ? std::move(hnsw) : nullptr;
+    bool sound = is_sound(graph) && read_twins(*hnsw, head.twins, read, context);
+    return sound ? std::move(hnsw) : nullptr;
 }
 
 } // namespace
@@ -312,7 +426,14 @@ enum status hnsw_add(struct hnsw *hnsw, uint64_t row, const void *code, float sc
                      struct error *err) {
     try {
         if (hnsw->graph_.cur_element_count == hnsw->graph_.max_elements_) grow(*hnsw);
-        hnsw->graph_.addPoint(point_of(*hnsw, code, scale).data(), row, -1);
+        std::vector<char> point = point_of(*hnsw, code, scale);
+        node next = static_cast<node>(hnsw->graph_.cur_element_count);
+        auto same = hnsw->by_checksum_.emplace(checksum_of(*hnsw, point.data()), next);
+        if (!same.second && is_same(*hnsw, point.data(), same.first->second)) {
+            add_twin(*hnsw, row, same.first->second);
+            return STATUS_OK;
+        }
+        hnsw->graph_.addPoint(point.data(), row, -1);
         /* It keeps where each label is, of which we have no need: they are in order. */
         hnsw->graph_.label_lookup_.clear();
         return STATUS_OK;
@@ -322,20 +443,8 @@ enum status hnsw_add(struct hnsw *hnsw, uint64_t row, const void *code, float sc
     }
 }
 
-uint64_t hnsw_row(const struct hnsw *hnsw, size_t at) {
-    return hnsw->graph_.getExternalLabel(static_cast<node>(at));
-}
-
-const void *hnsw_code(const struct hnsw *hnsw, size_t at) {
-    return hnsw->graph_.getDataByInternalId(static_cast<node>(at));
-}
-
-float hnsw_scale(const struct hnsw *hnsw, size_t at) {
-    return scale_of(hnsw->space_.metric_, hnsw_code(hnsw, at));
-}
-
 size_t hnsw_count(const struct hnsw *hnsw) {
-    return hnsw->graph_.cur_element_count;
+    return hnsw->graph_.cur_element_count + hnsw->twins_.size();
 }
 
 size_t hnsw_forgotten(const struct hnsw *hnsw) {
@@ -343,21 +452,40 @@ size_t hnsw_forgotten(const struct hnsw *hnsw) {
 }
 
 size_t hnsw_bytes(const struct hnsw *hnsw) {
-    const size_t lock = sizeof(std::mutex) + sizeof(int) + sizeof(char *) + sizeof(bool);
-    return hnsw->graph_.max_elements_ * (hnsw->graph_.size_data_per_element_ + lock);
+    /* Of a node: what hnswlib reserves beside it, and an entry of a map. */
+    const size_t more = sizeof(std::mutex) + sizeof(int) + sizeof(char *) + sizeof(bool) + 48;
+    return hnsw->graph_.max_elements_ * (hnsw->graph_.size_data_per_element_ + more) +
+           hnsw->twins_.size() * sizeof(twin);
+}
+
+uint64_t hnsw_row(const struct hnsw *hnsw, size_t at) {
+    size_t nodes = hnsw->graph_.cur_element_count;
+    return at < nodes ? hnsw->graph_.getExternalLabel(static_cast<node>(at))
+                      : hnsw->twins_[at - nodes].row;
+}
+
+uint64_t hnsw_last(const struct hnsw *hnsw) {
+    uint64_t last = hnsw_row(hnsw, hnsw->graph_.cur_element_count - 1);
+    return hnsw->twins_.empty() ? last : std::max(last, hnsw->twins_.back().row);
+}
+
+bool hnsw_holds(const struct hnsw *hnsw, uint64_t row, const void *code, float scale) {
+    finding found = find_row(*hnsw, row);
+    if (found.twin < hnsw->twins_.size()) found.node = hnsw->twins_[found.twin].at;
+    if (found.node == hnsw->graph_.cur_element_count) return false;
+    const void *point = hnsw->graph_.getDataByInternalId(static_cast<node>(found.node));
+    return scale_of(hnsw->space_.metric_, point) == scale &&
+           !std::memcmp(point, code, hnsw->space_.metric_.code_bytes);
 }
 
 bool hnsw_forget(struct hnsw *hnsw, uint64_t row) {
-    size_t low = 0, high = hnsw_count(hnsw);
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (hnsw_row(hnsw, middle) < row)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == hnsw_count(hnsw) || hnsw_row(hnsw, low) != row) return false;
-    if (hnsw->forgotten_[low].exchange(true)) return false;
+    finding found = find_row(*hnsw, row);
+    std::atomic<bool> *mark = nullptr;
+    if (found.twin < hnsw->twins_.size())
+        mark = &hnsw->twins_[found.twin].forgotten;
+    else if (found.node < hnsw->graph_.cur_element_count)
+        mark = &hnsw->forgotten_[found.node];
+    if (!mark || mark->exchange(true)) return false;
     hnsw->forgotten_count_++;
     return true;
 }
@@ -368,9 +496,19 @@ enum status hnsw_search(const struct hnsw *hnsw, const void *code, float scale, 
     if (hnsw_count(hnsw) == 0) return STATUS_OK;
     try {
         auto best = walk(*hnsw, point_of(*hnsw, code, scale).data(), effort);
-        for (; !best.empty(); best.pop()) {
-            hits[*count].row = hnsw_row(hnsw, best.top().second);
-            hits[(*count)++].score = -best.top().first;
+        std::vector<scored> nearest;
+        for (; !best.empty(); best.pop()) nearest.push_back(best.top());
+        /* The nearest first: twins may be more than there is room for. */
+        for (size_t i = nearest.size(); i-- > 0;) {
+            auto give = [&](uint64_t row) {
+                if (*count == effort) return false;
+                hits[*count].row = row;
+                hits[(*count)++].score = -nearest[i].first;
+                return true;
+            };
+            node at = nearest[i].second;
+            if (!is_node_forgotten(*hnsw, at)) give(hnsw_row(hnsw, at));
+            each_twin(*hnsw, at, [&](const twin &twin) { return give(twin.row); });
         }
         return STATUS_OK;
     } catch (const std::exception &) {
@@ -387,7 +525,10 @@ bool hnsw_write(const struct hnsw *hnsw, hnsw_write_fn *write, void *context) {
         std::vector<uint8_t> levels(graph.element_levels_.begin(),
                                     graph.element_levels_.begin() +
                                         static_cast<std::ptrdiff_t>(graph.cur_element_count));
+        std::vector<twin_record> twins;
+        for (const twin &twin : hnsw->twins_) twins.push_back({twin.row, twin.at});
         head head{graph.cur_element_count,
+                  twins.size(),
                   links.size() * sizeof(uint32_t),
                   graph.enterpoint_node_,
                   static_cast<uint32_t>(graph.maxlevel_),
@@ -397,7 +538,8 @@ bool hnsw_write(const struct hnsw *hnsw, hnsw_write_fn *write, void *context) {
                write(context, graph.data_level0_memory_,
                      head.nodes * graph.size_data_per_element_) &&
                write(context, levels.data(), levels.size()) &&
-               write(context, links.data(), head.links_bytes);
+               write(context, links.data(), head.links_bytes) &&
+               write(context, twins.data(), twins.size() * sizeof(twin_record));
     } catch (const std::exception &) {
         return false;
     }

@@ -3,8 +3,9 @@
  *
  * hnswlib inserts; searching, forgetting and files are our own, because its search has one
  * effort for all callers, its marks of deletion can leave an insertion without neighbours,
- * and its loader trusts the file. Distances are those of encoded rows, by the kernels of
- * scan.h. Rows come in ascending order.
+ * and its loader trusts the file. Rows with the same code share a node: hundreds of one
+ * image would link to nothing but each other, and cut off what lies near them. Distances are those
+ * of encoded rows, by the kernels of scan.h. Rows come in ascending order.
  *
  * One thread adds, while nobody else is in a call; any number of threads search and forget
  * at once. Nothing throws. */
@@ -50,10 +51,11 @@ size_t hnsw_count(const struct hnsw *hnsw);
 size_t hnsw_forgotten(const struct hnsw *hnsw);
 size_t hnsw_bytes(const struct hnsw *hnsw);
 
-/* Row `at` of hnsw_count(), and what it was added with. */
+/* Rows 0..hnsw_count()-1, in no order, and the highest, of at least one. */
 uint64_t hnsw_row(const struct hnsw *hnsw, size_t at);
-const void *hnsw_code(const struct hnsw *hnsw, size_t at);
-float hnsw_scale(const struct hnsw *hnsw, size_t at);
+uint64_t hnsw_last(const struct hnsw *hnsw);
+/* Whether a row was added with this code and scale. */
+bool hnsw_holds(const struct hnsw *hnsw, uint64_t row, const void *code, float scale);
 
 /* The next `size` bytes go to, or come from, somewhere; false ends it. The parts are of the
  * same sizes when read as when written. */

@@ -43,16 +43,20 @@ struct indexer {
 
 /* ---- rows into an index ---- */
 
+static const void *code_of(struct indexer *indexer, const struct chunk *chunk, size_t at,
+                           float *scale) {
+    const struct chunks *chunks = indexer->options.chunks;
+    *scale = chunk_scale(chunk, at);
+    if (!indexer->code) return chunk_code(chunks, chunk, at);
+    const float *embedding = chunk_embedding(chunks, chunk, at);
+    *scale = scan_encode(indexer->graph.kernel, indexer->code, embedding, chunks->dim);
+    return indexer->code;
+}
+
 static enum status add(struct indexer *indexer, struct hnsw *hnsw, const struct chunk *chunk,
                        size_t at, struct error *err) {
-    const struct chunks *chunks = indexer->options.chunks;
-    const void *code = chunk_code(chunks, chunk, at);
-    float scale = chunk_scale(chunk, at);
-    if (indexer->code) {
-        scale = scan_encode(indexer->graph.kernel, indexer->code,
-                            chunk_embedding(chunks, chunk, at), chunks->dim);
-        code = indexer->code;
-    }
+    float scale;
+    const void *code = code_of(indexer, chunk, at, &scale);
     return hnsw_add(hnsw, chunk->rows[at], code, scale, err);
 }
 
@@ -130,25 +134,14 @@ static void save(struct indexer *indexer, const struct hnsw *hnsw) {
 /* Whether a graph holds every row of the view up to its last, and as it is now. Rows that
  * are gone may be in it. */
 static bool fits(struct indexer *indexer, const struct hnsw *hnsw, const struct view *view) {
-    const struct chunks *chunks = indexer->options.chunks;
-    size_t at = 0, count = hnsw_count(hnsw);
+    uint64_t last = hnsw_last(hnsw);
     for (size_t i = 0; i < view->count; i++) {
         const struct chunk *chunk = view->chunks[i];
-        size_t rows = atomic_load_explicit(&chunk->count, memory_order_acquire);
-        for (size_t k = 0; k < rows; k++) {
-            if (chunk_is_gone(chunk, k)) continue;
-            while (at < count && hnsw_row(hnsw, at) < chunk->rows[k]) at++;
-            if (at == count) return true;
-            const void *code = chunk_code(chunks, chunk, k);
-            float scale = chunk_scale(chunk, k);
-            if (indexer->code) {
-                scale = scan_encode(indexer->graph.kernel, indexer->code,
-                                    chunk_embedding(chunks, chunk, k), chunks->dim);
-                code = indexer->code;
-            }
-            size_t bytes = scan_row_bytes(indexer->graph.kernel, indexer->graph.dim);
-            if (hnsw_row(hnsw, at) != chunk->rows[k] || hnsw_scale(hnsw, at) != scale ||
-                memcmp(hnsw_code(hnsw, at), code, bytes) != 0)
+        size_t count = atomic_load_explicit(&chunk->count, memory_order_acquire);
+        for (size_t at = 0; at < count && chunk->rows[at] <= last; at++) {
+            float scale;
+            const void *code = code_of(indexer, chunk, at, &scale);
+            if (!chunk_is_gone(chunk, at) && !hnsw_holds(hnsw, chunk->rows[at], code, scale))
                 return false;
         }
     }
@@ -205,7 +198,7 @@ static void build(struct indexer *indexer) {
     struct hnsw *next = load(indexer);
     enum status status = STATUS_OK;
     bool loaded = next != NULL;
-    uint64_t loaded_through = loaded ? hnsw_row(next, hnsw_count(next) - 1) : 0;
+    uint64_t loaded_through = loaded ? hnsw_last(next) : 0;
     if (loaded)
         through = loaded_through;
     else
