@@ -7,6 +7,8 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
+/* What is left of "clipd bench search". */
+int bench_search(int argc, char **argv);
 int classify_command(int argc, char **argv);
 int embed_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);

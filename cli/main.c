@@ -11,6 +11,12 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
+static int bench_command(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "search")) return bench_search(argc - 1, argv + 1);
+    fputs("usage: clipd bench search [OPTION]...\n", stderr);
+    return EX_USAGE;
+}
+
 static const struct command commands[] = {
     {"serve", "answer embeddings and labels over HTTP", serve_command},
     {"embed", "print the embeddings of images or texts", embed_command},
@@ -18,6 +24,7 @@ static const struct command commands[] = {
     {"info", "print what a checkpoint is", info_command},
     {"tokenize", "print the token ids of a text", tokenize_command},
     {"preprocess", "write the image that a model sees", preprocess_command},
+    {"bench", "measure how fast embeddings are found", bench_command},
     {"healthcheck", "ask a running server whether it is ready", healthcheck_command},
 };
 static const size_t commands_count = sizeof(commands) / sizeof(commands[0]);

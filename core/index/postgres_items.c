@@ -191,9 +191,7 @@ struct reading {
     const struct filter *filter;
     struct bytes after;
     size_t limit;
-    unsigned parts;
-    item_visit_fn *visit;
-    void *context;
+    const struct item_visitor *visitor;
     struct postgres_item item;
     struct postgres_link *link;
 };
@@ -201,10 +199,10 @@ struct reading {
 static enum status take_item(void *context, const struct pg_result *row, struct error *err) {
     struct reading *reading = context;
     enum status status =
-        postgres_item_read(&reading->item, reading->spec, row, 0, reading->parts, err);
+        postgres_item_read(&reading->item, reading->spec, row, 0, reading->visitor->parts, err);
     if (status) return status;
     reading->link->delivered = true;
-    return reading->visit(reading->context, &reading->item.item, err);
+    return reading->visitor->visit(reading->visitor->context, &reading->item.item, err);
 }
 
 static void write_fetch(struct postgres_query *query, const struct reading *reading) {
@@ -232,7 +230,7 @@ static enum status read_items(void *context, struct postgres_link *link, uint64_
     reading->link = link;
     postgres_query_init(&query);
     postgres_query_add(&query, "SELECT ");
-    postgres_item_add_columns(&query, reading->parts);
+    postgres_item_add_columns(&query, reading->visitor->parts);
     if (reading->ids)
         write_fetch(&query, reading);
     else
@@ -247,7 +245,8 @@ static enum status read_items(void *context, struct postgres_link *link, uint64_
 static enum status run_reading(struct postgres_store *store, struct reading *reading,
                                struct error *err) {
     enum status status = postgres_store_find(store, reading->spec, &reading->number, err);
-    if (!status) status = postgres_item_init(&reading->item, reading->spec, reading->parts, err);
+    if (!status)
+        status = postgres_item_init(&reading->item, reading->spec, reading->visitor->parts, err);
     if (status) return status;
     status = postgres_store_run(store, reading->spec, read_items, reading, err);
     postgres_item_free(&reading->item);
@@ -255,29 +254,18 @@ static enum status run_reading(struct postgres_store *store, struct reading *rea
 }
 
 enum status postgres_items_fetch(void *self, const struct collection_spec *spec,
-                                 const struct bytes *ids, size_t count, unsigned parts,
-                                 item_visit_fn *visit, void *context, struct error *err) {
+                                 const struct bytes *ids, size_t count,
+                                 const struct item_visitor *visitor, struct error *err) {
     if (!count) return STATUS_OK;
-    struct reading reading = {.spec = spec,
-                              .ids = ids,
-                              .count = count,
-                              .parts = parts,
-                              .visit = visit,
-                              .context = context};
+    struct reading reading = {.spec = spec, .ids = ids, .count = count, .visitor = visitor};
     return run_reading(self, &reading, err);
 }
 
 enum status postgres_items_scroll(void *self, const struct collection_spec *spec,
                                   const struct filter *filter, struct bytes after, size_t limit,
-                                  unsigned parts, item_visit_fn *visit, void *context,
-                                  struct error *err) {
-    struct reading reading = {.spec = spec,
-                              .filter = filter,
-                              .after = after,
-                              .limit = limit,
-                              .parts = parts,
-                              .visit = visit,
-                              .context = context};
+                                  const struct item_visitor *visitor, struct error *err) {
+    struct reading reading = {
+        .spec = spec, .filter = filter, .after = after, .limit = limit, .visitor = visitor};
     return run_reading(self, &reading, err);
 }
 

@@ -9,12 +9,11 @@ enum status postgres_items_upsert(void *self, const struct collection_spec *spec
                                   const struct item *items, size_t count,
                                   struct collection_upserted *out, struct error *err);
 enum status postgres_items_fetch(void *self, const struct collection_spec *spec,
-                                 const struct bytes *ids, size_t count, unsigned parts,
-                                 item_visit_fn *visit, void *context, struct error *err);
+                                 const struct bytes *ids, size_t count,
+                                 const struct item_visitor *visitor, struct error *err);
 enum status postgres_items_scroll(void *self, const struct collection_spec *spec,
                                   const struct filter *filter, struct bytes after, size_t limit,
-                                  unsigned parts, item_visit_fn *visit, void *context,
-                                  struct error *err);
+                                  const struct item_visitor *visitor, struct error *err);
 enum status postgres_items_count(void *self, const struct collection_spec *spec,
                                  const struct filter *filter, uint64_t *out, struct error *err);
 enum status postgres_items_remove(void *self, const struct collection_spec *spec,

@@ -35,9 +35,7 @@ struct job {
     bool indexed;
     const struct search *search;
     size_t query; /* its place in the call */
-    unsigned parts;
-    hit_visit_fn *visit;
-    void *context;
+    const struct hit_visitor *visitor;
     struct postgres_link *link;
     float *embedding;             /* [dim], of a candidate */
     struct candidate *candidates; /* [room], of which `count` */
@@ -213,7 +211,7 @@ static enum status find(struct job *job, size_t wanted, bool approximate, uint64
     job->room = wanted;
     job->count = job->ids.size = 0;
     /* Hits and their parts are read from one state of the collection. */
-    if (job->parts && postgres_link_is_idle(job->link)) {
+    if (job->visitor->parts && postgres_link_is_idle(job->link)) {
         postgres_query_init(&queries[count]);
         postgres_query_add(&queries[count++], "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     }
@@ -244,20 +242,21 @@ static enum status visit_hit(struct job *job, size_t rank, const struct item *it
     struct hit hit = {
         .query = job->query, .rank = rank, .score = job->candidates[rank].score, .item = *item};
     job->link->delivered = true;
-    return job->visit(job->context, &hit, err);
+    return job->visitor->visit(job->visitor->context, &hit, err);
 }
 
 static enum status take_parts(void *context, const struct pg_result *row, struct error *err) {
     struct job *job = context;
     size_t rank = (size_t)postgres_row_int8(row, 0);
-    enum status status = postgres_item_read(&job->item, job->spec, row, 1, job->parts, err);
+    enum status status =
+        postgres_item_read(&job->item, job->spec, row, 1, job->visitor->parts, err);
     return status ? status : visit_hit(job, rank, &job->item.item, err);
 }
 
 /* Hands on the hits from `first` to before `end`. */
 static enum status deliver(struct job *job, size_t first, size_t end, uint64_t deadline_ns,
                            struct error *err) {
-    if (!job->parts) {
+    if (!job->visitor->parts) {
         enum status status = STATUS_OK;
         for (size_t i = first; i < end && !status; i++) {
             struct item item = {.id = job->candidates[i].id, .dim = job->spec->dim};
@@ -272,7 +271,7 @@ static enum status deliver(struct job *job, size_t first, size_t end, uint64_t d
     for (size_t i = first; i < end; i++) postgres_query_element(query, job->candidates[i].id);
     postgres_query_add(query, "SELECT n - 1 + $%u::int8, ",
                        postgres_query_int8(query, (int64_t)first));
-    postgres_item_add_columns(query, job->parts);
+    postgres_item_add_columns(query, job->visitor->parts);
     postgres_query_add(query,
                        " FROM unnest($%u::text[]) WITH ORDINALITY AS hit (id, n) "
                        "JOIN clipd_items_%llu AS t USING (id) ORDER BY n",
@@ -334,17 +333,16 @@ static enum status search_all(void *context, struct postgres_link *link, uint64_
 }
 
 enum status postgres_search(void *self, const struct collection_spec *spec,
-                            const struct search *searches, size_t count, unsigned parts,
-                            hit_visit_fn *visit, void *context, struct error *err) {
+                            const struct search *searches, size_t count,
+                            const struct hit_visitor *visitor, struct error *err) {
     struct postgres_store *store = self;
     struct call call = {.searches = searches, .count = count};
     struct job *job = &call.job;
-    *job = (struct job){
-        .store = store, .spec = spec, .parts = parts, .visit = visit, .context = context};
+    *job = (struct job){.store = store, .spec = spec, .visitor = visitor};
     enum status status = postgres_store_find(store, spec, &job->number, err);
     if (!status && store->approximate_from != UINT64_MAX)
         status = postgres_catalogue_is_indexed(store, spec, job->number, &job->indexed, err);
-    if (!status) status = postgres_item_init(&job->item, spec, parts, err);
+    if (!status) status = postgres_item_init(&job->item, spec, visitor->parts, err);
     if (status) return status;
     buffer_init(&job->ids, (size_t)CANDIDATES_MAX * WIDEN * COLLECTION_ID_MAX);
     job->embedding = calloc(spec->dim, sizeof(*job->embedding));

@@ -26,6 +26,11 @@ void top_free(struct top *top) {
     top->entries = NULL;
 }
 
+void top_clear(struct top *top) {
+    top->count = 0;
+    atomic_store(&top->floor, -INFINITY);
+}
+
 float top_floor(struct top *top) {
     return atomic_load_explicit(&top->floor, memory_order_relaxed);
 }

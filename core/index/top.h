@@ -29,6 +29,8 @@ struct top {
 /* Keeps the best `limit`, at least 1. */
 enum status top_init(struct top *top, size_t limit, struct error *err);
 void top_free(struct top *top);
+/* Empty again. */
+void top_clear(struct top *top);
 
 /* A score below cannot get in any more. */
 float top_floor(struct top *top);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/index/chunks.h"
+#include "core/index/indexer.h"
 #include "core/index/sweeper.h"
 
 enum {
@@ -13,12 +14,14 @@ enum {
     /* Rows per named row, from which on scoring the named ones alone is less work than
      * scanning all: fp32 is 4 bytes where int8 is one, and they lie apart. */
     ONLY_SHARE = 8,
+    APPROXIMATE_FROM = 100000,
 };
 
 struct vectors {
     struct vectors_options options;
     struct chunks chunks;
     struct sweeper sweeper;
+    struct indexer *indexer; /* NULL: every search is exact */
 };
 
 static enum scan_precision precision_of(enum collection_precision precision) {
@@ -42,12 +45,23 @@ enum status vectors_create(struct vectors **out, const struct vectors_options *o
         return status;
     }
     sweeper_init(&vectors->sweeper, &vectors->chunks, options->crew);
-    *out = vectors;
-    return STATUS_OK;
+    struct indexer_options indexer = {.chunks = &vectors->chunks,
+                                      .precision = precision_of(options->precision),
+                                      .features = options->features,
+                                      .from = options->approximate_from ? options->approximate_from
+                                                                        : APPROXIMATE_FROM,
+                                      .cache_path = options->cache_path};
+    if (indexer.from != UINT64_MAX) status = indexer_create(&vectors->indexer, &indexer, err);
+    if (status)
+        vectors_destroy(vectors);
+    else
+        *out = vectors;
+    return status;
 }
 
 void vectors_destroy(struct vectors *vectors) {
     if (!vectors) return;
+    indexer_destroy(vectors->indexer);
     sweeper_free(&vectors->sweeper);
     chunks_free(&vectors->chunks);
     free(vectors);
@@ -55,19 +69,22 @@ void vectors_destroy(struct vectors *vectors) {
 
 enum status vectors_put(struct vectors *vectors, const uint64_t *rows, const float *embeddings,
                         size_t count, struct error *err) {
-    return chunks_put(&vectors->chunks, rows, embeddings, count, err);
+    enum status status = chunks_put(&vectors->chunks, rows, embeddings, count, err);
+    if (!status && count && vectors->indexer) indexer_wake(vectors->indexer, rows[0]);
+    return status;
 }
 
 void vectors_remove(struct vectors *vectors, const uint64_t *rows, size_t count) {
     chunks_remove(&vectors->chunks, rows, count);
+    if (vectors->indexer) indexer_forget(vectors->indexer, rows, count);
 }
 
 void vectors_ready(struct vectors *vectors) {
-    (void)vectors;
+    if (vectors->indexer) indexer_ready(vectors->indexer);
 }
 
 void vectors_rebuild(struct vectors *vectors) {
-    (void)vectors;
+    if (vectors->indexer) indexer_rebuild(vectors->indexer);
 }
 
 /* ---- search ---- */
@@ -89,12 +106,21 @@ static void end_call(struct call *call) {
     free(call->prepared);
 }
 
+static bool may_approximate(const struct vectors *vectors, const struct vectors_query *query) {
+    return vectors->indexer && !query->exact && !query->only;
+}
+
+static size_t effort_of(const struct vectors_query *query) {
+    return query->effort ? query->effort : INDEXER_EFFORT;
+}
+
 /* More than there are would be memory for nothing. */
 static size_t fetch_of(const struct vectors *vectors, const struct vectors_query *query) {
     size_t most = query->only ? query->only_count : atomic_load(&vectors->chunks.live);
     size_t top = query->top < most ? query->top : most;
     size_t fetch = top * FETCH_FACTOR;
     if (fetch < top + FETCH_MORE) fetch = top + FETCH_MORE;
+    if (may_approximate(vectors, query) && fetch < effort_of(query)) fetch = effort_of(query);
     if (fetch > most) fetch = most;
     return fetch ? fetch : 1;
 }
@@ -127,15 +153,46 @@ static bool is_sparse(const struct vectors *vectors, const struct sweep_query *q
     return query->only && query->only_count < atomic_load(&vectors->chunks.live) / ONLY_SHARE + 1;
 }
 
-/* Those that name few rows at once, the others in passes over all. */
-static void find_candidates(struct vectors *vectors, struct sweep_query *queries, size_t count) {
+/* By the index, and a scan of what it does not hold yet. False if there is no index, or it
+ * found less than there must be: what is near may be cut off from where the walk began. */
+static bool find_approximately(struct vectors *vectors, const struct vectors_query *asked,
+                               struct sweep_query *query) {
+    struct view *view = chunks_take_view(&vectors->chunks);
+    size_t effort = query->top.limit > effort_of(asked) ? query->top.limit : effort_of(asked);
+    uint64_t rest;
+    bool found = indexer_search(vectors->indexer, view, query, effort, &rest);
+    if (found) {
+        sweep_all(&vectors->chunks, view, vectors->options.crew, rest, &query, 1);
+        uint64_t live = atomic_load(&vectors->chunks.live);
+        found = query->top.count >= (asked->top < live ? asked->top : live);
+    }
+    if (found) {
+        query->view = view;
+    } else {
+        top_clear(&query->top);
+        chunks_release_view(view);
+    }
+    return found;
+}
+
+/* What need not look at all rows. */
+static bool find_early(struct vectors *vectors, const struct vectors_query *asked,
+                       struct sweep_query *query) {
+    if (may_approximate(vectors, asked)) return find_approximately(vectors, asked, query);
+    if (!is_sparse(vectors, query)) return false;
+    query->view = chunks_take_view(&vectors->chunks);
+    sweep_only(&vectors->chunks, query->view, vectors->options.crew, query);
+    return true;
+}
+
+/* Neighbours that have to look at all rows do so together. */
+static void find_candidates(struct vectors *vectors, const struct vectors_query *asked,
+                            struct sweep_query *queries, size_t count) {
     size_t begin = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!is_sparse(vectors, &queries[i])) continue;
+        if (!find_early(vectors, &asked[i], &queries[i])) continue;
         if (begin < i) sweeper_search(&vectors->sweeper, queries + begin, i - begin);
         begin = i + 1;
-        queries[i].view = chunks_take_view(&vectors->chunks);
-        sweep_only(&vectors->chunks, queries[i].view, vectors->options.crew, &queries[i]);
     }
     if (begin < count) sweeper_search(&vectors->sweeper, queries + begin, count - begin);
 }
@@ -158,7 +215,7 @@ enum status vectors_search(struct vectors *vectors, const struct vectors_query *
     struct call call;
     enum status status = begin_call(&call, vectors, queries, count, err);
     if (status) return status;
-    find_candidates(vectors, call.queries, count);
+    find_candidates(vectors, queries, call.queries, count);
     for (size_t i = 0; i < count; i++) {
         sweep_rescore(&vectors->chunks, &call.queries[i]);
         counts[i] = give_hits(&queries[i], &call.queries[i].top, hits[i]);
@@ -182,4 +239,11 @@ bool vectors_get(struct vectors *vectors, uint64_t row, float *out) {
 void vectors_read_stats(struct vectors *vectors, struct vectors_stats *out) {
     *out = (struct vectors_stats){.rows = atomic_load(&vectors->chunks.live),
                                   .bytes = atomic_load(&vectors->chunks.bytes)};
+    if (!vectors->indexer) return;
+    struct indexer_stats stats;
+    indexer_read_stats(vectors->indexer, &stats);
+    out->indexed = stats.indexed;
+    out->bytes += stats.bytes;
+    out->approximate = stats.approximate;
+    out->building = stats.building;
 }

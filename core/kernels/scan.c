@@ -7,7 +7,12 @@
 #include "core/kernels/rows.h"
 #include "core/kernels/scan_kernel.h"
 
-enum { CODE_MAX = 127, QUERY_ELEMENT = sizeof(float) };
+enum {
+    CODE_MAX = 127,
+    QUERY_MAX = 63, /* 2 * 255 * 63 < 2^15: vpmaddubsw does not saturate */
+    BIAS = 128,
+    QUERY_ELEMENT = sizeof(float),
+};
 
 const struct scan_kernel *scan_kernel_find(unsigned features, enum scan_precision precision) {
 #if defined(__x86_64__)
@@ -43,9 +48,9 @@ static float largest(const float *x, size_t dim) {
 }
 
 /* From elements to codes; 0 for a row of nothing but zeros. */
-static float code_factor(float most) {
+static float code_factor(float most, int code_max) {
     const float smallest = 1e-30f; /* below, the inverse may not be a number */
-    return most > smallest ? (float)CODE_MAX / most : 0;
+    return most > smallest ? (float)code_max / most : 0;
 }
 
 float scan_encode(const struct scan_kernel *kernel, void *row, const float *x, size_t dim) {
@@ -60,7 +65,7 @@ float scan_encode(const struct scan_kernel *kernel, void *row, const float *x, s
         return 1;
     }
     int8_t *out = row;
-    float most = largest(x, dim), factor = code_factor(most);
+    float most = largest(x, dim), factor = code_factor(most, CODE_MAX);
     for (size_t i = 0; i < dim; i++) out[i] = (int8_t)lrintf(x[i] * factor);
     return most / (float)CODE_MAX;
 }
@@ -73,10 +78,16 @@ struct scan_query scan_prepare(const struct scan_kernel *kernel, void *values, c
         memcpy(values, x, dim * sizeof(*x));
         return query;
     }
-    int16_t *out = values;
-    float most = largest(x, dim), factor = code_factor(most);
-    for (size_t i = 0; i < dim; i++) out[i] = (int16_t)lrintf(x[i] * factor);
-    query.scale = most / (float)CODE_MAX;
+    int8_t *out = values;
+    int32_t sum = 0;
+    float most = largest(x, dim), factor = code_factor(most, QUERY_MAX);
+    for (size_t i = 0; i < dim; i++) {
+        out[i] = (int8_t)lrintf(x[i] * factor);
+        sum += out[i];
+    }
+    sum *= BIAS;
+    memcpy(out + scan_stride(dim), &sum, sizeof(sum));
+    query.scale = most / (float)QUERY_MAX;
     return query;
 }
 

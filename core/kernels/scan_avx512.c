@@ -27,8 +27,8 @@ typedef __m512 load_fn(const char *row, size_t i);
 
 __attribute__((always_inline)) static inline void tile_float_of(const struct scan_tile *tile,
                                                                 const size_t rows,
-                                                                const size_t queries,
-                                                                load_fn *load) {
+                                                                const size_t queries, load_fn *load,
+                                                                const size_t element_bytes) {
     __m512 sum[SCAN512_SUMS];
 #pragma GCC unroll 8
     for (size_t i = 0; i < SCAN512_SUMS; i++) sum[i] = _mm512_setzero_ps();
@@ -36,6 +36,7 @@ __attribute__((always_inline)) static inline void tile_float_of(const struct sca
         __m512 row[SCAN_TILE];
 #pragma GCC unroll 4
         for (size_t i = 0; i < rows; i++) row[i] = load(tile->row + i * tile->row_bytes, k);
+        scan512_fetch_ahead(tile, rows, k * element_bytes, SCAN512_FLOATS * element_bytes);
 #pragma GCC unroll 4
         for (size_t q = 0; q < queries; q++) {
             __m512 value = load_fp32(tile->query[q], k);
@@ -44,30 +45,34 @@ __attribute__((always_inline)) static inline void tile_float_of(const struct sca
                 sum[i * queries + q] = _mm512_fmadd_ps(row[i], value, sum[i * queries + q]);
         }
     }
-    __m128 four[2] = {add_lanes(sum), add_lanes(sum + 4)};
-    scan512_store_sums(tile, four, rows, queries);
+    float sums[SCAN512_SUMS];
+    for (size_t i = 0; i < SCAN512_SUMS; i += 4) _mm_storeu_ps(sums + i, add_lanes(sum + i));
+    for (size_t i = 0; i < rows * queries; i++)
+        tile->sums[i / queries * SCAN_TILE + i % queries] = sums[i];
 }
 
-__attribute__((always_inline)) static inline void
-tile_float(const struct scan_tile *tile, size_t rows, size_t queries, load_fn *load) {
+__attribute__((always_inline)) static inline void tile_float(const struct scan_tile *tile,
+                                                             size_t rows, size_t queries,
+                                                             load_fn *load,
+                                                             const size_t element_bytes) {
     switch (rows == 1 ? queries : queries + SCAN_TILE) {
-    case 1: tile_float_of(tile, 1, 1, load); break;
-    case 2: tile_float_of(tile, 1, 2, load); break;
-    case 3: tile_float_of(tile, 1, 3, load); break;
-    case 4: tile_float_of(tile, 1, 4, load); break;
-    case 5: tile_float_of(tile, 4, 1, load); break;
-    case 6: tile_float_of(tile, 4, 2, load); break;
-    case 7: tile_float_of(tile, 2, 3, load); break;
-    default: tile_float_of(tile, 2, 4, load); break;
+    case 1: tile_float_of(tile, 1, 1, load, element_bytes); break;
+    case 2: tile_float_of(tile, 1, 2, load, element_bytes); break;
+    case 3: tile_float_of(tile, 1, 3, load, element_bytes); break;
+    case 4: tile_float_of(tile, 1, 4, load, element_bytes); break;
+    case 5: tile_float_of(tile, 4, 1, load, element_bytes); break;
+    case 6: tile_float_of(tile, 4, 2, load, element_bytes); break;
+    case 7: tile_float_of(tile, 2, 3, load, element_bytes); break;
+    default: tile_float_of(tile, 2, 4, load, element_bytes); break;
     }
 }
 
 static void tile_bf16(const struct scan_tile *tile, size_t rows, size_t queries) {
-    tile_float(tile, rows, queries, load_bf16);
+    tile_float(tile, rows, queries, load_bf16, sizeof(uint16_t));
 }
 
 static void tile_fp32(const struct scan_tile *tile, size_t rows, size_t queries) {
-    tile_float(tile, rows, queries, load_fp32);
+    tile_float(tile, rows, queries, load_fp32, sizeof(float));
 }
 
 /* One chain of sums, as in a tile: the bits are the same. */
@@ -89,7 +94,8 @@ static float pair_fp32(const void *a, const void *b, size_t stride) {
 }
 
 static inline __m512i step(__m512i sum, __m512i a, __m512i b) {
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+    __m512i pairs = _mm512_maddubs_epi16(a, b);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 
 static void tile_int8(const struct scan_tile *tile, size_t rows, size_t queries) {

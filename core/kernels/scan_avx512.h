@@ -7,14 +7,10 @@
 
 #include "core/kernels/scan_kernel.h"
 
-enum { SCAN512_SUMS = 8, SCAN512_HALVES = 32, SCAN512_FLOATS = 16 };
-
-static inline __m512i scan512_load_int8(const char *row, size_t i) {
-    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(row + i)));
-}
+enum { SCAN512_SUMS = 8, SCAN512_BYTES = 64, SCAN512_FLOATS = 16, SCAN512_LINE = 64 };
 
 /* The lanes of four vectors of integers. */
-static inline __m128 scan512_add_lanes(const __m512i sum[4]) {
+static inline __m128i scan512_add_lanes(const __m512i sum[4]) {
     __m256i half[4];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++)
@@ -22,44 +18,49 @@ static inline __m128 scan512_add_lanes(const __m512i sum[4]) {
             _mm256_add_epi32(_mm512_castsi512_si256(sum[i]), _mm512_extracti64x4_epi64(sum[i], 1));
     __m256i all =
         _mm256_hadd_epi32(_mm256_hadd_epi32(half[0], half[1]), _mm256_hadd_epi32(half[2], half[3]));
-    return _mm_cvtepi32_ps(
-        _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
+    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
-static inline void scan512_store_sums(const struct scan_tile *tile, const __m128 four[2],
-                                      size_t rows, size_t queries) {
-    float sums[SCAN512_SUMS];
-    _mm_storeu_ps(sums, four[0]);
-    _mm_storeu_ps(sums + 4, four[1]);
-    for (size_t i = 0; i < rows * queries; i++)
-        tile->sums[i / queries * SCAN_TILE + i % queries] = sums[i];
+__attribute__((always_inline)) static inline void
+scan512_fetch_ahead(const struct scan_tile *tile, size_t rows, size_t at, size_t size) {
+    const char *ahead = tile->row + rows * (tile->row_bytes + at);
+    for (size_t i = 0; i < rows * size; i += SCAN512_LINE) _mm_prefetch(ahead + i, _MM_HINT_T0);
 }
 
-/* sum + the pairs of products of a and b. */
+/* sum + the products, four by four, of unsigned bytes a and signed bytes b. */
 typedef __m512i scan512_step_fn(__m512i sum, __m512i a, __m512i b);
 
 __attribute__((always_inline)) static inline void scan512_tile_of(const struct scan_tile *tile,
                                                                   const size_t rows,
                                                                   const size_t queries,
                                                                   scan512_step_fn *step) {
+    const __m512i bias = _mm512_set1_epi8(-128);
     __m512i sum[SCAN512_SUMS];
 #pragma GCC unroll 8
     for (size_t i = 0; i < SCAN512_SUMS; i++) sum[i] = _mm512_setzero_si512();
-    for (size_t k = 0; k < tile->stride; k += SCAN512_HALVES) {
+    for (size_t k = 0; k < tile->stride; k += SCAN512_BYTES) {
         __m512i row[SCAN_TILE];
 #pragma GCC unroll 4
         for (size_t i = 0; i < rows; i++)
-            row[i] = scan512_load_int8(tile->row + i * tile->row_bytes, k);
+            row[i] =
+                _mm512_xor_si512(_mm512_loadu_si512(tile->row + i * tile->row_bytes + k), bias);
+        scan512_fetch_ahead(tile, rows, k, SCAN512_BYTES);
 #pragma GCC unroll 4
         for (size_t q = 0; q < queries; q++) {
-            __m512i value = _mm512_loadu_si512(tile->query[q] + 2 * k);
+            __m512i value = _mm512_loadu_si512(tile->query[q] + k);
 #pragma GCC unroll 4
             for (size_t i = 0; i < rows; i++)
                 sum[i * queries + q] = step(sum[i * queries + q], row[i], value);
         }
     }
-    __m128 four[2] = {scan512_add_lanes(sum), scan512_add_lanes(sum + 4)};
-    scan512_store_sums(tile, four, rows, queries);
+    int32_t sums[SCAN512_SUMS];
+    for (size_t i = 0; i < SCAN512_SUMS; i += 4)
+        _mm_storeu_si128((__m128i *)(void *)(sums + i), scan512_add_lanes(sum + i));
+    for (size_t q = 0; q < queries; q++) {
+        int32_t excess = scan_query_excess(tile->query[q], tile->stride);
+        for (size_t i = 0; i < rows; i++)
+            tile->sums[i * SCAN_TILE + q] = (float)(sums[i * queries + q] - excess);
+    }
 }
 
 __attribute__((always_inline)) static inline void
@@ -76,13 +77,18 @@ scan512_tile(const struct scan_tile *tile, size_t rows, size_t queries, scan512_
     }
 }
 
+/* Both sides are signed: |a| * (b with the sign of a). */
 __attribute__((always_inline)) static inline float
 scan512_pair(const char *a, const char *b, size_t stride, scan512_step_fn *step) {
-    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
-                      _mm512_setzero_si512()};
-    for (size_t k = 0; k < stride; k += SCAN512_HALVES)
-        sum[0] = step(sum[0], scan512_load_int8(a, k), scan512_load_int8(b, k));
-    return _mm_cvtss_f32(scan512_add_lanes(sum));
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i sum[4] = {zero, zero, zero, zero};
+    for (size_t k = 0; k < stride; k += SCAN512_BYTES) {
+        __m512i left = _mm512_loadu_si512(a + k), right = _mm512_loadu_si512(b + k);
+        __mmask64 negative = _mm512_movepi8_mask(left);
+        right = _mm512_mask_sub_epi8(right, negative, zero, right);
+        sum[0] = step(sum[0], _mm512_abs_epi8(left), right);
+    }
+    return (float)_mm_cvtsi128_si32(scan512_add_lanes(sum));
 }
 
 #endif

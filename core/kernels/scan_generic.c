@@ -10,7 +10,7 @@ static float add_lanes(const float lanes[LANES]) {
            ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
-static float dot_int8(const int8_t *a, const int16_t *b, size_t stride) {
+static float dot_int8(const int8_t *a, const int8_t *b, size_t stride) {
     int32_t sum = 0;
     for (size_t i = 0; i < stride; i++) sum += a[i] * b[i];
     return (float)sum;
@@ -61,10 +61,7 @@ static void tile_fp32(const struct scan_tile *tile, size_t rows, size_t queries)
 }
 
 static float pair_int8(const void *a, const void *b, size_t stride) {
-    const int8_t *left = a, *right = b;
-    int32_t sum = 0;
-    for (size_t i = 0; i < stride; i++) sum += left[i] * right[i];
-    return (float)sum;
+    return dot_int8(a, b, stride);
 }
 
 static float pair_bf16(const void *a, const void *b, size_t stride) {

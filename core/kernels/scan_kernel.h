@@ -2,6 +2,8 @@
 #ifndef CORE_KERNELS_SCAN_KERNEL_H
 #define CORE_KERNELS_SCAN_KERNEL_H
 
+#include <string.h>
+
 #include "core/kernels/scan.h"
 
 struct scan_tile {
@@ -17,11 +19,19 @@ struct scan_kernel {
     enum scan_precision precision;
     size_t element_bytes;
     /* The sums of 1..SCAN_TILE queries with 1 row or as many as scan.c says for so many
-     * queries: 4, 4, 2, 2. int8 takes queries widened to int16_t. */
+     * queries: 4, 4, 2, 2. */
     void (*tile)(const struct scan_tile *tile, size_t rows, size_t queries);
     /* [stride] each, encoded. */
     float (*pair)(const void *a, const void *b, size_t stride);
 };
+
+/* Behind the codes of an int8 query: what the sums have too much when the rows' codes are
+ * read as bytes, 128 higher than they are, because instructions want one unsigned side. */
+static inline int32_t scan_query_excess(const char *query, size_t stride) {
+    int32_t excess;
+    memcpy(&excess, query + stride, sizeof(excess));
+    return excess;
+}
 
 extern const struct scan_kernel scan_kernels_generic[3], scan_kernels_avx2[3],
     scan_kernels_avx512[3], scan_kernel_avx512_vnni;

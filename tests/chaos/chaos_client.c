@@ -59,7 +59,8 @@ static const char *search(struct collections *c) {
     struct item at = item_at("", 0, embedding);
     struct search query = {
         .embedding = at.embedding, .dim = DIM, .top_k = FIXED, .score_min = -1, .exact = true};
-    enum status status = collection_search(c, "chaos", &query, 1, 0, note_hit, seen, NULL);
+    struct hit_visitor visitor = {0, note_hit, seen};
+    enum status status = collection_search(c, "chaos", &query, 1, &visitor, NULL);
     if (status) return status_name(status);
     return strcmp(seen, " fixed-1 fixed-2 fixed-3") == 0 ? "ok" : "wrong";
 }
@@ -106,13 +107,13 @@ int main(int argc, char **argv) {
     struct collections *c = NULL;
     if (argc < 2) return 2;
     log_init(LOG_OFF, LOG_TEXT);
+    struct item_visitor visitor = {0, print_item, NULL};
     struct collections_options options = {.store = argv[1], .threads = 1};
     must(collections_open(&c, &options, &err), &err, "open");
     if (argc > 2)
         work(c, argv[2]);
     else
-        must(collection_scroll(c, "chaos", NULL, (struct bytes){0}, INT32_MAX, 0, print_item, NULL,
-                               &err),
+        must(collection_scroll(c, "chaos", NULL, (struct bytes){0}, INT32_MAX, &visitor, &err),
              &err, "scroll");
     collections_close(c);
     return 0;

@@ -153,9 +153,9 @@ static void search(struct hits *out, struct collections *c, const char *name,
                                       .exact = exact};
     }
     out->count = out->wrong = 0;
-    unsigned parts = out->must_have ? ITEM_METADATA : 0;
-    step_must_be(collection_search(c, name, searches, SEARCHES, parts, keep_hit, out, &err),
-                 STATUS_OK, &err, "search");
+    struct hit_visitor visitor = {out->must_have ? ITEM_METADATA : 0, keep_hit, out};
+    step_must_be(collection_search(c, name, searches, SEARCHES, &visitor, &err), STATUS_OK, &err,
+                 "search");
 }
 
 static const struct filter_value group_7[] = {{.kind = FILTER_NUMBER, .number = 7}};
