@@ -8,6 +8,8 @@
 #define CLI_COMMANDS_H
 
 int bench_command(int argc, char **argv);
+/* "clipd bench search", found by bench_command(). */
+int bench_search(int argc, char **argv);
 int classify_command(int argc, char **argv);
 int embed_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);

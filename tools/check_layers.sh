@@ -27,7 +27,7 @@ deny core/text     'core/(image|model|kernels|batch|index|classify)/|core/(engin
 deny core/model    'core/(image|text|batch|index|classify)/|core/(engine|registry|runtime)'  'the model takes tensors'
 deny core/batch    'core/(image|text|model|kernels|index|classify)/|core/(engine|registry|runtime)' 'the batcher knows void pointers'
 deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on the engine'
-deny core/index 'core/(image|text|model|batch|classify)/|core/(engine|registry|runtime)' 'the index takes embeddings'
+deny core/index 'core/(image|model|batch|classify)/|core/text/[^u]|core/(engine|registry|runtime)' 'the index takes embeddings, and of texts knows UTF-8'
 
 deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange)\.[ch]'
 deny .  'jansson.h'            'JSON lives in api/, config/, cli/ and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+)\.[ch]'
@@ -40,7 +40,7 @@ deny .  'yaml.h'               'only config/lines.c speaks libyaml'    './config
 deny .  'utf8proc.h'           'only core/text/unicode.c speaks utf8proc' './core/text/unicode.c'
 deny .  'xxhash.h'             'checksums live in core/base/checksum.c' './core/base/checksum.c'
 deny .  'sqlite3.h'            'only core/index/sqlite*.c speaks SQLite' './core/index/sqlite[a-z_]*\.[ch]'
-deny .  'libpq-fe.h'           'only core/index/postgres*.c speaks to PostgreSQL' './core/index/postgres[a-z_]*\.[ch]'
+deny .  'libpq-fe.h'           'only three files of core/index/ speak to PostgreSQL' './core/index/postgres_(query|link|pool)\.c'
 deny .  'hnswlib/'             'only core/index/hnsw.cc speaks hnswlib' './core/index/hnsw.cc'
 deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha256|base64)\.c'
