@@ -81,14 +81,16 @@ using farthest_first = std::priority_queue<scored>;
 
 /* A row whose code is that of a node. */
 struct twin {
-    twin(uint64_t of_row, node of, uint32_t after) : row(of_row), at(of), next(after) {}
+    twin(uint64_t of_row, node of) : row(of_row), at(of) {}
     uint64_t row;
     node at;
-    uint32_t next; /* of the same node; NO_TWIN: none */
+    uint32_t next = UINT32_MAX; /* of the same node; UINT32_MAX: none */
     std::atomic<bool> forgotten{false};
 };
 
-constexpr uint32_t NO_TWIN = UINT32_MAX;
+struct twin_list {
+    uint32_t first, last;
+};
 
 struct twin_record {
     uint64_t row, at;
@@ -111,7 +113,7 @@ struct hnsw {
     std::atomic<size_t> forgotten_count_{0};         /* of rows */
     std::unordered_map<uint64_t, node> by_checksum_; /* of points */
     std::deque<twin> twins_;                         /* by their rows */
-    std::unordered_map<node, uint32_t> last_twin_;   /* of nodes that have some */
+    std::unordered_map<node, twin_list> twins_of_;   /* of nodes that have some */
 };
 
 namespace {
@@ -150,16 +152,21 @@ bool is_same(const hnsw &hnsw, const char *point, node at) {
 }
 
 void add_twin(hnsw &hnsw, uint64_t row, node at) {
-    auto last = hnsw.last_twin_.emplace(at, NO_TWIN).first;
-    hnsw.twins_.emplace_back(row, at, last->second);
-    last->second = static_cast<uint32_t>(hnsw.twins_.size() - 1);
+    uint32_t index = static_cast<uint32_t>(hnsw.twins_.size());
+    hnsw.twins_.emplace_back(row, at);
+    auto list = hnsw.twins_of_.emplace(at, twin_list{index, index});
+    if (!list.second) {
+        hnsw.twins_[list.first->second.last].next = index;
+        list.first->second.last = index;
+    }
 }
 
-/* Calls visit(twin) for those of a node that are not forgotten, until it returns false. */
+/* Calls visit(twin) for those of a node that are not forgotten, the lowest row first, until
+ * it returns false. */
 template <typename visitor> void each_twin(const hnsw &hnsw, node at, visitor visit) {
-    auto last = hnsw.last_twin_.find(at);
-    if (last == hnsw.last_twin_.end()) return;
-    for (uint32_t i = last->second; i != NO_TWIN; i = hnsw.twins_[i].next) {
+    auto list = hnsw.twins_of_.find(at);
+    if (list == hnsw.twins_of_.end()) return;
+    for (uint32_t i = list->second.first; i != UINT32_MAX; i = hnsw.twins_[i].next) {
         const twin &twin = hnsw.twins_[i];
         if (!twin.forgotten.load(std::memory_order_relaxed) && !visit(twin)) return;
     }
