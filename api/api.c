@@ -72,7 +72,7 @@ static void fail(struct api *api, const struct http_request *request, int http_s
 
 static enum status check_state(struct api *api, const struct route *route, struct error *err) {
     enum api_state state = (enum api_state)atomic_load(&api->state);
-    if (state == API_READY || route->always) return STATUS_OK;
+    if (state == API_READY || route->flags & ROUTE_ALWAYS) return STATUS_OK;
     bool loading = state == API_LOADING;
     metrics_count_rejection(api->metrics, loading ? METRICS_LOADING : METRICS_DRAINING);
     return error_set(err, STATUS_UNAVAILABLE,
@@ -96,7 +96,7 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
                struct http_response *response) {
     struct error err = ERROR_NONE;
     const struct route *other = NULL;
-    const struct route *route = routes_find(&other, request->path, request->method);
+    const struct route *route = routes_find(&other, request);
     request->route = route ? route : other;
     if (!request->route) {
         error_set(&err, STATUS_NOT_FOUND, "no resource \"%.64s\": see /openapi.yaml",
@@ -105,7 +105,8 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
         return false;
     }
     if (!route) {
-        const char *allowed = other->method == HTTP_GET ? "GET, HEAD" : "POST";
+        char allowed[ROUTES_ALLOWED_SIZE];
+        routes_allowed(allowed, other);
         error_set(&err, STATUS_INVALID, "%s takes %s only", other->path, allowed);
         fail(api, request, 405, &err, response);
         response_header(response, "Allow", "%s", allowed);
@@ -118,8 +119,8 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
         return false;
     }
     *admission = (struct api_admission){
-        .immediate = !route->accepts,
-        .body_max = route->text_only ? api->options.text_body_max : api->options.body_max,
+        .immediate = route->flags & ROUTE_QUICK,
+        .body_max = route->flags & ROUTE_SMALL ? api->options.text_body_max : api->options.body_max,
     };
     if (!route->accepts) admission->body_max = 0;
     return true;
@@ -148,7 +149,7 @@ void api_refuse(struct api *api, struct http_request *request, int http_status,
                 const struct error *err, struct http_response *response) {
     const struct route *other = NULL;
     if (!request->route) {
-        request->route = routes_find(&other, request->path, request->method);
+        request->route = routes_find(&other, request);
         if (!request->route) request->route = other;
     }
     if (err->status == STATUS_OVERLOADED) {
@@ -181,7 +182,9 @@ void api_finish(struct api *api, struct http_request *request, const struct http
         {.name = "status", .kind = LOG_FIELD_COUNT, .number = (uint64_t)response->status},
         {.name = "sent", .kind = LOG_FIELD_STRING, .string = sent ? "yes" : "no"},
         {.name = "bytes_in", .kind = LOG_FIELD_COUNT, .number = body_size(request)},
-        {.name = "bytes_out", .kind = LOG_FIELD_COUNT, .number = response->body.size},
+        {.name = "bytes_out",
+         .kind = LOG_FIELD_COUNT,
+         .number = response->body.size + response->produced},
         {.name = "inputs", .kind = LOG_FIELD_COUNT, .number = request->inputs},
         {.name = "decode_ms", .kind = LOG_FIELD_MS, .number = request->timings.decode_ns},
         {.name = "queue_ms", .kind = LOG_FIELD_MS, .number = request->timings.queue_ns},

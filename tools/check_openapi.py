@@ -25,12 +25,12 @@ def read_routes():
     with open(os.path.join(ROOT, "api", "routes.c"), encoding="utf-8") as file:
         text = file.read()
     row = re.compile(
-        r'\{HTTP_(\w+), "([^"]+)", "(\w+)", ([^,]+), (true|false),\s*(true|false),\s*\w+\}'
+        r'\{HTTP_(\w+), "([^"]+)", "(\w+)", ([^,]+), ([^,]+),\s*\w+\}'
     )
     table = text[text.index("routes[] = {") : text.index("routes_count")]
     routes = {
-        name: (method.lower(), path, accepts.strip() != "0", always == "true")
-        for method, path, name, accepts, _, always in row.findall(table)
+        name: (method.lower(), path, accepts.strip() != "0", "ROUTE_ALWAYS" in flags)
+        for method, path, name, accepts, flags in row.findall(table)
     }
     if len(routes) != table.count("HTTP_"):
         sys.exit("check_openapi.py: api/routes.c has a row that it cannot read")
