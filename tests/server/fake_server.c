@@ -90,7 +90,7 @@ static enum status produce_lines(void *context, struct http_sink *sink, struct e
     enum status status = STATUS_OK;
     buffer_init(&block, ANSWER_MAX);
     for (uint64_t i = 0; i < lines->count && !status; i++) {
-        usleep((useconds_t)(lines->pause_ms * 1000));
+        if (lines->pause_ms) usleep((useconds_t)(lines->pause_ms * 1000));
         buffer_printf(&block, NULL, "line %llu of a long answer\n", (unsigned long long)i);
         if (block.size < BLOCK_SIZE && !lines->pause_ms && i + 1 < lines->count) continue;
         status = sink->write(sink, buffer_view(&block), err);
