@@ -27,7 +27,7 @@ deny core/text     'core/(image|model|kernels|batch|index|classify)/|core/(engin
 deny core/model    'core/(image|text|batch|index|classify)/|core/(engine|registry|runtime)'  'the model takes tensors'
 deny core/batch    'core/(image|text|model|kernels|index|classify)/|core/(engine|registry|runtime)' 'the batcher knows void pointers'
 deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on the engine'
-deny core/index 'core/(image|text|model|batch|classify)/|core/(engine|registry|runtime)' 'the index takes embeddings'
+deny core/index 'core/(image|model|batch|classify)/|core/text/[^u]|core/(engine|registry|runtime)' 'the index takes embeddings, and of texts knows UTF-8'
 
 deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange)\.[ch]'
 deny .  'jansson.h'            'JSON lives in api/, config/, cli/ and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+)\.[ch]'

@@ -35,7 +35,9 @@ enum {
     COLLECTION_METADATA_MAX = 65536, /* bytes of one item's */
     COLLECTION_TEXT_MAX = 65536,
     COLLECTION_THUMBNAIL_MAX = 1 << 20,
-    COLLECTION_HITS_MAX = 10000, /* offset + top_k */
+    COLLECTION_WORDS_MAX = 4096,           /* bytes of a search by words */
+    COLLECTION_HITS_MAX = 10000,           /* offset + top_k; ids in one call */
+    COLLECTION_HITS_TOGETHER_MAX = 100000, /* of the searches of one call */
 };
 
 struct collections_options {
@@ -99,7 +101,8 @@ enum status collection_list(struct collections *collections, collection_visit_fn
 struct item {
     struct bytes id;
     const float *embedding;      /* [dim], of any length but 0: it is scaled to 1 */
-    struct bytes metadata;       /* a JSON object; empty: {} */
+    uint32_t dim;                /* STATUS_CONFLICT if it is not the collection's */
+    struct bytes metadata;       /* a JSON object without U+0000; empty: {} */
     struct bytes text;           /* what a search by words looks at; may be empty */
     struct bytes thumbnail;      /* an image file; may be empty */
     uint8_t digest[SHA256_SIZE]; /* of the file that the item was made from */
@@ -154,9 +157,13 @@ enum status collection_delete_where(struct collections *collections, const char 
 
 struct search {
     const float *embedding; /* [dim], of any length but 0; NULL: by words alone */
-    struct bytes words;     /* for the items' text; empty: by embedding alone */
+    uint32_t dim;           /* STATUS_CONFLICT if it is not the collection's */
+    /* For the items' text; empty: by embedding alone. A text matches if it has all of them,
+     * in any order, whatever their case. */
+    struct bytes words;
     /* With both: score = (1 - words_weight) * cosine + words_weight * rank, the rank of the
-     * words' match between 0 and 1. */
+     * words' match between 0 and 1, and 0 without a match. By words alone only matches are
+     * hits, and the score is the rank. */
     float words_weight;
     uint32_t top_k, offset;      /* together at most COLLECTION_HITS_MAX */
     float score_min;             /* hits below are left out; -1: none */

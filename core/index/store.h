@@ -1,8 +1,11 @@
 /* store.h - what a store brings to collection.c. Internal.
  *
  * collection.c checks names, ids, sizes and filters once, for every store; a store may
- * trust them. Embeddings arrive of length 1. Everything else is as collection.h says of
- * the function of the same name. */
+ * trust them. Embeddings arrive of length 1, ids in one upsert differ from each other.
+ * Everything else is as collection.h says of the function of the same name.
+ *
+ * `spec` is what describe() said a moment ago: a store that finds another collection under
+ * the name by now gives STATUS_CONFLICT. */
 #ifndef CORE_INDEX_STORE_H
 #define CORE_INDEX_STORE_H
 
@@ -40,9 +43,17 @@ struct store {
     enum status (*reindex)(void *self, const struct collection_spec *spec, struct error *err);
     /* NULL where the store has its own ways. */
     enum status (*snapshot)(void *self, const char *path, struct error *err);
-    enum status (*restore)(void *self, const struct collection_spec *spec, const char *path,
-                           struct error *err);
+    enum status (*restore)(void *self, const char *name, const char *path, struct error *err);
 };
+
+/* STATUS_CONFLICT, saying in what, if a collection differs from the one that is wanted. The
+ * model's name may. */
+enum status collection_compare(const struct collection_spec *has,
+                               const struct collection_spec *wanted, struct error *err);
+/* What upsert and create check, for what comes from a file. */
+enum status collection_check_spec(const struct collection_spec *spec, struct error *err);
+enum status collection_check_item(const struct collection_spec *spec, const struct item *item,
+                                  struct error *err);
 
 /* Opens a store; *self is its state, the first argument of the functions in the table. */
 enum status sqlite_store_open(const struct store **out, void **self,
