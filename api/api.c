@@ -17,6 +17,7 @@
 const struct api_options api_options_default = {
     .images_max = 64,
     .texts_max = 2048,
+    .items_max = 1000,
     .timeout_ms = 30000,
     .body_max = 20 << 20,
     .text_body_max = 2 << 20,

@@ -16,6 +16,7 @@ struct api;
 struct api_options {
     uint32_t images_max;    /* in one request */
     uint32_t texts_max;     /* in one request: texts, or labels x templates */
+    uint32_t items_max;     /* of a collection in one request or page, but NDJSON */
     uint32_t timeout_ms;    /* from the first byte of a request to its answer; 0: none */
     size_t body_max;        /* bytes, bodies with images */
     size_t text_body_max;   /* bytes, bodies of text-only routes */
