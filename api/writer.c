@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/float_text.h"
@@ -110,6 +111,12 @@ void writer_string(struct writer *writer, struct bytes text) {
     put(writer, "\"", 1);
 }
 
+void writer_name(struct writer *writer, struct bytes name) {
+    writer_string(writer, name);
+    put(writer, ":", 1);
+    writer->comma = false;
+}
+
 void writer_text(struct writer *writer, const char *text) {
     writer_string(writer, bytes_of(text));
 }
@@ -117,6 +124,24 @@ void writer_text(struct writer *writer, const char *text) {
 void writer_uint(struct writer *writer, uint64_t number) {
     char text[24];
     snprintf(text, sizeof(text), "%" PRIu64, number);
+    put_value(writer, text);
+}
+
+void writer_int(struct writer *writer, int64_t number) {
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRId64, number);
+    put_value(writer, text);
+}
+
+/* The fewest of 15 to 17 digits that read back as the same number. A point or exponent
+ * keeps it from being taken for a whole number. */
+void writer_double(struct writer *writer, double number) {
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text) - 2, "%.*g", digits, number);
+        if (strtod(text, NULL) == number) break;
+    }
+    if (!strpbrk(text, ".en")) strcat(text, ".0");
     put_value(writer, text);
 }
 
@@ -132,6 +157,11 @@ void writer_bool(struct writer *writer, bool value) {
 
 void writer_null(struct writer *writer) {
     put_value(writer, "null");
+}
+
+void writer_json(struct writer *writer, struct bytes text) {
+    begin_value(writer);
+    put(writer, text.data, text.size);
 }
 
 void writer_floats(struct writer *writer, const float *numbers, size_t count) {
@@ -160,5 +190,12 @@ void writer_base64(struct writer *writer, const float *numbers, size_t count) {
         }
         base64_encode(writer->out, (struct bytes){.data = chunk, .size = size}, &writer->error);
     }
+    put(writer, "\"", 1);
+}
+
+void writer_bytes(struct writer *writer, struct bytes data) {
+    begin_value(writer);
+    put(writer, "\"", 1);
+    if (!writer->error.status) base64_encode(writer->out, data, &writer->error);
     put(writer, "\"", 1);
 }

@@ -120,6 +120,9 @@ struct collection_upserted {
 enum status collection_upsert(struct collections *collections, const char *name,
                               const char *model_digest, const struct item *items, size_t count,
                               struct collection_upserted *out, struct error *err);
+/* What upsert checks of each item, for callers that can do without a bad one. */
+enum status collection_check_item(const struct collection_spec *spec, const struct item *item,
+                                  struct error *err);
 
 /* Which parts of an item a call wants; its id comes always. */
 enum item_part {
