@@ -51,6 +51,11 @@ void api_set_state(struct api *api, enum api_state state) {
     atomic_store(&api->state, state);
 }
 
+void api_set_collections(struct api *api, struct collections *collections) {
+    api->collections = collections;
+    item_counts_read(metrics_item_counts(api->metrics), collections);
+}
+
 void api_set_server_stats(struct api *api, api_server_stats_fn *read, void *context) {
     api->read_server_stats = read;
     api->server_context = context;
@@ -87,10 +92,10 @@ static enum status check_content(const struct http_request *request, const struc
     if (!route->accepts || content == BODY_UNDECLARED || content & route->accepts) {
         return STATUS_OK;
     }
+    char expected[BODY_CONTENTS_SIZE];
+    body_content_names(expected, route->accepts);
     return error_set(err, STATUS_UNSUPPORTED, "content type is \"%.64s\", expected %s", type,
-                     route->accepts == BODY_JSON
-                         ? "application/json"
-                         : "image/*, multipart/form-data or application/json");
+                     expected);
 }
 
 bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "core/index/collection.h"
 
 struct metrics;
 
@@ -12,6 +13,7 @@ struct metrics;
 struct api {
     struct api_options options;
     struct registry *registry; /* borrowed */
+    struct collections *collections; /* borrowed; NULL: none are kept */
     struct classifier *classifier;
     struct metrics *metrics;
     _Atomic int state;                      /* enum api_state */
@@ -30,6 +32,22 @@ api_handler classify_post;
 api_handler openai_embeddings;
 api_handler openai_models;
 api_handler models_get;
+api_handler collections_get;
+api_handler collection_put;
+api_handler collection_get;
+api_handler collection_delete_whole;
+api_handler collection_stats_get;
+api_handler collection_count_get;
+api_handler collection_reindex_post;
+api_handler collection_export;
+api_handler collection_duplicates_post;
+api_handler collection_search_post;
+api_handler items_post;
+api_handler items_get;
+api_handler items_delete;
+api_handler item_get;
+api_handler item_delete;
+api_handler item_thumbnail;
 api_handler metrics_get;
 api_handler probes_livez;
 api_handler probes_readyz;
