@@ -18,7 +18,7 @@ PYTHON  ?= /usr/bin/python3
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wpointer-arith -Wcast-qual -Wvla
-DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib libxxhash
+DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib libxxhash sqlite3
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DCLIPD_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(DEPS)) $(CPPFLAGS)
 ALL_CFLAGS   = -std=c11 -pthread $(WARN) $(SANITIZE_$(BUILD)) $(CFLAGS) $(ISA)
 ALL_LDFLAGS  = -pthread $(SANITIZE_$(BUILD)) $(LDFLAGS)
