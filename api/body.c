@@ -314,8 +314,8 @@ void body_content_names(char out[BODY_CONTENTS_SIZE], unsigned contents) {
         if (!(contents & names[i].content)) continue;
         contents &= ~(unsigned)names[i].content;
         const char *between = !size ? "" : contents ? ", " : " or ";
-        size += (size_t)snprintf(out + size, BODY_CONTENTS_SIZE - size, "%s%s", between,
-                                 names[i].name);
+        size +=
+            (size_t)snprintf(out + size, BODY_CONTENTS_SIZE - size, "%s%s", between, names[i].name);
     }
 }
 

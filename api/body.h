@@ -25,7 +25,7 @@ enum body_content {
 /* By a Content-Type header; NULL when there is none. */
 enum body_content body_content(const char *content_type);
 
-/* The types in `contents`, as a sentence: "image/*, multipart/form-data or ...". */
+/* The types in `contents`, as a sentence: "multipart/form-data or application/json". */
 enum { BODY_CONTENTS_SIZE = 128 };
 void body_content_names(char out[BODY_CONTENTS_SIZE], unsigned contents);
 

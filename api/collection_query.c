@@ -1,5 +1,6 @@
 #include "api/collection_query.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/body.h"
@@ -20,7 +21,9 @@ static enum status read_limit(uint32_t *out, const char *text, uint32_t most, st
 
 static enum status read_filter(struct collection_query *out, const char *text, struct error *err) {
     struct error error = ERROR_NONE;
-    enum status status = json_body_parse(&out->json, bytes_of(text),
+    out->text = strdup(text);
+    if (!out->text) return error_set(err, STATUS_NO_MEMORY, "out of memory for a filter");
+    enum status status = json_body_parse(&out->json, bytes_of(out->text),
                                          FILTER_NODES_MAX + FILTER_VALUES_MAX, &error);
     if (status) return error_set_at(err, STATUS_INVALID, "/filter", "filter: %s", error.message);
     out->has_filter = true;
@@ -36,8 +39,8 @@ enum status collection_query_read(struct collection_query *out, const struct api
     const char *include = request->query(request, "include");
     const char *encoding = request->query(request, "encoding");
     uint32_t most = api->options.items_max;
-    *out = (struct collection_query){.how = how,
-                                     .limit = LIMIT_DEFAULT < most ? LIMIT_DEFAULT : most};
+    *out =
+        (struct collection_query){.how = how, .limit = LIMIT_DEFAULT < most ? LIMIT_DEFAULT : most};
     if (after) out->after = bytes_of(after);
     enum status status = STATUS_OK;
     if (filter) status = read_filter(out, filter, err);
@@ -51,4 +54,6 @@ enum status collection_query_read(struct collection_query *out, const struct api
 void collection_query_free(struct collection_query *query) {
     filter_json_free(&query->filter);
     json_body_free(&query->json);
+    free(query->text);
+    query->text = NULL;
 }

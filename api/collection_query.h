@@ -8,7 +8,8 @@
 #include "api/item_json.h"
 
 struct collection_query {
-    struct json_body json; /* what the filter points into */
+    char *text;            /* of the filter, owned: it may outlive the request */
+    struct json_body json; /* and its tree, which the filter points into */
     struct filter_json filter;
     bool has_filter;
     struct bytes after; /* an id; empty: from the start */
@@ -16,9 +17,9 @@ struct collection_query {
     struct item_json how;
 };
 
-/* Reads `filter` (JSON), `after`, `limit`, `include` and `encoding`. `parts` and `base64` are
+/* Reads `filter` (JSON), `after`, `limit`, `include` and `encoding`. `how` is
  * what holds when the last two are not given. Release it with collection_query_free(), on
- * failure as well. What was read borrows from the request. */
+ * failure as well. `after` borrows from the request. */
 enum status collection_query_read(struct collection_query *out, const struct api *api,
                                   const struct http_request *request, struct item_json how,
                                   struct error *err);

@@ -67,8 +67,8 @@ enum status collections_get(struct api *api, struct http_request *request,
 /* ---- PUT /collections/{name} ---- */
 
 /* A model that is loaded, by its name. */
-static enum status take_model(struct collection_spec *spec, const struct api *api,
-                              const char *name, struct error *err) {
+static enum status take_model(struct collection_spec *spec, const struct api *api, const char *name,
+                              struct error *err) {
     struct engine *engine;
     struct error error = ERROR_NONE;
     enum status status = registry_acquire(api->registry, name, &engine, &error);
@@ -158,8 +158,10 @@ static enum status read_spec(struct collection_spec *spec, const struct api *api
     size_t index = COLLECTION_INT8;
     enum status status = json_body_members(json->root, "", "a collection", names, 5, err);
     if (!status && strlen(name) > COLLECTION_NAME_MAX) {
-        status = error_set(err, STATUS_INVALID, "the name of a collection has %zu bytes, the limit "
-                           "is %d", strlen(name), COLLECTION_NAME_MAX);
+        status = error_set(err, STATUS_INVALID,
+                           "the name of a collection has %zu bytes, the limit "
+                           "is %d",
+                           strlen(name), COLLECTION_NAME_MAX);
     }
     if (status) return status;
     snprintf(spec->name, sizeof(spec->name), "%s", name);
@@ -263,8 +265,7 @@ enum status collection_count_get(struct api *api, struct http_request *request,
     struct collection_query query = {.has_filter = false};
     uint64_t items = 0;
     enum status status = collection_model_store(&collections, api, err);
-    if (!status)
-        status = collection_query_read(&query, api, request, (struct item_json){0}, err);
+    if (!status) status = collection_query_read(&query, api, request, (struct item_json){0}, err);
     if (!status)
         status = collection_count(collections, request->params[0], query.filter.root, &items, err);
     collection_query_free(&query);

@@ -12,7 +12,7 @@ struct metrics;
 /* Immutable after the start, but for what is atomic or has a lock of its own. */
 struct api {
     struct api_options options;
-    struct registry *registry; /* borrowed */
+    struct registry *registry;       /* borrowed */
     struct collections *collections; /* borrowed; NULL: none are kept */
     struct classifier *classifier;
     struct metrics *metrics;

@@ -6,8 +6,8 @@
 
 void embedding_json_unpack(float *out, const uint8_t *data, size_t count) {
     for (size_t i = 0; i < count; i++, data += 4) {
-        uint32_t bits = data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
-                        (uint32_t)data[3] << 24;
+        uint32_t bits =
+            data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
         memcpy(&out[i], &bits, sizeof(bits));
     }
 }

@@ -30,8 +30,8 @@ enum status item_batch_init(struct item_batch *out, const struct collection_spec
     out->text_of = calloc(limit, sizeof(*out->text_of));
     out->metadata_end = calloc(limit, sizeof(*out->metadata_end));
     out->thumbnails = calloc(limit, sizeof(*out->thumbnails));
-    bool complete = out->items && out->errors && out->embeddings && out->image_of &&
-                    out->text_of && out->metadata_end && out->thumbnails;
+    bool complete = out->items && out->errors && out->embeddings && out->image_of && out->text_of &&
+                    out->metadata_end && out->thumbnails;
     return complete ? STATUS_OK
                     : error_set(err, STATUS_NO_MEMORY, "out of memory for %zu items", limit);
 }
@@ -156,8 +156,8 @@ static int hex_digit(uint8_t character) {
     return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
 }
 
-static enum status read_digest(struct item *item, const struct json_body *json,
-                               const json_t *value, const char *pointer, struct error *err) {
+static enum status read_digest(struct item *item, const struct json_body *json, const json_t *value,
+                               const char *pointer, struct error *err) {
     struct bytes text;
     if (!value || json_is_null(value)) return STATUS_OK;
     enum status status = read_text(&text, json, value, pointer, "digest", err);
@@ -175,8 +175,7 @@ static enum status read_digest(struct item *item, const struct json_body *json,
 static enum status read_item(struct item_batch *batch, const struct json_body *json,
                              const json_t *value, const char *pointer, struct error *err) {
     struct item *item = &batch->items[batch->count];
-    enum status status =
-        json_body_members(value, pointer, "an item", members, MEMBERS_COUNT, err);
+    enum status status = json_body_members(value, pointer, "an item", members, MEMBERS_COUNT, err);
     if (!status)
         status = read_text(&item->id, json, json_object_get(value, "id"), pointer, "id", err);
     const json_t *text = json_object_get(value, "text");
@@ -246,11 +245,9 @@ static void check_all(struct item_batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         struct item *item = &batch->items[i];
         size_t end = batch->metadata_end[i];
-        if (end > start)
-            item->metadata = (struct bytes){batch->metadata.data + start, end - start};
+        if (end > start) item->metadata = (struct bytes){batch->metadata.data + start, end - start};
         start = end;
-        if (!batch->errors[i].status)
-            collection_check_item(batch->spec, item, &batch->errors[i]);
+        if (!batch->errors[i].status) collection_check_item(batch->spec, item, &batch->errors[i]);
     }
 }
 
@@ -281,9 +278,8 @@ enum status item_batch_put(struct item_batch_result *out, struct item_batch *bat
     for (size_t i = 0; i < batch->count; i++) {
         if (!batch->errors[i].status) good[count++] = batch->items[i];
     }
-    enum status status =
-        collection_upsert(api->collections, batch->spec->name, batch->spec->model_digest, good,
-                          count, &upserted, err);
+    enum status status = collection_upsert(api->collections, batch->spec->name,
+                                           batch->spec->model_digest, good, count, &upserted, err);
     metrics_observe_store(api->metrics, METRICS_UPSERT, clock_now_ns() - started_ns);
     if (!status) {
         *out = (struct item_batch_result){upserted.inserted, upserted.updated};

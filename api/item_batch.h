@@ -50,7 +50,7 @@ bool item_batch_has_inputs(const struct item_batch *batch);
 /* Embeds what is to be embedded, and checks all. Bad items end up in `errors`; anything else
  * fails. */
 enum status item_batch_prepare(struct item_batch *batch, struct api *api,
-                             struct http_request *request, struct error *err);
+                               struct http_request *request, struct error *err);
 /* Puts the good items of a prepared batch in, all or none. */
 enum status item_batch_put(struct item_batch_result *out, struct item_batch *batch, struct api *api,
                            struct error *err);

@@ -61,8 +61,7 @@ void item_counts_drop(struct item_counts *counts, const char *name) {
     pthread_mutex_unlock(&counts->lock);
 }
 
-static enum status note_name(void *context, const struct collection_spec *spec,
-                             struct error *err) {
+static enum status note_name(void *context, const struct collection_spec *spec, struct error *err) {
     (void)err;
     item_counts_set(context, spec->name, 0);
     return STATUS_OK;

@@ -34,8 +34,8 @@ enum status item_json_parse_parts(unsigned *out, const char *text, struct error 
     *out = 0;
     while (*text) {
         size_t size = strcspn(text, ","), part = 0;
-        while (part < PARTS_COUNT && (strlen(part_names[part]) != size ||
-                                      memcmp(part_names[part], text, size) != 0)) {
+        while (part < PARTS_COUNT &&
+               (strlen(part_names[part]) != size || memcmp(part_names[part], text, size) != 0)) {
             part++;
         }
         if (part == PARTS_COUNT) {

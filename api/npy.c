@@ -64,8 +64,8 @@ enum status npy_read(struct bytes *data, size_t *rows, struct bytes file, size_t
     }
     *data = (struct bytes){file.data + PREFIX_SIZE + size, file.size - PREFIX_SIZE - size};
     if (!size_multiply(&bytes, *rows, dim * sizeof(float)) || bytes != data->size) {
-        return error_set(err, STATUS_INVALID, "the .npy file has %zu bytes of numbers, not %zu rows",
-                         data->size, *rows);
+        return error_set(err, STATUS_INVALID,
+                         "the .npy file has %zu bytes of numbers, not %zu rows", data->size, *rows);
     }
     return STATUS_OK;
 }

@@ -5,7 +5,10 @@
 
 #include "api/body.h"
 
-enum { IMAGES = BODY_JSON | BODY_MULTIPART | BODY_IMAGE };
+enum {
+    IMAGES = BODY_JSON | BODY_MULTIPART | BODY_IMAGE,
+    ITEMS = BODY_JSON | BODY_NDJSON | BODY_NPY,
+};
 
 /* clang-format off */
 const struct route routes[] = {
@@ -13,6 +16,23 @@ const struct route routes[] = {
     {HTTP_POST, "/embed/text", "embedText", BODY_JSON, ROUTE_SMALL, embed_text},
     {HTTP_POST, "/classify", "classify", IMAGES, 0, classify_post},
     {HTTP_GET, "/models", "listModels", 0, ROUTE_QUICK, models_get},
+    {HTTP_GET, "/collections", "listCollections", 0, 0, collections_get},
+    {HTTP_GET, "/collections/{name}", "getCollection", 0, 0, collection_get},
+    {HTTP_PUT, "/collections/{name}", "putCollection", BODY_JSON, ROUTE_SMALL, collection_put},
+    {HTTP_DELETE, "/collections/{name}", "deleteCollection", 0, 0, collection_delete_whole},
+    {HTTP_GET, "/collections/{name}/stats", "getStats", 0, 0, collection_stats_get},
+    {HTTP_GET, "/collections/{name}/count", "countItems", 0, 0, collection_count_get},
+    {HTTP_POST, "/collections/{name}/reindex", "reindex", 0, 0, collection_reindex_post},
+    {HTTP_GET, "/collections/{name}/export", "exportItems", 0, 0, collection_export},
+    {HTTP_POST, "/collections/{name}/search", "search", BODY_JSON, 0, collection_search_post},
+    {HTTP_POST, "/collections/{name}/duplicates", "findDuplicates", BODY_JSON, ROUTE_SMALL,
+     collection_duplicates_post},
+    {HTTP_POST, "/collections/{name}/items", "upsertItems", ITEMS, 0, items_post},
+    {HTTP_GET, "/collections/{name}/items", "listItems", 0, 0, items_get},
+    {HTTP_DELETE, "/collections/{name}/items", "deleteItems", 0, 0, items_delete},
+    {HTTP_GET, "/collections/{name}/items/{id}", "getItem", 0, 0, item_get},
+    {HTTP_DELETE, "/collections/{name}/items/{id}", "deleteItem", 0, 0, item_delete},
+    {HTTP_GET, "/collections/{name}/items/{id}/thumbnail", "getThumbnail", 0, 0, item_thumbnail},
     {HTTP_POST, "/v1/embeddings", "openaiEmbeddings", BODY_JSON, 0, openai_embeddings},
     {HTTP_GET, "/v1/models", "openaiModels", 0, ROUTE_QUICK, openai_models},
     {HTTP_GET, "/livez", "live", 0, ROUTE_ALWAYS | ROUTE_QUICK, probes_livez},

@@ -199,3 +199,16 @@ void writer_bytes(struct writer *writer, struct bytes data) {
     if (!writer->error.status) base64_encode(writer->out, data, &writer->error);
     put(writer, "\"", 1);
 }
+
+void writer_floats_raw(struct writer *writer, const float *numbers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint8_t bytes[4];
+        put_little_endian(bytes, numbers[i]);
+        put(writer, bytes, sizeof(bytes));
+    }
+}
+
+void writer_line(struct writer *writer) {
+    put(writer, "\n", 1);
+    writer->comma = false;
+}

@@ -45,6 +45,10 @@ void writer_json(struct writer *writer, struct bytes text);
  * little-endian 32-bit floats. */
 void writer_floats(struct writer *writer, const float *numbers, size_t count);
 void writer_base64(struct writer *writer, const float *numbers, size_t count);
+/* The bytes of that base64 alone, which are no JSON. */
+void writer_floats_raw(struct writer *writer, const float *numbers, size_t count);
+/* Ends a line of NDJSON; the next value starts another. */
+void writer_line(struct writer *writer);
 /* Any bytes as a string, their base64. */
 void writer_bytes(struct writer *writer, struct bytes data);
 

@@ -52,6 +52,7 @@ struct arguments {
 struct service {
     struct config config;
     struct registry *registry;
+    struct collections *collections; /* NULL: none are kept */
     struct api *api;
     struct http_server *server;
 };
@@ -137,6 +138,16 @@ static int load_models(struct service *service) {
     return EX_OK;
 }
 
+static int open_store(struct service *service) {
+    struct error err = ERROR_NONE;
+    if (!service->config.collections.store) return EX_OK;
+    enum status status =
+        session_open_store(&service->collections, &service->config, service->registry, &err);
+    if (status != STATUS_OK) return fail("the store of collections", &err);
+    api_set_collections(service->api, service->collections);
+    return EX_OK;
+}
+
 /* From "loaded" to the end of the last answer. */
 static void answer(struct service *service) {
     sigset_t signals;
@@ -163,9 +174,11 @@ static int serve(struct service *service) {
     handle_signals(exit_cleanly);
     int code = start(service);
     if (code == EX_OK) code = load_models(service);
+    if (code == EX_OK) code = open_store(service);
     if (code == EX_OK) answer(service);
     http_server_stop(service->server, 0);
     api_destroy(service->api);
+    collections_close(service->collections);
     registry_destroy(service->registry);
     return code;
 }

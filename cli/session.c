@@ -44,6 +44,15 @@ const struct engine_options *session_default_model(const struct config *config) 
     return NULL;
 }
 
+enum status session_open_store(struct collections **out, const struct config *config,
+                               struct registry *registry, struct error *err) {
+    struct runtime *runtime = registry_runtime(registry);
+    struct collections_options options = config->collections;
+    options.features = runtime_features(runtime);
+    options.threads = runtime_options(runtime)->threads;
+    return collections_open(out, &options, err);
+}
+
 static int load(struct config *out, const struct session_options *options) {
     char model[FLAG_SIZE];
     const char *flags[] = {NULL, NULL};

@@ -15,6 +15,10 @@ int session_load_config(struct config *out, const char *path, const char *const 
  * NULL when there is no model. */
 const struct engine_options *session_default_model(const struct config *config);
 
+/* Opens the store of collections that is configured, which must be one. */
+enum status session_open_store(struct collections **out, const struct config *config,
+                               struct registry *registry, struct error *err);
+
 /* The options --model and --config of a subcommand; NULL when not given. */
 struct session_options {
     const char *model, *config;
