@@ -102,6 +102,7 @@ static enum status upsert_json(struct upsert *upsert, struct error *err) {
         json_body_point_at(pointer, "/items", i);
         item_batch_add(&upsert->batch, &json, json_array_get(items, i), pointer);
     }
+    if (!status && !partial) status = refuse_first(&upsert->batch, err);
     if (!status) status = item_batch_prepare(&upsert->batch, upsert->api, upsert->request, err);
     if (!status && !partial) status = refuse_first(&upsert->batch, err);
     if (!status) status = item_batch_put(&upsert->total, &upsert->batch, upsert->api, err);
