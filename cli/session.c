@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -44,10 +46,22 @@ const struct engine_options *session_default_model(const struct config *config) 
     return NULL;
 }
 
+/* The folders above a path; what cannot be made is for the store to report. */
+static void make_parents(const char *path) {
+    char parent[PATH_SIZE];
+    if (snprintf(parent, sizeof(parent), "%s", path) >= PATH_SIZE) return;
+    for (char *slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(parent, 0700);
+        *slash = '/';
+    }
+}
+
 enum status session_open_store(struct collections **out, const struct config *config,
                                struct registry *registry, struct error *err) {
     struct runtime *runtime = registry_runtime(registry);
     struct collections_options options = config->collections;
+    if (!strstr(options.store, "://")) make_parents(options.store);
     options.features = runtime_features(runtime);
     options.threads = runtime_options(runtime)->threads;
     return collections_open(out, &options, err);
