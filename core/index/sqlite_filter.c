@@ -104,9 +104,10 @@ static void write_list(struct writer *writer, const struct filter *filter,
 static const char *const kind_numbers[] = {"0", "1", "2"};
 static const char *const kind_types[] = {"('true', 'false')", "('integer', 'real')", "('text')"};
 
-/* One search of the index for each kind: a value of another kind is another value. */
-static void write_indexed_in(struct writer *writer, const struct filter *filter, size_t field) {
-    const char *separator = "i.row IN (";
+/* The rows of an IN: one search of the index for each kind, since a value of another kind is
+ * another value. */
+static void write_in_rows(struct writer *writer, const struct filter *filter, size_t field) {
+    const char *separator = "";
     for (int kind = FILTER_BOOL; kind <= FILTER_TEXT; kind++) {
         if (!count_kind(filter, (enum filter_value_kind)kind)) continue;
         write_text(writer, separator);
@@ -118,7 +119,6 @@ static void write_indexed_in(struct writer *writer, const struct filter *filter,
         write_list(writer, filter, (enum filter_value_kind)kind);
         separator = " UNION ALL ";
     }
-    write_text(writer, ")");
 }
 
 /* json_each() takes an array apart and makes one row of a plain value; the members of an
@@ -143,59 +143,83 @@ static void write_scanned_in(struct writer *writer, const struct filter *filter,
     write_text(writer, "))");
 }
 
-static void write_bound(struct writer *writer, const char *value, size_t path,
-                        const struct filter_bound *bound, const char *const comparisons[2]) {
-    if (!bound->set) return;
-    write_text(writer, " AND ");
-    write_text(writer, value);
-    if (path != SIZE_MAX) {
-        write_path(writer, path);
-        write_text(writer, ")");
+static const char *const above[] = {" > ", " >= "}, *const below[] = {" < ", " <= "};
+
+static enum filter_value_kind kind_of_range(const struct filter *filter) {
+    return filter->low.set ? filter->low.value.kind : filter->high.value.kind;
+}
+
+static void write_range_rows(struct writer *writer, const struct filter *filter, size_t field) {
+    const struct filter_bound *low = &filter->low, *high = &filter->high;
+    write_text(writer, "SELECT row FROM values_@ WHERE field = ");
+    write_field(writer, field);
+    write_text(writer, " AND kind = ");
+    write_text(writer, kind_numbers[kind_of_range(filter)]);
+    write_text(writer, " AND whole = 1");
+    if (low->set) {
+        write_text(writer, " AND value");
+        write_text(writer, above[low->inclusive]);
+        write_value(writer, &low->value);
     }
+    if (high->set) {
+        write_text(writer, " AND value");
+        write_text(writer, below[high->inclusive]);
+        write_value(writer, &high->value);
+    }
+}
+
+static void write_scanned_bound(struct writer *writer, size_t path,
+                                const struct filter_bound *bound,
+                                const char *const comparisons[2]) {
+    if (!bound->set) return;
+    write_text(writer, " AND json_extract(i.metadata, ");
+    write_path(writer, path);
+    write_text(writer, ")");
     write_text(writer, comparisons[bound->inclusive]);
     write_value(writer, &bound->value);
 }
 
-static const char *const above[] = {" > ", " >= "}, *const below[] = {" < ", " <= "};
+static void write_scanned_range(struct writer *writer, const struct filter *filter, size_t path) {
+    write_text(writer, "coalesce(json_type(i.metadata, ");
+    write_path(writer, path);
+    write_text(writer, ") IN ");
+    write_text(writer, kind_types[kind_of_range(filter)]);
+    write_scanned_bound(writer, path, &filter->low, above);
+    write_scanned_bound(writer, path, &filter->high, below);
+    write_text(writer, ", 0)");
+}
 
-static void write_range(struct writer *writer, const struct filter *filter, size_t field,
-                        size_t path) {
-    enum filter_value_kind kind =
-        filter->low.set ? filter->low.value.kind : filter->high.value.kind;
-    const char *value = "json_extract(i.metadata, ";
-    if (field != NO_FIELD) {
-        write_text(writer, "i.row IN (SELECT row FROM values_@ WHERE field = ");
-        write_field(writer, field);
-        write_text(writer, " AND kind = ");
-        write_text(writer, kind_numbers[kind]);
-        write_text(writer, " AND whole = 1");
-        value = "value", path = SIZE_MAX;
-    } else {
-        write_text(writer, "coalesce(json_type(i.metadata, ");
-        write_path(writer, path);
-        write_text(writer, ") IN ");
-        write_text(writer, kind_types[kind]);
-    }
-    write_bound(writer, value, path, &filter->low, above);
-    write_bound(writer, value, path, &filter->high, below);
-    write_text(writer, field != NO_FIELD ? ")" : ", 0)");
+/* Whether the index alone can tell which rows the condition means. */
+static bool is_indexed(const struct collection_spec *spec, const struct filter *filter) {
+    if (filter->kind == FILTER_IN && filter->count == 0) return false;
+    return (filter->kind == FILTER_IN || filter->kind == FILTER_RANGE) &&
+           find_field(spec, filter->field) != NO_FIELD;
+}
+
+static void write_indexed_rows(struct writer *writer, const struct filter *filter) {
+    size_t field = find_field(writer->spec, filter->field);
+    if (filter->kind == FILTER_IN)
+        write_in_rows(writer, filter, field);
+    else
+        write_range_rows(writer, filter, field);
 }
 
 static void write_field_condition(struct writer *writer, const struct filter *filter) {
-    size_t field = find_field(writer->spec, filter->field);
     if (filter->kind == FILTER_IN && filter->count == 0) {
         write_text(writer, "0");
         return;
     }
-    if (filter->kind == FILTER_IN && field != NO_FIELD) {
-        write_indexed_in(writer, filter, field);
+    if (is_indexed(writer->spec, filter)) {
+        write_text(writer, "i.row IN (");
+        write_indexed_rows(writer, filter);
+        write_text(writer, ")");
         return;
     }
     size_t path = keep_path(writer, filter->field);
     if (filter->kind == FILTER_IN) {
         write_scanned_in(writer, filter, path);
     } else if (filter->kind == FILTER_RANGE) {
-        write_range(writer, filter, field, path);
+        write_scanned_range(writer, filter, path);
     } else {
         write_text(writer, "coalesce(json_type(i.metadata, ");
         write_path(writer, path);
@@ -227,19 +251,64 @@ static void write_condition(struct writer *writer, const struct filter *filter) 
     }
 }
 
-enum status sqlite_filter_init(struct sqlite_filter *out, const struct collection_spec *spec,
-                               const struct filter *filter, int first, struct error *err) {
+static struct writer begin(struct sqlite_filter *out, const struct collection_spec *spec, int first,
+                           struct error *err) {
     *out = (struct sqlite_filter){.first = first};
     buffer_init(&out->sql, SQL_MAX);
     buffer_init(&out->bound, SQL_MAX);
     buffer_init(&out->paths, PATHS_MAX);
-    struct writer writer = {.out = out, .spec = spec, .err = err};
+    return (struct writer){.out = out, .spec = spec, .err = err};
+}
+
+static enum status end(struct writer *writer) {
+    if (!writer->status) writer->status = buffer_append(&writer->out->sql, "", 1, writer->err);
+    return writer->status;
+}
+
+enum status sqlite_filter_init(struct sqlite_filter *out, const struct collection_spec *spec,
+                               const struct filter *filter, int first, struct error *err) {
+    struct writer writer = begin(out, spec, first, err);
     if (filter)
         write_condition(&writer, filter);
     else
         write_text(&writer, "1");
-    if (!writer.status) writer.status = buffer_append(&out->sql, "", 1, err);
-    return writer.status;
+    return end(&writer);
+}
+
+/* Whether the condition looks at anything but the numbers of rows. */
+static bool reads_items(const struct collection_spec *spec, const struct filter *filter) {
+    bool inner =
+        filter->kind == FILTER_AND || filter->kind == FILTER_OR || filter->kind == FILTER_NOT;
+    if (!inner) return !is_indexed(spec, filter);
+    for (size_t i = 0; i < filter->count; i++) {
+        if (reads_items(spec, &filter->children[i])) return true;
+    }
+    return false;
+}
+
+/* A query for the rows that fit, in any order and perhaps more than once. Where the index can
+ * tell them, the items are left alone, which is several times faster. */
+static enum status init_rows(struct sqlite_filter *out, const struct collection_spec *spec,
+                             const struct filter *filter, struct error *err) {
+    struct writer writer = begin(out, spec, 1, err);
+    const struct filter *first = filter;
+    if (filter && filter->kind == FILTER_AND && filter->count) first = &filter->children[0];
+    if (!filter || !is_indexed(spec, first) || reads_items(spec, filter)) {
+        write_text(&writer, "SELECT i.row FROM items_@ i WHERE ");
+        if (filter)
+            write_condition(&writer, filter);
+        else
+            write_text(&writer, "1");
+        return end(&writer);
+    }
+    write_text(&writer, "SELECT i.row FROM (");
+    write_indexed_rows(&writer, first);
+    write_text(&writer, ") i WHERE 1");
+    for (size_t i = 1; first != filter && i < filter->count; i++) {
+        write_text(&writer, " AND ");
+        write_condition(&writer, &filter->children[i]);
+    }
+    return end(&writer);
 }
 
 void sqlite_filter_free(struct sqlite_filter *filter) {
@@ -295,34 +364,44 @@ static enum status append_row(struct rows *rows, uint64_t row, struct error *err
     return STATUS_OK;
 }
 
+static int compare_rows(const void *left, const void *right) {
+    const uint64_t *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+static void sort_rows(struct rows *rows) {
+    size_t sorted = 1, kept = 0;
+    while (sorted < rows->count && rows->data[sorted - 1] < rows->data[sorted]) sorted++;
+    if (sorted >= rows->count) return;
+    qsort(rows->data, rows->count, sizeof(*rows->data), compare_rows);
+    for (size_t i = 0; i < rows->count; i++) {
+        if (kept == 0 || rows->data[kept - 1] != rows->data[i]) rows->data[kept++] = rows->data[i];
+    }
+    rows->count = kept;
+}
+
 enum status sqlite_filter_rows(uint64_t **rows, size_t *count, struct sqlite_connection *connection,
                                int64_t number, const struct collection_spec *spec,
                                const struct filter *filter, struct error *err) {
-    struct sqlite_filter condition;
+    struct sqlite_filter query;
     struct rows found = {0};
-    struct buffer sql;
     sqlite3_stmt *statement;
     bool row;
-    buffer_init(&sql, SQL_MAX);
-    enum status status = sqlite_filter_init(&condition, spec, filter, 1, err);
+    enum status status = init_rows(&query, spec, filter, err);
     if (!status)
-        status = buffer_printf(&sql, err, "SELECT i.row FROM items_@ i WHERE %s ORDER BY i.row",
-                               sqlite_filter_text(&condition));
-    if (!status) status = buffer_append(&sql, "", 1, err);
-    if (!status)
-        status = sqlite_prepare(&statement, connection, (const char *)sql.data, number, err);
-    if (!status) sqlite_filter_bind(&condition, statement);
+        status = sqlite_prepare(&statement, connection, sqlite_filter_text(&query), number, err);
+    if (!status) sqlite_filter_bind(&query, statement);
     while (!status) {
         status = sqlite_step(connection, statement, &row, err);
         if (status || !row) break;
         status = append_row(&found, (uint64_t)sqlite3_column_int64(statement, 0), err);
     }
-    buffer_free(&sql);
-    sqlite_filter_free(&condition);
+    sqlite_filter_free(&query);
     if (status) {
         free(found.data);
         return status;
     }
+    sort_rows(&found);
     *rows = found.data;
     *count = found.count;
     return STATUS_OK;

@@ -64,10 +64,27 @@ static struct filter not_range[] = {
      .field = "n",
      .low = {true, true, {.kind = FILTER_NUMBER, .number = -100}}},
 };
+static struct filter not_negative[] = {
+    {.kind = FILTER_RANGE,
+     .field = "n",
+     .high = {true, false, {.kind = FILTER_NUMBER, .number = 0}}},
+};
 static struct filter exists_but_not_one[] = {
     {.kind = FILTER_EXISTS, .field = "n"},
     {.kind = FILTER_NOT, .children = in_one, .count = 1},
     {.kind = FILTER_NOT, .children = not_range, .count = 1},
+};
+
+static struct filter one_in_range[] = {
+    {.kind = FILTER_IN, .field = "n", .values = mixed, .count = 3},
+    {.kind = FILTER_RANGE,
+     .field = "n",
+     .high = {true, true, {.kind = FILTER_NUMBER, .number = 1}}},
+    {.kind = FILTER_NOT, .children = not_negative, .count = 1},
+};
+static struct filter one_or_above[] = {
+    {.kind = FILTER_IN, .field = "n", .values = mixed, .count = 3},
+    {.kind = FILTER_RANGE, .field = "n", .low = {true, true, {.kind = FILTER_NUMBER, .number = 2}}},
 };
 
 const struct store_filter store_filters[] = {
@@ -130,6 +147,8 @@ const struct store_filter store_filters[] = {
     {"and nothing", {.kind = FILTER_AND}, " a b c d e f g h i j k l m n o p q r s t u v"},
     {"or nothing", {.kind = FILTER_OR}, ""},
     {"and", {.kind = FILTER_AND, .children = in_one_and_more, .count = 3}, " a b"},
+    {"and of ranges", {.kind = FILTER_AND, .children = one_in_range, .count = 3}, " a b"},
+    {"or of ranges", {.kind = FILTER_OR, .children = one_or_above, .count = 2}, " a b g i j l"},
     {"or", {.kind = FILTER_OR, .children = texts_or_nested, .count = 2}, " c h m p"},
     {"and with not",
      {.kind = FILTER_AND, .children = exists_but_not_one, .count = 3},
