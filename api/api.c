@@ -51,8 +51,9 @@ void api_set_state(struct api *api, enum api_state state) {
     atomic_store(&api->state, state);
 }
 
-void api_set_collections(struct api *api, struct collections *collections) {
+void api_set_collections(struct api *api, struct collections *collections, const char *snapshots) {
     api->collections = collections;
+    api->snapshots = snapshots;
     item_counts_read(metrics_item_counts(api->metrics), collections);
 }
 

@@ -33,9 +33,9 @@ enum api_state { API_LOADING, API_READY, API_DRAINING };
 enum status api_create(struct api **out, const struct api_options *options,
                        struct registry *registry, struct error *err);
 void api_destroy(struct api *api);
-/* Borrows the collections, which must outlive it. Once, before API_READY; without, the
- * routes of collections answer 404. */
-void api_set_collections(struct api *api, struct collections *collections);
+/* Borrows the collections, and the directory for snapshots of their store, NULL if it has
+ * none. Once, before API_READY; without, the routes of collections answer 404. */
+void api_set_collections(struct api *api, struct collections *collections, const char *snapshots);
 void api_set_state(struct api *api, enum api_state state);
 
 struct api_admission {

@@ -14,6 +14,7 @@ struct api {
     struct api_options options;
     struct registry *registry;       /* borrowed */
     struct collections *collections; /* borrowed; NULL: none are kept */
+    const char *snapshots;           /* borrowed: the directory; NULL: the store has none */
     struct classifier *classifier;
     struct metrics *metrics;
     _Atomic int state;                      /* enum api_state */
@@ -42,6 +43,11 @@ api_handler collection_reindex_post;
 api_handler collection_export;
 api_handler collection_duplicates_post;
 api_handler collection_search_post;
+api_handler collection_restore_post;
+api_handler snapshots_get;
+api_handler snapshot_get;
+api_handler snapshot_put;
+api_handler snapshot_delete;
 api_handler items_post;
 api_handler items_get;
 api_handler items_delete;

@@ -21,6 +21,7 @@
 #include "cli/notify.h"
 #include "cli/session.h"
 #include "core/base/clock.h"
+#include "core/base/file.h"
 
 enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
 
@@ -53,6 +54,7 @@ struct service {
     struct config config;
     struct registry *registry;
     struct collections *collections; /* NULL: none are kept */
+    char *snapshots;                 /* the directory for them; NULL: none are made */
     struct api *api;
     struct http_server *server;
 };
@@ -144,7 +146,9 @@ static int open_store(struct service *service) {
     enum status status =
         session_open_store(&service->collections, &service->config, service->registry, &err);
     if (status != STATUS_OK) return fail("the store of collections", &err);
-    api_set_collections(service->api, service->collections);
+    const char *store = service->config.collections.store;
+    if (!strstr(store, "://")) service->snapshots = file_join(store, "snapshots");
+    api_set_collections(service->api, service->collections, service->snapshots);
     return EX_OK;
 }
 
@@ -179,6 +183,7 @@ static int serve(struct service *service) {
     http_server_stop(service->server, 0);
     api_destroy(service->api);
     collections_close(service->collections);
+    free(service->snapshots);
     registry_destroy(service->registry);
     return code;
 }

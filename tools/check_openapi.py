@@ -18,7 +18,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 ALWAYS = {"200", "405"}
 WITH_BODY = {"400", "404", "411", "413", "415", "500", "503"}
 RUNS_A_MODEL = {"422", "504"}
-WITHOUT_A_MODEL = {"putCollection", "findDuplicates"}
+WITHOUT_A_MODEL = {"putCollection", "findDuplicates", "restoreCollection"}
 NOT_ALWAYS = {"503"}
 
 

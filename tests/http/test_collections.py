@@ -30,7 +30,7 @@ operations = {name: row for name, row in contract.operations.items()
               if "collections" in row[2]["tags"]}
 TAKES_BODY = [name for name, row in operations.items() if "requestBody" in row[2]]
 # A body that each of them takes.
-BODIES = {"putCollection": {}, "search": {"text": "a dog"}, "findDuplicates": {},
+BODIES = {"putCollection": {}, "restoreCollection": {"snapshot": "none"}, "search": {"text": "a dog"}, "findDuplicates": {},
           "upsertItems": {"items": [{"id": "x", "text": "a dog"}]}}
 
 
@@ -79,7 +79,8 @@ class Store(Contract):
 
     def call_on(self, operation, status=200, body=None, kind=None, query="", name="c", item="x"):
         return self.call(self.server, operation, status, body, kind, query,
-                         path={"name": quote(name, safe=""), "id": quote(item, safe="")})
+                         path={"name": quote(name, safe=""), "id": quote(item, safe=""),
+                               "snapshot": quote(name, safe="")})
 
     def json_on(self, operation, value, status=200, name="c", query=""):
         return self.json(self.server, operation, status, value, query=query, path={"name": name})
@@ -159,7 +160,7 @@ class Collections(Store):
 
     def test_404(self):
         for operation in operations:
-            if operation in ("listCollections", "putCollection"):
+            if operation in ("listCollections", "putCollection", "listSnapshots", "putSnapshot"):
                 continue
             body = json.dumps(BODIES[operation]) if operation in BODIES else None
             self.call_on(operation, 404, body, "application/json" if body else None,
@@ -172,7 +173,7 @@ class Collections(Store):
         for operation, (method, path, _) in operations.items():
             allowed = {m for m, p, _ in operations.values() if p == path}
             for wrong in {"GET", "PUT", "POST", "DELETE", "PATCH"} - allowed:
-                reply = self.server.request(wrong, path.format(name="c", id="x"), b"")
+                reply = self.server.request(wrong, path.format(name="c", id="x", snapshot="s"), b"")
                 self.answer(operation, 405, reply)
                 found = set(reply[1]["Allow"].split(", "))
                 self.assertEqual(found - {"HEAD"}, allowed)
@@ -574,10 +575,44 @@ class Duplicates(Store):
         self.assertEqual(self.find(), ([], {"items": 0, "clusters": 0}))
 
 
+class Snapshots(Store):
+    def test_there_and_back(self):
+        self.put({"id": "a", "embedding": at(0)}, {"id": "b", "embedding": at(1), "metadata": {"n": 1}})
+        made = self.call_on("putSnapshot", name="monday")
+        self.put({"id": "a", "embedding": at(2)}, {"id": "c", "embedding": at(3)})
+        self.call_on("putSnapshot", name="tuesday")
+        self.assertEqual([s["name"] for s in self.call_on("listSnapshots")["snapshots"]],
+                         ["monday", "tuesday"])
+        file = self.call_on("getSnapshot", name="monday")
+        self.assertEqual((len(file), file[:15]), (made["bytes"], b"SQLite format 3"))
+        self.assertEqual(self.json_on("restoreCollection", {"snapshot": "monday"}), {"items": 2})
+        self.assertEqual(self.listed(), ["a", "b"])
+        self.assertEqual(self.ids({"embedding": at(0), "top_k": 1}), ["a"])
+        self.assertEqual(self.call_on("getItem", item="b")["metadata"], {"n": 1})
+        self.call_on("deleteCollection")
+        self.assertEqual(self.json_on("restoreCollection", {"snapshot": "tuesday"}), {"items": 3})
+        self.json_on("restoreCollection", {"snapshot": "tuesday"}, 404, name="other")
+        for name in ("monday", "tuesday"):
+            self.call_on("deleteSnapshot", name=name)
+            self.call_on("deleteSnapshot", 404, name=name)
+            self.json_on("restoreCollection", {"snapshot": name}, 404)
+        self.assertEqual(os.listdir(self.folder + "/store/snapshots"), [])
+
+    def test_names_are_no_paths(self):
+        for name in ("../store", ".hidden", "a/b", "/etc/passwd", "ä", "x" * 65):
+            for operation in ("putSnapshot", "getSnapshot", "deleteSnapshot"):
+                self.call_on(operation, 400, name=name)
+            self.json_on("restoreCollection", {"snapshot": name}, 400)
+        for body in ({}, {"snapshot": 1}, {"snapshot": "a\0b"}, {"snapshot": "x", "path": "y"}):
+            self.json_on("restoreCollection", body, 400)
+
+
 class States(Contract):
     def test_without_a_store(self):
         with Server(MODEL) as server:
             ready(server)
+            self.call(server, "listSnapshots", 404)
+            self.call(server, "putSnapshot", 404)
             value = self.call(server, "listCollections", 404)
             self.assertIn("store.location", value["detail"])
             self.assertNotIn("clipd_store", server.get("/metrics")[2].decode())
