@@ -6,7 +6,7 @@
 
 #include "api/collection_model.h"
 #include "api/collection_query.h"
-#include "api/npy.h"
+#include "api/npy_body.h"
 #include "api/response.h"
 
 enum { PAGE_ITEMS = 256, PIECE_SIZE = 64 << 10, PIECE_MAX = 256 << 20 };
@@ -60,7 +60,7 @@ static enum status produce(void *context, struct http_sink *sink, struct error *
     export->sink = sink;
     buffer_init(&export->piece, PIECE_MAX);
     buffer_init(&export->last, COLLECTION_ID_MAX);
-    if (export->npy) status = npy_write_header(&export->piece, export->rows, export->dim, err);
+    if (export->npy) status = npy_body_write_header(&export->piece, export->rows, export->dim, err);
     do {
         export->visited = 0;
         if (!status) {

@@ -7,7 +7,7 @@
 #include "api/body.h"
 #include "api/embedding_json.h"
 #include "api/item_batch.h"
-#include "api/npy.h"
+#include "api/npy_body.h"
 #include "api/problem.h"
 #include "api/response.h"
 
@@ -259,7 +259,7 @@ static enum status upsert_npy(struct upsert *upsert, struct error *err) {
     const char *prefix = upsert->request->query(upsert->request, "prefix");
     struct bytes data;
     size_t rows;
-    enum status status = npy_read(&data, &rows, upsert->request->body, upsert->spec.dim, err);
+    enum status status = npy_body_read(&data, &rows, upsert->request->body, upsert->spec.dim, err);
     if (!status && prefix && strlen(prefix) > COLLECTION_ID_MAX) {
         status = error_set_at(err, STATUS_INVALID, "/prefix",
                               "the prefix has %zu bytes, the limit "

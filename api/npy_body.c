@@ -1,4 +1,4 @@
-#include "api/npy.h"
+#include "api/npy_body.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,8 +37,8 @@ static bool read_shape(size_t *rows, size_t *dim, const char *text) {
     return text && *text == ')';
 }
 
-enum status npy_read(struct bytes *data, size_t *rows, struct bytes file, size_t dim,
-                     struct error *err) {
+enum status npy_body_read(struct bytes *data, size_t *rows, struct bytes file, size_t dim,
+                          struct error *err) {
     char header[HEADER_MAX + 1];
     size_t found, bytes;
     if (file.size < PREFIX_SIZE || memcmp(file.data, magic, MAGIC_SIZE) != 0 ||
@@ -70,7 +70,7 @@ enum status npy_read(struct bytes *data, size_t *rows, struct bytes file, size_t
     return STATUS_OK;
 }
 
-enum status npy_write_header(struct buffer *out, size_t rows, size_t dim, struct error *err) {
+enum status npy_body_write_header(struct buffer *out, size_t rows, size_t dim, struct error *err) {
     char header[128];
     size_t size = (size_t)snprintf(
         header, sizeof(header), "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
