@@ -188,8 +188,9 @@ static enum status upsert_lines(struct upsert *upsert, struct error *err) {
     struct bytes rest = upsert->request->body;
     size_t images = options->images_max;
     enum status status = item_batch_init(&upsert->batch, &upsert->spec, LINE_BATCH, images, err);
+    if (status) return status;
     upsert->lines = calloc(LINE_BATCH, sizeof(*upsert->lines));
-    if (!status && !upsert->lines) status = error_set(err, STATUS_NO_MEMORY, "out of memory");
+    if (!upsert->lines) return error_set(err, STATUS_NO_MEMORY, "out of memory");
     upsert->first_line = 1;
     while (rest.size && !status) {
         const uint8_t *feed = memchr(rest.data, '\n', rest.size);
@@ -201,8 +202,7 @@ static enum status upsert_lines(struct upsert *upsert, struct error *err) {
         if (item_batch_is_full(&upsert->batch)) status = run_batch(upsert, err);
     }
     if (!status) status = run_batch(upsert, err);
-    for (size_t i = 0; i < upsert->batch.count && upsert->lines; i++)
-        json_body_free(&upsert->lines[i]);
+    for (size_t i = 0; i < upsert->batch.count; i++) json_body_free(&upsert->lines[i]);
     free(upsert->lines);
     if (status) return status;
     writer_begin_object(upsert->writer);

@@ -231,6 +231,12 @@ enum status json_body_string(struct bytes *out, const struct json_body *json, co
     return STATUS_OK;
 }
 
+json_t *json_body_iterable(const json_t *value) {
+    json_t *same;
+    memcpy(&same, &value, sizeof(same));
+    return same;
+}
+
 /* RFC 6901 escapes two characters. */
 void json_body_point(char out[JSON_POINTER_SIZE], const char *pointer, const char *name) {
     int written = snprintf(out, JSON_POINTER_SIZE, "%s/", pointer);
@@ -268,7 +274,7 @@ static void list_words(char out[200], const char *const *words, size_t count) {
 enum status json_body_word(size_t *out, const struct json_body *json, const json_t *value,
                            const char *pointer, const char *const *words, size_t count,
                            struct error *err) {
-    struct bytes text;
+    struct bytes text = {0};
     char all[200];
     enum status status = json_body_string(&text, json, value, pointer, err);
     for (size_t i = 0; i < count && !status; i++) {
@@ -291,8 +297,8 @@ enum status json_body_members(const json_t *value, const char *pointer, const ch
         return error_set_at(err, STATUS_INVALID, pointer, "%s is an object, this is %s", noun,
                             json_body_kind(value));
     }
-    for (void *at = json_object_iter((json_t *)(uintptr_t)value); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)value, at)) {
+    json_t *object = json_body_iterable(value);
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
         const char *name = json_object_iter_key(at);
         size_t i = 0;
         while (i < count && strcmp(names[i], name) != 0) i++;

@@ -34,6 +34,9 @@ enum { JSON_POINTER_SIZE = 96 };
 void json_body_point(char out[JSON_POINTER_SIZE], const char *pointer, const char *name);
 void json_body_point_at(char out[JSON_POINTER_SIZE], const char *pointer, size_t index);
 
+/* The same value for jansson's iterators, which change nothing but do not say so. */
+json_t *json_body_iterable(const json_t *value);
+
 /* "a string", "an array" ...: for messages; "missing" for NULL. */
 const char *json_body_kind(const json_t *value);
 

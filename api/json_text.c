@@ -6,9 +6,9 @@
 
 static void write_object(struct writer *writer, const struct json_body *json,
                          const json_t *object) {
-    json_t *changeable = (json_t *)(uintptr_t)object; /* the iterator's signature */
+    json_t *iterable = json_body_iterable(object);
     writer_begin_object(writer);
-    for (void *at = json_object_iter(changeable); at; at = json_object_iter_next(changeable, at)) {
+    for (void *at = json_object_iter(iterable); at; at = json_object_iter_next(iterable, at)) {
         writer_name(writer, bytes_of(json_object_iter_key(at)));
         json_text_write(writer, json, json_object_iter_value(at));
     }

@@ -229,7 +229,7 @@ static const json_t *query_at(const struct search_body *body, size_t index) {
 
 static enum status allocate(struct search_body *body, const struct collection_spec *spec,
                             struct error *err) {
-    size_t terms = 0, floats;
+    size_t terms = 1, floats; /* one to spare: never none */
     for (size_t i = 0; i < body->queries_count; i++) terms += count_terms(query_at(body, i));
     body->queries = calloc(body->queries_count, sizeof(*body->queries));
     body->terms = calloc(terms, sizeof(*body->terms));

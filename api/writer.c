@@ -138,11 +138,11 @@ void writer_int(struct writer *writer, int64_t number) {
 void writer_double(struct writer *writer, double number) {
     char text[40];
     for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof(text) - 2, "%.*g", digits, number);
+        snprintf(text, sizeof(text), "%.*g", digits, number);
         if (strtod(text, NULL) == number) break;
     }
-    if (!strpbrk(text, ".en")) strcat(text, ".0");
     put_value(writer, text);
+    if (!strpbrk(text, ".en")) put(writer, ".0", 2);
 }
 
 void writer_float(struct writer *writer, float number) {

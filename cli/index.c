@@ -229,11 +229,11 @@ static enum status put_batch(struct index *index, struct batch *batch, struct er
 
 static enum status run_group(struct index *index, struct error *err) {
     if (!index->count) return STATUS_OK;
-    enum status status = drop_unchanged(index, err);
     struct batch *batch = calloc(1, sizeof(*batch));
-    if (!status && !batch) status = error_set(err, STATUS_NO_MEMORY, "out of memory");
+    if (!batch) return error_set(err, STATUS_NO_MEMORY, "out of memory");
+    enum status status = drop_unchanged(index, err);
     if (!status) status = put_batch(index, batch, err);
-    if (batch) batch_free(batch);
+    batch_free(batch);
     for (size_t i = 0; i < index->count; i++) free(index->paths[i]);
     index->seen += index->count;
     index->count = 0;

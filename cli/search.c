@@ -73,9 +73,10 @@ static enum status embed(float *out, struct engine *engine, const struct argumen
     struct bytes text = bytes_of(arguments->text ? arguments->text : "");
     float *image = calloc(dim, sizeof(*image));
     struct buffer file;
-    enum status status = image ? STATUS_OK : error_set(err, STATUS_NO_MEMORY, "out of memory");
+    if (!image) return error_set(err, STATUS_NO_MEMORY, "out of memory");
+    enum status status = STATUS_OK;
     buffer_init(&file, FILE_SIZE_MAX);
-    if (!status && arguments->text) status = engine_embed_texts(engine, &text, 1, out, &call, err);
+    if (arguments->text) status = engine_embed_texts(engine, &text, 1, out, &call, err);
     if (!status && arguments->image) {
         status = file_read(&file, arguments->image, err);
         struct bytes view = buffer_view(&file);
