@@ -232,9 +232,11 @@ enum status json_body_string(struct bytes *out, const struct json_body *json, co
 }
 
 json_t *json_body_iterable(const json_t *value) {
-    json_t *same;
-    memcpy(&same, &value, sizeof(same));
-    return same;
+    union {
+        const json_t *constant;
+        json_t *iterable;
+    } same = {.constant = value};
+    return same.iterable;
 }
 
 /* RFC 6901 escapes two characters. */
@@ -274,7 +276,7 @@ static void list_words(char out[200], const char *const *words, size_t count) {
 enum status json_body_word(size_t *out, const struct json_body *json, const json_t *value,
                            const char *pointer, const char *const *words, size_t count,
                            struct error *err) {
-    struct bytes text = {0};
+    struct bytes text = bytes_of("");
     char all[200];
     enum status status = json_body_string(&text, json, value, pointer, err);
     for (size_t i = 0; i < count && !status; i++) {

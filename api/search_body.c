@@ -231,7 +231,7 @@ static enum status allocate(struct search_body *body, const struct collection_sp
                             struct error *err) {
     size_t terms = 1, floats; /* one to spare: never none */
     for (size_t i = 0; i < body->queries_count; i++) terms += count_terms(query_at(body, i));
-    body->queries = calloc(body->queries_count, sizeof(*body->queries));
+    body->queries = calloc(body->queries_count + 1, sizeof(*body->queries));
     body->terms = calloc(terms, sizeof(*body->terms));
     if (size_multiply(&floats, terms + body->queries_count, spec->dim))
         body->embeddings = calloc(floats, sizeof(*body->embeddings));
