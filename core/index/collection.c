@@ -97,12 +97,12 @@ static bool spells_nul(struct bytes json) {
     return false;
 }
 
-enum status collection_check_item(const struct collection_spec *spec, const struct item *item,
-                                  struct error *err) {
-    double sum;
+/* *sum: of the embedding's squares. */
+static enum status check_item(double *sum, const struct collection_spec *spec,
+                              const struct item *item, struct error *err) {
     enum status status = check_id(item->id, err);
     if (!status) status = check_dim(spec, item->dim, err);
-    if (!status) status = check_embedding(&sum, item->embedding, item->dim, err);
+    if (!status) status = check_embedding(sum, item->embedding, item->dim, err);
     if (!status) status = check_text(item->metadata, COLLECTION_METADATA_MAX, "metadata", err);
     if (!status) status = check_text(item->text, COLLECTION_TEXT_MAX, "a text", err);
     if (status) return status;
@@ -111,6 +111,12 @@ enum status collection_check_item(const struct collection_spec *spec, const stru
         return error_set(err, STATUS_TOO_LARGE, "a thumbnail has %zu bytes, the limit is %d",
                          item->thumbnail.size, COLLECTION_THUMBNAIL_MAX);
     return STATUS_OK;
+}
+
+enum status collection_check_item(const struct collection_spec *spec, const struct item *item,
+                                  struct error *err) {
+    double sum;
+    return check_item(&sum, spec, item, err);
 }
 
 static enum status check_fields(const struct collection_spec *spec, struct error *err) {
@@ -236,15 +242,12 @@ enum status collection_list(struct collections *collections, collection_visit_fn
 
 /* ---- items ---- */
 
-/* Writes the embedding of length 1. One that is so already, as nearly as fp32 can tell,
- * keeps its bits, so that what was taken out can be put in again unchanged. */
-static enum status scale(float *out, const float *embedding, size_t dim, struct error *err) {
-    double sum;
-    enum status status = check_embedding(&sum, embedding, dim, err);
-    if (status) return status;
+/* Writes the embedding of length 1, `sum` being that of its squares. One that is so already, as
+ * nearly as fp32 can tell, keeps its bits, so that what was taken out can be put in again
+ * unchanged. */
+static void scale(float *out, const float *embedding, size_t dim, double sum) {
     double factor = fabs(sum - 1) < 1e-6 ? 1 : 1 / sqrt(sum);
     for (size_t i = 0; i < dim; i++) out[i] = (float)(embedding[i] * factor);
-    return STATUS_OK;
 }
 
 /* For qsort: by id, and those with one id in the order of the call. */
@@ -274,16 +277,17 @@ static void batch_free(struct batch *batch) {
 static enum status batch_init(struct batch *out, const struct collection_spec *spec,
                               const struct item *items, size_t count, struct error *err) {
     *out = (struct batch){.items = calloc(count, sizeof(*out->items)),
-                          .sequence = calloc(count, sizeof(*out->sequence)),
+                          .sequence = calloc(count, sizeof(const struct item *)),
                           .embeddings = calloc(count * spec->dim, sizeof(*out->embeddings))};
     if (!out->items || !out->sequence || !out->embeddings)
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu items", count);
     for (size_t i = 0; i < count; i++) {
         float *embedding = out->embeddings + i * spec->dim;
-        enum status status = collection_check_item(spec, &items[i], err);
-        if (!status) status = scale(embedding, items[i].embedding, spec->dim, err);
+        double sum;
+        enum status status = check_item(&sum, spec, &items[i], err);
         if (status && err) err->input = (int)i;
         if (status) return status;
+        scale(embedding, items[i].embedding, spec->dim, sum);
         out->items[i] = items[i];
         out->items[i].embedding = embedding;
         if (!items[i].metadata.size) out->items[i].metadata = bytes_of("{}");
@@ -327,28 +331,25 @@ enum status collection_upsert(struct collections *collections, const char *name,
 }
 
 enum status collection_fetch(struct collections *collections, const char *name,
-                             const struct bytes *ids, size_t count, unsigned parts,
-                             item_visit_fn *visit, void *context, struct error *err) {
+                             const struct bytes *ids, size_t count,
+                             const struct item_visitor *visitor, struct error *err) {
     struct collection_spec spec;
     enum status status = collection_describe(collections, name, &spec, err);
     if (!status) status = check_ids(ids, count, err);
     if (status) return status;
-    return collections->store->fetch(collections->self, &spec, ids, count, parts, visit, context,
-                                     err);
+    return collections->store->fetch(collections->self, &spec, ids, count, visitor, err);
 }
 
 enum status collection_scroll(struct collections *collections, const char *name,
                               const struct filter *filter, struct bytes after, size_t limit,
-                              unsigned parts, item_visit_fn *visit, void *context,
-                              struct error *err) {
+                              const struct item_visitor *visitor, struct error *err) {
     struct collection_spec spec;
     enum status status = collection_describe(collections, name, &spec, err);
     if (!status && after.size) status = check_id(after, err);
     if (!status) status = filter_check(filter, err);
     if (status || limit == 0) return status;
     if (limit > INT32_MAX) limit = INT32_MAX;
-    return collections->store->scroll(collections->self, &spec, filter, after, limit, parts, visit,
-                                      context, err);
+    return collections->store->scroll(collections->self, &spec, filter, after, limit, visitor, err);
 }
 
 enum status collection_count(struct collections *collections, const char *name,
@@ -411,11 +412,14 @@ static enum status prepare_searches(struct search *out, float *embeddings,
                                     struct error *err) {
     size_t together = 0;
     for (size_t i = 0; i < count; i++) {
+        float *embedding = embeddings + i * spec->dim;
+        double sum = 1;
         enum status status = check_search(spec, &searches[i], err);
         out[i] = searches[i];
         if (!status && searches[i].embedding) {
-            out[i].embedding = embeddings + i * spec->dim;
-            status = scale(embeddings + i * spec->dim, searches[i].embedding, spec->dim, err);
+            out[i].embedding = embedding;
+            status = check_embedding(&sum, searches[i].embedding, spec->dim, err);
+            if (!status) scale(embedding, searches[i].embedding, spec->dim, sum);
         }
         if (status && err) err->input = (int)i;
         if (status) return status;
@@ -429,8 +433,8 @@ static enum status prepare_searches(struct search *out, float *embeddings,
 }
 
 enum status collection_search(struct collections *collections, const char *name,
-                              const struct search *searches, size_t count, unsigned parts,
-                              hit_visit_fn *visit, void *context, struct error *err) {
+                              const struct search *searches, size_t count,
+                              const struct hit_visitor *visitor, struct error *err) {
     struct collection_spec spec;
     enum status status = collection_describe(collections, name, &spec, err);
     if (status || count == 0) return status;
@@ -439,12 +443,13 @@ enum status collection_search(struct collections *collections, const char *name,
                          COLLECTION_BATCH_MAX);
     struct search *scaled = calloc(count, sizeof(*scaled));
     float *embeddings = calloc(count * spec.dim, sizeof(*embeddings));
-    if (!scaled || !embeddings)
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu searches", count);
+    if (!scaled || !embeddings) {
+        error_set(err, STATUS_NO_MEMORY, "out of memory for %zu searches", count);
+        status = STATUS_NO_MEMORY;
+    }
     if (!status) status = prepare_searches(scaled, embeddings, &spec, searches, count, err);
     if (!status)
-        status = collections->store->search(collections->self, &spec, scaled, count, parts, visit,
-                                            context, err);
+        status = collections->store->search(collections->self, &spec, scaled, count, visitor, err);
     free(scaled);
     free(embeddings);
     return status;

@@ -134,18 +134,23 @@ enum item_part {
 };
 
 typedef enum status item_visit_fn(void *context, const struct item *item, struct error *err);
+/* Who is given the items. What it returns, if not STATUS_OK, ends the call and is returned. */
+struct item_visitor {
+    unsigned parts; /* enum item_part */
+    item_visit_fn *visit;
+    void *context;
+};
 
 /* Those of the items that are there, in the order of `ids`. */
 enum status collection_fetch(struct collections *collections, const char *name,
-                             const struct bytes *ids, size_t count, unsigned parts,
-                             item_visit_fn *visit, void *context, struct error *err);
+                             const struct bytes *ids, size_t count,
+                             const struct item_visitor *visitor, struct error *err);
 /* At most `limit` items that fit the filter, in the order of their ids' bytes, those after
  * `after` (empty: from the start). A walk in several calls sees every item that was there all
  * the time. */
 enum status collection_scroll(struct collections *collections, const char *name,
                               const struct filter *filter, struct bytes after, size_t limit,
-                              unsigned parts, item_visit_fn *visit, void *context,
-                              struct error *err);
+                              const struct item_visitor *visitor, struct error *err);
 enum status collection_count(struct collections *collections, const char *name,
                              const struct filter *filter, uint64_t *out, struct error *err);
 /* *deleted says how many of them were there. */
@@ -183,12 +188,17 @@ struct hit {
 };
 
 typedef enum status hit_visit_fn(void *context, const struct hit *hit, struct error *err);
+struct hit_visitor {
+    unsigned parts; /* enum item_part */
+    hit_visit_fn *visit;
+    void *context;
+};
 
 /* Answers several searches in one pass. With a filter there are min(top_k, matches) hits,
  * however few match. */
 enum status collection_search(struct collections *collections, const char *name,
-                              const struct search *searches, size_t count, unsigned parts,
-                              hit_visit_fn *visit, void *context, struct error *err);
+                              const struct search *searches, size_t count,
+                              const struct hit_visitor *visitor, struct error *err);
 
 /* ---- care ---- */
 

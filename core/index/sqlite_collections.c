@@ -37,7 +37,8 @@ enum status sqlite_collections_make(struct sqlite_collection **out, struct sqlit
     if (collection) collection->cache_path = file_join(store->directory, name);
     if (!collection || !collection->cache_path) {
         free(collection);
-        return error_set(err, STATUS_NO_MEMORY, "out of memory for collection \"%s\"", spec->name);
+        error_set(err, STATUS_NO_MEMORY, "out of memory for collection \"%s\"", spec->name);
+        return STATUS_NO_MEMORY;
     }
     collection->spec = *spec;
     collection->number = number;
@@ -179,7 +180,8 @@ void sqlite_collections_swap(struct sqlite_store *store, struct sqlite_collectio
 }
 
 static enum status not_found(const char *name, struct error *err) {
-    return error_set(err, STATUS_NOT_FOUND, "there is no collection \"%s\"", name);
+    error_set(err, STATUS_NOT_FOUND, "there is no collection \"%s\"", name);
+    return STATUS_NOT_FOUND;
 }
 
 enum status sqlite_collections_acquire(struct sqlite_collection **out, struct sqlite_store *store,
@@ -191,9 +193,10 @@ enum status sqlite_collections_acquire(struct sqlite_collection **out, struct sq
     if (same) collection->references++;
     pthread_mutex_unlock(&store->lock);
     if (!collection) return not_found(spec->name, err);
-    if (!same)
-        return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
-                         spec->name);
+    if (!same) {
+        error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile", spec->name);
+        return STATUS_CONFLICT;
+    }
     *out = collection;
     return STATUS_OK;
 }

@@ -150,9 +150,10 @@ static void keep(struct sqlite_connection *connection, sqlite3_stmt *statement) 
 enum status sqlite_prepare(sqlite3_stmt **out, struct sqlite_connection *connection,
                            const char *sql, int64_t number, struct error *err) {
     char *text = expand(sql, number);
-    if (!text)
-        return error_set(err, STATUS_NO_MEMORY, "out of memory for a query of %s",
-                         connection->path);
+    if (!text) {
+        error_set(err, STATUS_NO_MEMORY, "out of memory for a query of %s", connection->path);
+        return STATUS_NO_MEMORY;
+    }
     enum status status = STATUS_OK;
     *out = find_kept(connection, text);
     if (!*out) {

@@ -239,8 +239,10 @@ enum status sqlite_items_upsert(void *self, const struct collection_spec *spec,
                             .removed = calloc(count, sizeof(*change.removed)),
                             .embeddings = calloc(count * spec->dim, sizeof(float))};
     enum status status = STATUS_OK;
-    if (!change.added || !change.removed || !change.embeddings)
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu items", count);
+    if (!change.added || !change.removed || !change.embeddings) {
+        error_set(err, STATUS_NO_MEMORY, "out of memory for %zu items", count);
+        status = STATUS_NO_MEMORY;
+    }
     if (!status) status = sqlite_collections_acquire_writing(&collection, store, spec, err);
     if (!status) {
         status = upsert_items(&change, store->writer, collection, items, count, err);
@@ -305,56 +307,46 @@ enum status sqlite_items_remove(void *self, const struct collection_spec *spec,
 
 /* ---- reading ---- */
 
-static enum status read_embedding(float *out, struct sqlite_connection *reader,
-                                  const struct sqlite_collection *collection, uint64_t row,
-                                  struct error *err) {
-    sqlite3_stmt *statement;
-    bool there;
-    enum status status = sqlite_prepare(&statement, reader,
-                                        "SELECT embedding, checksum FROM embeddings_@ WHERE "
-                                        "row = ?1",
-                                        collection->number, err);
+/* Leaves the statement at the row, if there is one. */
+static enum status select_row(sqlite3_stmt **out, bool *there,
+                              const struct sqlite_item_reader *reader, const char *sql,
+                              uint64_t row, struct error *err) {
+    enum status status =
+        sqlite_prepare(out, reader->connection, sql, reader->collection->number, err);
     if (status) return status;
-    sqlite_bind_number(statement, 1, (int64_t)row);
-    status = sqlite_step(reader, statement, &there, err);
-    if (status) return status;
-    struct bytes bytes = there ? sqlite_column_bytes(statement, 0) : (struct bytes){0};
-    if (bytes.size != collection->spec.dim * sizeof(float) ||
-        sqlite3_column_int64(statement, 1) != sqlite_collections_checksum(row, bytes))
-        status = error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: the embedding of row %llu",
-                           reader->path, (unsigned long long)row);
-    else
-        memcpy(out, bytes.data, bytes.size);
-    sqlite3_reset(statement);
-    return status;
+    sqlite_bind_number(*out, 1, (int64_t)row);
+    return sqlite_step(reader->connection, *out, there, err);
 }
 
-static enum status read_thumbnail(struct bytes *out, struct sqlite_connection *reader,
-                                  const struct sqlite_collection *collection, uint64_t row,
+static enum status read_embedding(const struct sqlite_item_reader *reader, uint64_t row,
                                   struct error *err) {
     sqlite3_stmt *statement;
     bool there;
     enum status status =
-        sqlite_prepare(&statement, reader, "SELECT image FROM thumbnails_@ WHERE row = ?1",
-                       collection->number, err);
+        select_row(&statement, &there, reader,
+                   "SELECT embedding, checksum FROM embeddings_@ WHERE row = ?1", row, err);
     if (status) return status;
-    sqlite_bind_number(statement, 1, (int64_t)row);
-    status = sqlite_step(reader, statement, &there, err);
-    if (!status && there) *out = sqlite_column_bytes(statement, 0);
+    struct bytes bytes = there ? sqlite_column_bytes(statement, 0) : (struct bytes){0};
+    if (bytes.data && bytes.size == reader->collection->spec.dim * sizeof(float) &&
+        sqlite3_column_int64(statement, 1) == sqlite_collections_checksum(row, bytes))
+        memcpy(reader->embedding, bytes.data, bytes.size);
+    else
+        status = error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: the embedding of row %llu",
+                           reader->connection->path, (unsigned long long)row);
+    sqlite3_reset(statement);
     return status;
 }
 
-enum status sqlite_items_read(struct item *out, bool *found, struct sqlite_connection *reader,
-                              const struct sqlite_collection *collection, uint64_t row,
-                              unsigned parts, float *embedding, struct error *err) {
+enum status sqlite_items_read(struct item *out, bool *found,
+                              const struct sqlite_item_reader *reader, uint64_t row,
+                              struct error *err) {
     sqlite3_stmt *statement;
-    *out = (struct item){.dim = collection->spec.dim};
-    enum status status = sqlite_prepare(
-        &statement, reader, "SELECT id, metadata, text, digest FROM items_@ WHERE row = ?1",
-        collection->number, err);
-    if (status) return status;
-    sqlite_bind_number(statement, 1, (int64_t)row);
-    status = sqlite_step(reader, statement, found, err);
+    bool there;
+    unsigned parts = reader->parts;
+    *out = (struct item){.dim = reader->collection->spec.dim};
+    enum status status =
+        select_row(&statement, found, reader,
+                   "SELECT id, metadata, text, digest FROM items_@ WHERE row = ?1", row, err);
     if (status || !*found) return status;
     out->id = sqlite_column_bytes(statement, 0);
     if (parts & ITEM_METADATA) out->metadata = sqlite_column_bytes(statement, 1);
@@ -362,11 +354,14 @@ enum status sqlite_items_read(struct item *out, bool *found, struct sqlite_conne
     struct bytes digest = sqlite_column_bytes(statement, 3);
     out->has_digest = (parts & ITEM_DIGEST) && digest.size == SHA256_SIZE;
     if (out->has_digest) memcpy(out->digest, digest.data, SHA256_SIZE);
-    if (parts & ITEM_THUMBNAIL)
-        status = read_thumbnail(&out->thumbnail, reader, collection, row, err);
+    if (parts & ITEM_THUMBNAIL) {
+        status = select_row(&statement, &there, reader,
+                            "SELECT image FROM thumbnails_@ WHERE row = ?1", row, err);
+        if (!status && there) out->thumbnail = sqlite_column_bytes(statement, 0);
+    }
     if (!status && (parts & ITEM_EMBEDDING)) {
-        out->embedding = embedding;
-        status = read_embedding(embedding, reader, collection, row, err);
+        out->embedding = reader->embedding;
+        status = read_embedding(reader, row, err);
     }
     return status;
 }
@@ -375,52 +370,53 @@ enum status sqlite_items_read(struct item *out, bool *found, struct sqlite_conne
 struct reading {
     struct sqlite_store *store;
     struct sqlite_collection *collection;
-    struct sqlite_connection *reader;
-    float *embedding; /* [dim] */
-    unsigned parts;
-    item_visit_fn *visit;
-    void *context;
+    struct sqlite_item_reader reader;
+    const struct item_visitor *visitor;
 };
 
 static enum status reading_begin(struct reading *reading, const struct collection_spec *spec,
                                  struct error *err) {
-    reading->embedding = malloc(spec->dim * sizeof(float));
-    if (!reading->embedding)
-        return error_set(err, STATUS_NO_MEMORY, "out of memory for an embedding");
+    struct sqlite_item_reader *reader = &reading->reader;
     enum status status =
         sqlite_collections_acquire(&reading->collection, reading->store, spec, err);
-    if (!status) {
-        status = sqlite_store_read(&reading->reader, reading->store, reading->collection, err);
-        if (status) sqlite_collections_release(reading->store, reading->collection);
+    if (status) return status;
+    *reader = (struct sqlite_item_reader){.collection = reading->collection,
+                                          .parts = reading->visitor->parts,
+                                          .embedding = malloc(spec->dim * sizeof(float))};
+    if (!reader->embedding)
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for an embedding");
+    if (!status)
+        status = sqlite_store_read(&reader->connection, reading->store, reading->collection, err);
+    if (status) {
+        free(reader->embedding);
+        sqlite_collections_release(reading->store, reading->collection);
     }
-    if (status) free(reading->embedding);
     return status;
 }
 
 static void reading_end(struct reading *reading) {
-    sqlite_store_give_back(reading->store, reading->reader);
+    sqlite_store_give_back(reading->store, reading->reader.connection);
     sqlite_collections_release(reading->store, reading->collection);
-    free(reading->embedding);
+    free(reading->reader.embedding);
 }
 
 static enum status visit_row(struct reading *reading, uint64_t row, struct error *err) {
     struct item item;
     bool found;
-    enum status status = sqlite_items_read(&item, &found, reading->reader, reading->collection, row,
-                                           reading->parts, reading->embedding, err);
+    enum status status = sqlite_items_read(&item, &found, &reading->reader, row, err);
     if (status || !found) return status;
-    return reading->visit(reading->context, &item, err);
+    return reading->visitor->visit(reading->visitor->context, &item, err);
 }
 
 enum status sqlite_items_fetch(void *self, const struct collection_spec *spec,
-                               const struct bytes *ids, size_t count, unsigned parts,
-                               item_visit_fn *visit, void *context, struct error *err) {
-    struct reading reading = {.store = self, .parts = parts, .visit = visit, .context = context};
+                               const struct bytes *ids, size_t count,
+                               const struct item_visitor *visitor, struct error *err) {
+    struct reading reading = {.store = self, .visitor = visitor};
     enum status status = reading_begin(&reading, spec, err);
     if (status) return status;
     for (size_t i = 0; i < count && !status; i++) {
         uint64_t row;
-        status = find_row(&row, reading.reader, reading.collection, ids[i], err);
+        status = find_row(&row, reading.reader.connection, reading.collection, ids[i], err);
         if (!status && row) status = visit_row(&reading, row, err);
     }
     reading_end(&reading);
@@ -429,6 +425,7 @@ enum status sqlite_items_fetch(void *self, const struct collection_spec *spec,
 
 static enum status scroll(struct reading *reading, const struct sqlite_filter *condition,
                           struct bytes after, size_t limit, struct error *err) {
+    struct sqlite_connection *connection = reading->reader.connection;
     struct buffer sql;
     sqlite3_stmt *statement;
     buffer_init(&sql, condition->sql.limit);
@@ -437,8 +434,8 @@ static enum status scroll(struct reading *reading, const struct sqlite_filter *c
         sqlite_filter_text(condition));
     if (!status) status = buffer_append(&sql, "", 1, err);
     if (!status)
-        status = sqlite_prepare(&statement, reading->reader, (const char *)sql.data,
-                                reading->collection->number, err);
+        status = sqlite_prepare(&statement, connection, (const char *)sql.data,
+                                reading->reader.collection->number, err);
     buffer_free(&sql);
     if (status) return status;
     sqlite_bind_text(statement, 1, after);
@@ -446,7 +443,7 @@ static enum status scroll(struct reading *reading, const struct sqlite_filter *c
     sqlite_filter_bind(condition, statement);
     for (;;) {
         bool row;
-        status = sqlite_step(reading->reader, statement, &row, err);
+        status = sqlite_step(connection, statement, &row, err);
         if (status || !row) return status;
         status = visit_row(reading, (uint64_t)sqlite3_column_int64(statement, 0), err);
         if (status) return status;
@@ -455,9 +452,8 @@ static enum status scroll(struct reading *reading, const struct sqlite_filter *c
 
 enum status sqlite_items_scroll(void *self, const struct collection_spec *spec,
                                 const struct filter *filter, struct bytes after, size_t limit,
-                                unsigned parts, item_visit_fn *visit, void *context,
-                                struct error *err) {
-    struct reading reading = {.store = self, .parts = parts, .visit = visit, .context = context};
+                                const struct item_visitor *visitor, struct error *err) {
+    struct reading reading = {.store = self, .visitor = visitor};
     struct sqlite_filter condition;
     enum status status = reading_begin(&reading, spec, err);
     if (status) return status;

@@ -67,7 +67,8 @@ static void plan_clear(struct plan *plan) {
 }
 
 static enum status no_memory(struct error *err) {
-    return error_set(err, STATUS_NO_MEMORY, "out of memory for a search");
+    error_set(err, STATUS_NO_MEMORY, "out of memory for a search");
+    return STATUS_NO_MEMORY;
 }
 
 /* ---- before memory: filters and words ---- */
@@ -129,31 +130,43 @@ static enum status ask(const struct run *run, struct plan *plan, const struct ve
     return vectors_search(run->collection->vectors, query, 1, &plan->near, &plan->near_count, err);
 }
 
-/* The first question of every search that has an embedding, in one pass. */
-static enum status ask_all(const struct run *run, struct error *err) {
-    struct vectors_query *queries = calloc(run->count, sizeof(*queries));
-    struct vectors_hit **hits = calloc(run->count, sizeof(*hits));
-    size_t *counts = calloc(run->count, sizeof(*counts)), asked = 0;
-    enum status status = queries && hits && counts ? STATUS_OK : no_memory(err);
-    for (size_t i = 0; i < run->count && !status; i++) {
+/* The first questions of a call, answered in one pass. */
+struct questions {
+    struct vectors_query *queries; /* [count], as the others */
+    struct vectors_hit **hits;
+    size_t *counts, count;
+};
+
+static enum status answer(const struct run *run, struct questions *questions, struct error *err) {
+    for (size_t i = 0; i < run->count; i++) {
         struct plan *plan = &run->plans[i];
         if (!plan->search->embedding) continue;
         plan->top = plan->wanted + SLACK;
         plan->wide = is_wide(run, plan, &plan->top);
         plan->near = malloc(plan->top * sizeof(*plan->near));
-        if (!plan->near) status = no_memory(err);
-        hits[asked] = plan->near;
-        fill_nearest(&queries[asked++], plan, plan->top, plan->wide);
+        if (!plan->near) return no_memory(err);
+        questions->hits[questions->count] = plan->near;
+        fill_nearest(&questions->queries[questions->count++], plan, plan->top, plan->wide);
     }
-    if (!status && asked)
-        status = vectors_search(run->collection->vectors, queries, asked, hits, counts, err);
-    asked = 0;
+    if (!questions->count) return STATUS_OK;
+    enum status status = vectors_search(run->collection->vectors, questions->queries,
+                                        questions->count, questions->hits, questions->counts, err);
+    size_t at = 0;
     for (size_t i = 0; i < run->count && !status; i++) {
-        if (run->plans[i].search->embedding) run->plans[i].near_count = counts[asked++];
+        if (run->plans[i].search->embedding) run->plans[i].near_count = questions->counts[at++];
     }
-    free(queries);
-    free(hits);
-    free(counts);
+    return status;
+}
+
+static enum status ask_all(const struct run *run, struct error *err) {
+    struct questions questions = {.queries = calloc(run->count + 1, sizeof(*questions.queries)),
+                                  .hits = calloc(run->count + 1, sizeof(struct vectors_hit *)),
+                                  .counts = calloc(run->count + 1, sizeof(*questions.counts))};
+    bool memory = questions.queries && questions.hits && questions.counts;
+    enum status status = memory ? answer(run, &questions, err) : no_memory(err);
+    free(questions.queries);
+    free(questions.hits);
+    free(questions.counts);
     return status;
 }
 
@@ -361,42 +374,52 @@ static enum status find(struct run *run, struct error *err) {
     return status;
 }
 
-static enum status visit_hits(struct run *run, unsigned parts, float *embedding,
-                              hit_visit_fn *visit, void *context, struct error *err) {
+static enum status visit_hits(struct run *run, const struct hit_visitor *visitor, float *embedding,
+                              struct error *err) {
+    const struct sqlite_item_reader reader = {.connection = run->reader,
+                                              .collection = run->collection,
+                                              .parts = visitor->parts,
+                                              .embedding = embedding};
     for (size_t i = 0; i < run->count; i++) {
         const struct plan *plan = &run->plans[i];
         for (size_t rank = plan->search->offset; rank < plan->count; rank++) {
             struct hit hit = {.query = i, .rank = rank, .score = plan->found[rank].score};
             bool found;
-            enum status status = sqlite_items_read(&hit.item, &found, run->reader, run->collection,
-                                                   plan->found[rank].row, parts, embedding, err);
-            if (!status && found) status = visit(context, &hit, err);
+            enum status status =
+                sqlite_items_read(&hit.item, &found, &reader, plan->found[rank].row, err);
+            if (!status && found) status = visitor->visit(visitor->context, &hit, err);
             if (status) return status;
         }
     }
     return STATUS_OK;
 }
 
+static enum status search(struct run *run, const struct search *searches,
+                          const struct hit_visitor *visitor, struct error *err) {
+    float *embedding = malloc(run->collection->spec.dim * sizeof(*embedding));
+    if (!embedding) return no_memory(err);
+    for (size_t i = 0; i < run->count; i++)
+        run->plans[i] =
+            (struct plan){.search = &searches[i], .wanted = searches[i].top_k + searches[i].offset};
+    enum status status = find(run, err);
+    if (!status) status = visit_hits(run, visitor, embedding, err);
+    if (run->reader) sqlite_store_give_back(run->store, run->reader);
+    for (size_t i = 0; i < run->count; i++) plan_clear(&run->plans[i]);
+    free(embedding);
+    return status;
+}
+
 enum status sqlite_search(void *self, const struct collection_spec *spec,
-                          const struct search *searches, size_t count, unsigned parts,
-                          hit_visit_fn *visit, void *context, struct error *err) {
+                          const struct search *searches, size_t count,
+                          const struct hit_visitor *visitor, struct error *err) {
     struct run run = {.store = self, .count = count};
     enum status status = sqlite_collections_acquire(&run.collection, run.store, spec, err);
     if (status) return status;
-    float *embedding = malloc(spec->dim * sizeof(*embedding));
-    run.plans = calloc(count, sizeof(*run.plans));
     buffer_init(&run.ids, SIZE_MAX / 2);
-    if (!embedding || !run.plans) status = no_memory(err);
-    for (size_t i = 0; i < count && !status; i++)
-        run.plans[i] =
-            (struct plan){.search = &searches[i], .wanted = searches[i].top_k + searches[i].offset};
-    if (!status) status = find(&run, err);
-    if (!status) status = visit_hits(&run, parts, embedding, visit, context, err);
-    if (run.reader) sqlite_store_give_back(run.store, run.reader);
-    for (size_t i = 0; i < count && run.plans; i++) plan_clear(&run.plans[i]);
+    run.plans = calloc(count, sizeof(*run.plans));
+    status = run.plans ? search(&run, searches, visitor, err) : no_memory(err);
     buffer_free(&run.ids);
     free(run.plans);
-    free(embedding);
     sqlite_collections_release(run.store, run.collection);
     return status;
 }

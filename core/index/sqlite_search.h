@@ -7,7 +7,7 @@
 
 /* The function of struct store. */
 enum status sqlite_search(void *self, const struct collection_spec *spec,
-                          const struct search *searches, size_t count, unsigned parts,
-                          hit_visit_fn *visit, void *context, struct error *err);
+                          const struct search *searches, size_t count,
+                          const struct hit_visitor *visitor, struct error *err);
 
 #endif

@@ -91,8 +91,10 @@ static enum status note_found(void *context, int64_t number, const struct collec
 static enum status open_source(struct sqlite_connection **out, struct found *found,
                                const char *name, const char *path, struct error *err) {
     *found = (struct found){0};
-    if (access(path, R_OK) && errno == ENOENT)
-        return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
+    if (access(path, R_OK) && errno == ENOENT) {
+        error_set_errno(err, STATUS_NOT_FOUND, "open", path);
+        return STATUS_NOT_FOUND;
+    }
     enum status status = sqlite_connection_open(out, path, SQLITE_FOR_READING, err);
     if (!status) status = sqlite_execute(*out, "BEGIN", 0, err);
     if (!status) status = sqlite_schema_check(*out, err);
@@ -103,21 +105,18 @@ static enum status open_source(struct sqlite_connection **out, struct found *fou
 }
 
 static enum status copy_item(struct sqlite_store *store, struct sqlite_collection *target,
-                             struct sqlite_connection *source, const struct sqlite_collection *from,
-                             uint64_t row, struct error *err) {
+                             const struct sqlite_item_reader *source, uint64_t row,
+                             struct error *err) {
     struct error reason = ERROR_NONE;
     struct item item;
     bool there;
-    float embedding[COLLECTION_DIM_MAX];
-    enum status status = sqlite_items_read(
-        &item, &there, source, from, row,
-        ITEM_METADATA | ITEM_TEXT | ITEM_THUMBNAIL | ITEM_DIGEST | ITEM_EMBEDDING, embedding, err);
+    enum status status = sqlite_items_read(&item, &there, source, row, err);
     if (status || !there) return status;
     if (collection_check_item(&target->spec, &item, &reason))
-        return error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: row %llu: %s", source->path,
-                         (unsigned long long)row, reason.message);
+        return error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: row %llu: %s",
+                         source->connection->path, (unsigned long long)row, reason.message);
     status = sqlite_items_insert(store->writer, target, target->next_row, &item, err);
-    if (!status) status = vectors_put(target->vectors, &target->next_row, embedding, 1, err);
+    if (!status) status = vectors_put(target->vectors, &target->next_row, item.embedding, 1, err);
     target->next_row++;
     target->items++;
     return status;
@@ -127,6 +126,12 @@ static enum status copy_items(struct sqlite_store *store, struct sqlite_collecti
                               struct sqlite_connection *source, const struct found *found,
                               struct error *err) {
     const struct sqlite_collection from = {.spec = found->spec, .number = found->number};
+    float embedding[COLLECTION_DIM_MAX];
+    const struct sqlite_item_reader reader = {.connection = source,
+                                              .collection = &from,
+                                              .parts = ITEM_METADATA | ITEM_TEXT | ITEM_THUMBNAIL |
+                                                       ITEM_DIGEST | ITEM_EMBEDDING,
+                                              .embedding = embedding};
     sqlite3_stmt *rows;
     enum status status =
         sqlite_prepare(&rows, source, "SELECT row FROM items_@ ORDER BY row", found->number, err);
@@ -134,8 +139,7 @@ static enum status copy_items(struct sqlite_store *store, struct sqlite_collecti
         bool there;
         status = sqlite_step(source, rows, &there, err);
         if (status || !there) break;
-        status =
-            copy_item(store, target, source, &from, (uint64_t)sqlite3_column_int64(rows, 0), err);
+        status = copy_item(store, target, &reader, (uint64_t)sqlite3_column_int64(rows, 0), err);
     }
     return status;
 }

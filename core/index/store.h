@@ -24,11 +24,10 @@ struct store {
     enum status (*upsert)(void *self, const struct collection_spec *spec, const struct item *items,
                           size_t count, struct collection_upserted *out, struct error *err);
     enum status (*fetch)(void *self, const struct collection_spec *spec, const struct bytes *ids,
-                         size_t count, unsigned parts, item_visit_fn *visit, void *context,
-                         struct error *err);
+                         size_t count, const struct item_visitor *visitor, struct error *err);
     enum status (*scroll)(void *self, const struct collection_spec *spec,
                           const struct filter *filter, struct bytes after, size_t limit,
-                          unsigned parts, item_visit_fn *visit, void *context, struct error *err);
+                          const struct item_visitor *visitor, struct error *err);
     enum status (*count)(void *self, const struct collection_spec *spec,
                          const struct filter *filter, uint64_t *out, struct error *err);
     /* By ids, or by the filter when `ids` is NULL. */
@@ -36,8 +35,8 @@ struct store {
                           size_t count, const struct filter *filter, uint64_t *deleted,
                           struct error *err);
     enum status (*search)(void *self, const struct collection_spec *spec,
-                          const struct search *searches, size_t count, unsigned parts,
-                          hit_visit_fn *visit, void *context, struct error *err);
+                          const struct search *searches, size_t count,
+                          const struct hit_visitor *visitor, struct error *err);
     enum status (*stats)(void *self, const struct collection_spec *spec,
                          struct collection_stats *out, struct error *err);
     enum status (*reindex)(void *self, const struct collection_spec *spec, struct error *err);

@@ -137,8 +137,8 @@ struct seen step_scroll(struct collections *c, const char *name, const struct fi
                         const char *after, size_t limit) {
     struct error err = ERROR_NONE;
     struct seen seen = {0};
-    step_must_be(collection_scroll(c, name, filter, bytes_of(after), limit, ITEM_METADATA, step_see,
-                                   &seen, &err),
+    step_must_be(collection_scroll(c, name, filter, bytes_of(after), limit,
+                                   &(struct item_visitor){ITEM_METADATA, step_see, &seen}, &err),
                  STATUS_OK, &err, "scroll");
     return seen;
 }
@@ -147,8 +147,9 @@ struct seen step_fetch(struct collections *c, const char *name, const char *id, 
     struct error err = ERROR_NONE;
     struct seen seen = {0};
     struct bytes ids = bytes_of(id);
-    step_must_be(collection_fetch(c, name, &ids, 1, parts, step_see, &seen, &err), STATUS_OK, &err,
-                 "fetch");
+    step_must_be(
+        collection_fetch(c, name, &ids, 1, &(struct item_visitor){parts, step_see, &seen}, &err),
+        STATUS_OK, &err, "fetch");
     return seen;
 }
 
@@ -162,7 +163,8 @@ struct seen step_search(struct collections *c, const char *name, const struct se
                         size_t count) {
     struct error err = ERROR_NONE;
     struct seen seen = {0};
-    step_must_be(collection_search(c, name, searches, count, 0, step_see_hit, &seen, &err),
+    step_must_be(collection_search(c, name, searches, count,
+                                   &(struct hit_visitor){0, step_see_hit, &seen}, &err),
                  STATUS_OK, &err, "search");
     return seen;
 }

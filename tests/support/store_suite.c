@@ -85,12 +85,13 @@ static void run_not_found(const char *store) {
     enum status got[] = {
         collection_describe(c, name, &spec, NULL),
         step_put(c, name, &item, 1, NULL),
-        collection_fetch(c, name, &item.id, 1, 0, step_see, &seen, NULL),
-        collection_scroll(c, name, NULL, bytes_of(""), 1, 0, step_see, &seen, NULL),
+        collection_fetch(c, name, &item.id, 1, &(struct item_visitor){0, step_see, &seen}, NULL),
+        collection_scroll(c, name, NULL, bytes_of(""), 1,
+                          &(struct item_visitor){0, step_see, &seen}, NULL),
         collection_count(c, name, NULL, &number, NULL),
         collection_delete(c, name, &item.id, 1, &number, NULL),
         collection_delete_where(c, name, NULL, &number, NULL),
-        collection_search(c, name, &query, 1, 0, step_see_hit, &seen, NULL),
+        collection_search(c, name, &query, 1, &(struct hit_visitor){0, step_see_hit, &seen}, NULL),
         collection_stats(c, name, &stats, NULL),
         collection_reindex(c, name, NULL),
     };
@@ -142,8 +143,9 @@ static void run_upsert(const char *store) {
 
     struct seen seen = {0};
     struct bytes ids[] = {bytes_of("b"), bytes_of("none"), bytes_of("\xC3\xA9"), bytes_of("a")};
-    step_must_be(collection_fetch(c, "suite-a", ids, 4, 0, step_see, &seen, &err), STATUS_OK, &err,
-                 "fetch");
+    step_must_be(
+        collection_fetch(c, "suite-a", ids, 4, &(struct item_visitor){0, step_see, &seen}, &err),
+        STATUS_OK, &err, "fetch");
     step_must_see(&seen, " b \xC3\xA9 a", "fetch in the order of the call");
     step_must_be(collection_upsert(c, "suite-a", step_digest_a, items, 0, &done, &err), STATUS_OK,
                  &err, "upsert nothing");

@@ -55,7 +55,8 @@ void store_suite_run_search(const char *store) {
     bad[4].words_weight = 2;
     for (size_t i = 0; i < 5; i++) {
         err = ERROR_NONE;
-        step_must_be(collection_search(c, "suite-s", &bad[i], 1, 0, step_see_hit, &seen, &err),
+        step_must_be(collection_search(c, "suite-s", &bad[i], 1,
+                                       &(struct hit_visitor){0, step_see_hit, &seen}, &err),
                      STATUS_INVALID, &err, "a bad search");
     }
     step_drop(c, "suite-s");

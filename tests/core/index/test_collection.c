@@ -105,22 +105,24 @@ START_TEST(test_limits) {
     for (size_t i = 0; i <= COLLECTION_HITS_MAX; i++) ids[i] = bytes_of("x");
     ck_assert_int_eq(step_put(c, "a", items, COLLECTION_BATCH_MAX, &err), STATUS_OK);
     ck_assert_int_eq(step_put(c, "a", items, COLLECTION_BATCH_MAX + 1, NULL), STATUS_TOO_LARGE);
-    ck_assert_int_eq(
-        collection_search(c, "a", searches, COLLECTION_BATCH_MAX, 0, step_see_hit, &seen, NULL),
-        STATUS_OK);
+    ck_assert_int_eq(collection_search(c, "a", searches, COLLECTION_BATCH_MAX,
+                                       &(struct hit_visitor){0, step_see_hit, &seen}, NULL),
+                     STATUS_OK);
     ck_assert_uint_eq(seen.count, COLLECTION_BATCH_MAX);
-    ck_assert_int_eq(
-        collection_search(c, "a", searches, COLLECTION_BATCH_MAX + 1, 0, step_see_hit, &seen, NULL),
-        STATUS_TOO_LARGE);
+    ck_assert_int_eq(collection_search(c, "a", searches, COLLECTION_BATCH_MAX + 1,
+                                       &(struct hit_visitor){0, step_see_hit, &seen}, NULL),
+                     STATUS_TOO_LARGE);
     for (size_t i = 0; i < 11; i++) searches[i].top_k = COLLECTION_HITS_MAX;
-    ck_assert_int_eq(collection_search(c, "a", searches, 11, 0, step_see_hit, &seen, NULL),
+    ck_assert_int_eq(collection_search(c, "a", searches, 11,
+                                       &(struct hit_visitor){0, step_see_hit, &seen}, NULL),
                      STATUS_TOO_LARGE);
     searches[0].dim = STEP_DIM + 1;
-    ck_assert_int_eq(collection_search(c, "a", searches, 1, 0, step_see_hit, &seen, NULL),
-                     STATUS_CONFLICT);
     ck_assert_int_eq(
-        collection_fetch(c, "a", ids, COLLECTION_HITS_MAX + 1, 0, step_see, &seen, NULL),
-        STATUS_TOO_LARGE);
+        collection_search(c, "a", searches, 1, &(struct hit_visitor){0, step_see_hit, &seen}, NULL),
+        STATUS_CONFLICT);
+    ck_assert_int_eq(collection_fetch(c, "a", ids, COLLECTION_HITS_MAX + 1,
+                                      &(struct item_visitor){0, step_see, &seen}, NULL),
+                     STATUS_TOO_LARGE);
     ck_assert_int_eq(collection_delete(c, "a", ids, COLLECTION_HITS_MAX, &deleted, NULL),
                      STATUS_OK);
     ck_assert_uint_eq(deleted, 1);

@@ -130,8 +130,9 @@ static void must_find_itself(struct collections *c, size_t index, uint32_t versi
         .embedding = embedding, .dim = DIM, .top_k = 1, .score_min = -1, .exact = true};
     fill(embedding, index, version);
     snprintf(expected, sizeof(expected), "i%zu", index);
-    step_must_be(collection_search(c, "kill", &query, 1, 0, note_id, found, &err), STATUS_OK, &err,
-                 "search");
+    step_must_be(
+        collection_search(c, "kill", &query, 1, &(struct hit_visitor){0, note_id, found}, &err),
+        STATUS_OK, &err, "search");
     store_suite_must(strcmp(found, expected) == 0, "%s finds %s", expected, found);
 }
 
@@ -145,8 +146,9 @@ static bool verify(const char *store, struct model *model, uint32_t next) {
     struct collections *c = step_open_store(store);
     check = (struct check){0};
     apply(&with_next, next);
-    step_must_be(collection_scroll(c, "kill", NULL, bytes_of(""), POOL + 1,
-                                   ITEM_METADATA | ITEM_EMBEDDING, note, &check, &err),
+    step_must_be(collection_scroll(
+                     c, "kill", NULL, bytes_of(""), POOL + 1,
+                     &(struct item_visitor){ITEM_METADATA | ITEM_EMBEDDING, note, &check}, &err),
                  STATUS_OK, &err, "scroll");
     bool applied = memcmp(&check.model, &with_next, sizeof(with_next)) == 0;
     store_suite_must(applied || memcmp(&check.model, model, sizeof(*model)) == 0,

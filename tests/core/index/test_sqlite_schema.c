@@ -95,12 +95,17 @@ static void use(struct collections *c, const char *name) {
     struct item item = step_item_at("item 7", 0.5, e);
     item.metadata = bytes_of("{\"n\":7}");
     item.text = bytes_of("blue");
-    may_fail(collection_scroll(c, name, NULL, bytes_of(""), 1000, all, look, &sum, &err[0]),
+    may_fail(collection_scroll(c, name, NULL, bytes_of(""), 1000,
+                               &(struct item_visitor){all, look, &sum}, &err[0]),
              &err[0]);
     may_fail(collection_count(c, name, &in, &number, &err[1]), &err[1]);
-    may_fail(collection_search(c, name, queries, 3, all, look_hit, &sum, &err[2]), &err[2]);
+    may_fail(
+        collection_search(c, name, queries, 3, &(struct hit_visitor){all, look_hit, &sum}, &err[2]),
+        &err[2]);
     may_fail(collection_stats(c, name, &stats, &err[3]), &err[3]);
-    may_fail(collection_fetch(c, name, &item.id, 1, all, look, &sum, &err[4]), &err[4]);
+    may_fail(
+        collection_fetch(c, name, &item.id, 1, &(struct item_visitor){all, look, &sum}, &err[4]),
+        &err[4]);
     may_fail(collection_upsert(c, name, step_digest_a, &item, 1, &upserted, &err[5]), &err[5]);
     may_fail(collection_delete(c, name, &item.id, 1, &number, &err[6]), &err[6]);
     may_fail(collection_delete_where(c, name, &range, &number, &err[7]), &err[7]);
