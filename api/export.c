@@ -64,9 +64,9 @@ static enum status produce(void *context, struct http_sink *sink, struct error *
     do {
         export->visited = 0;
         if (!status) {
-            status = collection_scroll(export->collections, export->name, query->filter.root,
-                                       buffer_view(&export->last), PAGE_ITEMS, query->how.parts,
-                                       visit, export, err);
+            status = collection_scroll(
+                export->collections, export->name, query->filter.root, buffer_view(&export->last),
+                PAGE_ITEMS, &(struct item_visitor){query->how.parts, visit, export}, err);
         }
         if (!status) status = flush(export, err);
     } while (!status && export->visited == PAGE_ITEMS);

@@ -44,8 +44,9 @@ static enum status write_page(struct http_response *response, struct collections
     writer_begin_object(&writer);
     writer_key(&writer, "items");
     writer_begin_array(&writer);
-    enum status status = collection_scroll(collections, name, query->filter.root, query->after,
-                                           query->limit, query->how.parts, visit_page, &page, err);
+    enum status status =
+        collection_scroll(collections, name, query->filter.root, query->after, query->limit,
+                          &(struct item_visitor){query->how.parts, visit_page, &page}, err);
     writer_end_array(&writer);
     writer_key(&writer, "next");
     if (page.cut || page.count == query->limit)
@@ -145,8 +146,8 @@ enum status item_get(struct api *api, struct http_request *request, struct http_
     if (!status) status = collection_query_read(&query, api, request, how, err);
     struct one one = {.response = response, .how = query.how};
     if (!status) {
-        status = collection_fetch(collections, request->params[0], &id, 1, one.how.parts, visit_one,
-                                  &one, err);
+        status = collection_fetch(collections, request->params[0], &id, 1,
+                                  &(struct item_visitor){one.how.parts, visit_one, &one}, err);
     }
     collection_query_free(&query);
     if (!status && !one.found) status = refuse_id(request, err);
@@ -188,8 +189,9 @@ enum status item_thumbnail(struct api *api, struct http_request *request,
     struct one one = {.response = response};
     enum status status = collection_model_store(&collections, api, err);
     if (!status) {
-        status = collection_fetch(collections, request->params[0], &id, 1, ITEM_THUMBNAIL,
-                                  visit_thumbnail, &one, err);
+        status =
+            collection_fetch(collections, request->params[0], &id, 1,
+                             &(struct item_visitor){ITEM_THUMBNAIL, visit_thumbnail, &one}, err);
     }
     if (status || one.found) return status;
     return error_set(err, STATUS_NOT_FOUND,

@@ -75,8 +75,9 @@ static enum status fetch_items(const struct search_body *body, struct collection
         struct search_term *term = &body->terms[i];
         char pointer[JSON_POINTER_SIZE];
         if (term->kind != SEARCH_ID) continue;
-        status = collection_fetch(collections, spec->name, &term->id, 1, ITEM_EMBEDDING,
-                                  take_embedding, term, err);
+        status =
+            collection_fetch(collections, spec->name, &term->id, 1,
+                             &(struct item_visitor){ITEM_EMBEDDING, take_embedding, term}, err);
         if (status || term->input) continue;
         search_body_point(pointer, body, term);
         status = error_set_at(
@@ -171,7 +172,7 @@ static enum status search(struct api *api, struct http_response *response,
     uint64_t started_ns = clock_now_ns();
     enum status status =
         collection_search(api->collections, spec->name, searches, body->queries_count,
-                          body->how.parts, visit_hit, &answer, &error);
+                          &(struct hit_visitor){body->how.parts, visit_hit, &answer}, &error);
     metrics_observe_store(api->metrics, METRICS_SEARCH, clock_now_ns() - started_ns);
     free(searches);
     if (!body->is_list) error.input = -1;

@@ -135,7 +135,7 @@ static enum status ask(struct eval *eval, struct error *err) {
     }
     if (!status) {
         status = collection_search(eval->session.collections, eval->collection, searches,
-                                   eval->count, 0, note_hit, eval, err);
+                                   eval->count, &(struct hit_visitor){0, note_hit, eval}, err);
     }
     eval->asked += eval->count;
     eval->count = 0;

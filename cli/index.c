@@ -128,7 +128,7 @@ static enum status drop_unchanged(struct index *index, struct error *err) {
     struct bytes ids[GROUP_MAX];
     for (size_t i = 0; i < index->count; i++) ids[i] = bytes_of(index->paths[i]);
     return collection_fetch(index->session.collections, index->collection, ids, index->count,
-                            ITEM_METADATA, visit_known, index, err);
+                            &(struct item_visitor){ITEM_METADATA, visit_known, index}, err);
 }
 
 /* A group on its way: files, embeddings, items. */
@@ -312,8 +312,8 @@ static enum status prune(struct index *index, const char *folder, struct error *
         gone.seen = 0;
         if (!status) {
             status = collection_scroll(index->session.collections, index->collection, NULL,
-                                       buffer_view(&gone.last), COLLECTION_BATCH_MAX, 0, note_gone,
-                                       &gone, err);
+                                       buffer_view(&gone.last), COLLECTION_BATCH_MAX,
+                                       &(struct item_visitor){0, note_gone, &gone}, err);
         }
     } while (!status && gone.seen && !gone.past);
     if (!status) status = delete_ids(index, &gone.ids, err);

@@ -109,8 +109,8 @@ static enum status search(struct output *output, const struct session *session,
         status = gallery_begin(&output->text, arguments->text ? arguments->text : "clipd", err);
     if (!status) {
         unsigned parts = output->html ? ITEM_THUMBNAIL : ITEM_METADATA;
-        status = collection_search(session->collections, arguments->collection, &wanted, 1, parts,
-                                   print_hit, output, err);
+        status = collection_search(session->collections, arguments->collection, &wanted, 1,
+                                   &(struct hit_visitor){parts, print_hit, output}, err);
     }
     if (!status && output->html) status = gallery_end(&output->text, err);
     free(embedding);

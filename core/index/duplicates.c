@@ -98,7 +98,8 @@ static enum status note_items(struct finder *finder, struct error *err) {
         finder->page_count = 0;
         if (!status) {
             status = collection_scroll(finder->collections, finder->name, finder->options->filter,
-                                       after, PAGE_ITEMS, parts, note_item, finder, err);
+                                       after, PAGE_ITEMS,
+                                       &(struct item_visitor){parts, note_item, finder}, err);
         }
         if (!status) status = finder->visitor->pause(finder->visitor->context, err);
     } while (!status && finder->page_count == PAGE_ITEMS);
@@ -194,8 +195,9 @@ static enum status search_batch(struct finder *finder, struct error *err) {
             .filter = finder->options->filter,
         };
     }
-    enum status status = collection_search(finder->collections, finder->name, searches,
-                                           finder->batch_count, 0, note_hit, finder, err);
+    enum status status =
+        collection_search(finder->collections, finder->name, searches, finder->batch_count,
+                          &(struct hit_visitor){0, note_hit, finder}, err);
     finder->batch_count = 0;
     return status ? status : finder->visitor->pause(finder->visitor->context, err);
 }
@@ -237,9 +239,9 @@ static enum status find_embeddings(struct finder *finder, struct error *err) {
     finder->last.size = 0;
     do {
         finder->page_count = 0;
-        status = collection_scroll(finder->collections, finder->name, finder->options->filter,
-                                   buffer_view(&finder->last), BATCH_ITEMS, ITEM_EMBEDDING,
-                                   note_embedding, finder, err);
+        status = collection_scroll(
+            finder->collections, finder->name, finder->options->filter, buffer_view(&finder->last),
+            BATCH_ITEMS, &(struct item_visitor){ITEM_EMBEDDING, note_embedding, finder}, err);
         if (!status && finder->batch_count) status = search_batch(finder, err);
     } while (!status && finder->page_count == BATCH_ITEMS);
     if (status) return status;
