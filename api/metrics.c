@@ -118,8 +118,10 @@ static void put_durations(struct exposition *out, const struct metrics *metrics)
     static const char name[] = "clipd_http_request_duration_seconds";
     exposition_family(out, name, "histogram", "From a request's first byte to its last answered.");
     for (size_t i = 0; i <= routes_count; i++) {
+        /* A path has a row for each of its methods; HEAD counts as GET. */
         struct exposition_labels labels = {
-            {{"route", i < routes_count ? routes[i].path : "other"}}};
+            {{"route", i < routes_count ? routes[i].path : "other"},
+             {"method", routes_method_name(i < routes_count ? routes[i].method : HTTP_OTHER)}}};
         exposition_histogram(out, name, &labels, &metrics->routes[i].durations, 1e-9);
     }
 }

@@ -331,7 +331,8 @@ class States(Contract):
     def test_504(self):
         with Server(MODEL, args=setting("limits.deadline", "1ms")) as server:
             ready(server)
-            big = [text(png(2000, 2000))] * 2
+            # More than there are decoders.
+            big = [text(png(2000, 2000))] * (2 * (os.cpu_count() or 1) + 2)
             bodies = dict(self.requests, embedImage={"images": big},
                           classify={"images": big, "labels": ["a"]})
             for operation, body in bodies.items():
