@@ -21,6 +21,7 @@
 #include "cli/notify.h"
 #include "cli/session.h"
 #include "core/base/clock.h"
+#include "core/base/file.h"
 
 enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
 
@@ -52,6 +53,8 @@ struct arguments {
 struct service {
     struct config config;
     struct registry *registry;
+    struct collections *collections; /* NULL: none are kept */
+    char *snapshots;                 /* the directory for them; NULL: none are made */
     struct api *api;
     struct http_server *server;
 };
@@ -160,6 +163,18 @@ static int load_models(struct service *service) {
     return EX_OK;
 }
 
+static int open_store(struct service *service) {
+    struct error err = ERROR_NONE;
+    if (!service->config.collections.store) return EX_OK;
+    enum status status =
+        session_open_store(&service->collections, &service->config, service->registry, &err);
+    if (status != STATUS_OK) return fail("the store of collections", &err);
+    const char *store = service->config.collections.store;
+    if (!strstr(store, "://")) service->snapshots = file_join(store, "snapshots");
+    api_set_collections(service->api, service->collections, service->snapshots);
+    return EX_OK;
+}
+
 /* From "loaded" to the end of the last answer. */
 static void answer(struct service *service) {
     sigset_t signals;
@@ -186,9 +201,12 @@ static int serve(struct service *service) {
     handle_signals(exit_cleanly);
     int code = start(service);
     if (code == EX_OK) code = load_models(service);
+    if (code == EX_OK) code = open_store(service);
     if (code == EX_OK) answer(service);
     http_server_stop(service->server, 0);
     api_destroy(service->api);
+    collections_close(service->collections);
+    free(service->snapshots);
     registry_destroy(service->registry);
     return code;
 }

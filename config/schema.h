@@ -20,6 +20,7 @@ enum schema_kind {
     SCHEMA_LISTEN,   /* 127.0.0.1:8080, [::1]:8080, :8080 */
     SCHEMA_CHOICE,   /* one of `choices`; the field is an enum in their order */
     SCHEMA_TEXT,     /* one of `choices` when there are any */
+    SCHEMA_SECRET,   /* a text; printed without the password if it is an URL with one */
     SCHEMA_BOOL,     /* true, false */
     SCHEMA_LIST,     /* of texts */
 };
@@ -36,7 +37,7 @@ struct schema_key {
 };
 
 /* For the sizes of arrays; the tables are held up to them at compile time. */
-enum { SCHEMA_KEYS_MAX = 32, SCHEMA_MODEL_KEYS_MAX = 16, SCHEMA_NAME_SIZE = 64 };
+enum { SCHEMA_KEYS_MAX = 48, SCHEMA_MODEL_KEYS_MAX = 16, SCHEMA_NAME_SIZE = 64 };
 
 /* In the order of the file; the keys of a section stand together. */
 extern const struct schema_key schema_keys[];

@@ -222,12 +222,35 @@ enum status value_read(void *object, const struct schema_key *key, const char *t
     case SCHEMA_MS: return read_number(field, key, text, err);
     case SCHEMA_LISTEN: return read_listen(field, text, storage, err);
     case SCHEMA_CHOICE: return read_choice(field, key, text, err);
-    case SCHEMA_TEXT: return read_text(field, key, text, storage, err);
+    case SCHEMA_TEXT:
+    case SCHEMA_SECRET: return read_text(field, key, text, storage, err);
     case SCHEMA_BOOL: return read_bool(field, text, err);
     case SCHEMA_LIST: break;
     }
     assert(!"a list is no single value");
     return STATUS_INTERNAL;
+}
+
+/* In an URL a password stands before the host, "user:password@", or in the query. */
+static enum status print_secret(const char *text, struct buffer *out, struct error *err) {
+    static const char parameter[] = "password=";
+    const char *colons = strstr(text, "://");
+    const char *host = colons ? colons + 3 : text;
+    size_t size = colons ? strcspn(host, "/?") : 0;
+    const char *at = size ? memrchr(host, '@', size) : NULL;
+    const char *password = at ? memchr(host, ':', (size_t)(at - host)) : NULL;
+    enum status status = STATUS_OK;
+    if (password) {
+        status = buffer_printf(out, err, "%.*s:***", (int)(password - text), text);
+        text = at;
+    }
+    const char *query = colons ? strcasestr(text, parameter) : NULL;
+    if (!status && query) {
+        status = buffer_printf(out, err, "%.*spassword=***", (int)(query - text), text);
+        text = query + strlen(parameter);
+        text += strcspn(text, "&");
+    }
+    return status ? status : buffer_printf(out, err, "%s", text);
 }
 
 enum status value_print(const void *object, const struct schema_key *key, struct buffer *out,
@@ -258,6 +281,7 @@ enum status value_print(const void *object, const struct schema_key *key, struct
         const char *text = *(const char *const *)field;
         return buffer_printf(out, err, "%s", text ? text : "");
     }
+    case SCHEMA_SECRET: return print_secret(*(const char *const *)field, out, err);
     case SCHEMA_BOOL: return buffer_printf(out, err, "%s", *(const bool *)field ? "true" : "false");
     case SCHEMA_LIST: break;
     }

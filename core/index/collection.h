@@ -101,12 +101,12 @@ enum status collection_list(struct collections *collections, collection_visit_fn
 struct item {
     struct bytes id;
     const float *embedding;      /* [dim], of any length but 0: it is scaled to 1 */
-    uint32_t dim;                /* STATUS_CONFLICT if it is not the collection's */
     struct bytes metadata;       /* a JSON object without U+0000; empty: {} */
     struct bytes text;           /* what a search by words looks at; may be empty */
     struct bytes thumbnail;      /* an image file; may be empty */
     uint8_t digest[SHA256_SIZE]; /* of the file that the item was made from */
     bool has_digest;
+    uint32_t dim; /* of the embedding: STATUS_CONFLICT if it is not the collection's */
 };
 
 struct collection_upserted {
@@ -120,6 +120,9 @@ struct collection_upserted {
 enum status collection_upsert(struct collections *collections, const char *name,
                               const char *model_digest, const struct item *items, size_t count,
                               struct collection_upserted *out, struct error *err);
+/* What upsert checks of each item, for callers that can do without a bad one. */
+enum status collection_check_item(const struct collection_spec *spec, const struct item *item,
+                                  struct error *err);
 
 /* Which parts of an item a call wants; its id comes always. */
 enum item_part {

@@ -49,10 +49,8 @@ struct store {
  * model's name may. */
 enum status collection_compare(const struct collection_spec *has,
                                const struct collection_spec *wanted, struct error *err);
-/* What upsert and create check, for what comes from a file. */
+/* What create checks, for what comes from a file. */
 enum status collection_check_spec(const struct collection_spec *spec, struct error *err);
-enum status collection_check_item(const struct collection_spec *spec, const struct item *item,
-                                  struct error *err);
 
 /* Opens a store; *self is its state, the first argument of the functions in the table. */
 enum status sqlite_store_open(const struct store **out, void **self,

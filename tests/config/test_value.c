@@ -204,6 +204,28 @@ START_TEST(test_choices) {
 }
 END_TEST
 
+/* What is printed may end in a log or a bug report. */
+START_TEST(test_secrets) {
+    static const char *const cases[][2] = {
+        {"none", "none"},
+        {"/srv/a:b@c/password=x", "/srv/a:b@c/password=x"},
+        {"postgresql://host/base", "postgresql://host/base"},
+        {"postgresql://me@host:5432/base", "postgresql://me@host:5432/base"},
+        {"postgresql://me:secret@host:5432/base", "postgresql://me:***@host:5432/base"},
+        {"postgresql://me:se@cr:et@host/base", "postgresql://me:***@host/base"},
+        {"postgresql://me:@host/a@b", "postgresql://me:***@host/a@b"},
+        {"postgres:///b?password=secret&user=me", "postgres:///b?password=***&user=me"},
+        {"postgresql://u:one@h/b?user=me&PassWord=two",
+         "postgresql://u:***@h/b?user=me&password=***"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_str_eq(read_key("store.location", cases[i][0]), "");
+        ck_assert_str_eq(config.store_location, cases[i][0]);
+        ck_assert_str_eq(print_key("store.location"), cases[i][1]);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("value");
     TCase *tests = tcase_create("value");
@@ -217,6 +239,7 @@ int main(void) {
     tcase_add_test(tests, test_fractions);
     tcase_add_test(tests, test_listen);
     tcase_add_test(tests, test_choices);
+    tcase_add_test(tests, test_secrets);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
