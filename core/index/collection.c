@@ -263,7 +263,7 @@ static int compare_items(const void *left, const void *right) {
 /* What an upsert passes on: the last of those with one id, with embeddings of length 1. */
 struct batch {
     struct item *items;           /* [count] */
-    const struct item **sequence; /* [count], by id */
+    const struct item **sequence; /* [count], by id; then the caller's items, as in `items` */
     float *embeddings;            /* [count, dim] */
     size_t count;
 };
@@ -300,7 +300,9 @@ static enum status batch_init(struct batch *out, const struct collection_spec *s
             out->items[out->sequence[i] - out->items].id.size = 0;
     }
     for (size_t i = 0; i < count; i++) {
-        if (out->items[i].id.size) out->items[out->count++] = out->items[i];
+        if (!out->items[i].id.size) continue;
+        out->sequence[out->count] = &items[i];
+        out->items[out->count++] = out->items[i];
     }
     return STATUS_OK;
 }
@@ -326,6 +328,8 @@ enum status collection_upsert(struct collections *collections, const char *name,
     if (!status)
         status = collections->store->upsert(collections->self, &spec, batch.items, batch.count, out,
                                             err);
+    bool counted = status && err && err->input >= 0 && (size_t)err->input < batch.count;
+    if (counted) err->input = (int)(batch.sequence[err->input] - items);
     batch_free(&batch);
     return status;
 }
