@@ -41,6 +41,7 @@ static void offer(const struct sweep *sweep, struct sweep_query *query, const st
     struct candidate found[BLOCK_ROWS];
     size_t found_count = 0;
     float floor = top_floor(&query->top);
+    if (!scan_reaches(scores, count, floor)) return;
     for (size_t i = 0; i < count; i++) {
         if (scores[i] < floor || chunk_is_gone(chunk, begin + i)) continue;
         uint64_t row = chunk->rows[begin + i];

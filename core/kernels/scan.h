@@ -17,6 +17,7 @@
 #ifndef CORE_KERNELS_SCAN_H
 #define CORE_KERNELS_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,9 @@ struct scan_rows {
 /* scores[q * rows->count + r] = query q . row r */
 void scan_score(const struct scan_kernel *kernel, float *scores, const struct scan_rows *rows,
                 const struct scan_query *queries, size_t queries_count);
+
+/* Whether any of the scores reaches the floor: of most blocks none does. */
+bool scan_reaches(const float *scores, size_t count, float floor);
 
 /* The dot product of two encoded rows, without their scales. */
 float scan_pair(const struct scan_kernel *kernel, const void *a, const void *b, size_t dim);

@@ -36,6 +36,11 @@ static inline __m128i add_lanes_int(__m256i a, __m256i b, __m256i c, __m256i d) 
     return _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
 }
 
+/* What a sum begins with, so that it ends as it should. */
+static inline __m256i less_excess(const char *query, size_t stride) {
+    return _mm256_zextsi128_si256(_mm_cvtsi32_si128(-scan_query_excess(query, stride)));
+}
+
 /* Of the next rows' bytes, those that lie as far in them as `at` in these. GCC takes a
  * function that does nothing else for one without effect, unless it is always inlined. */
 __attribute__((always_inline)) static inline void fetch_ahead(const struct scan_tile *tile,
@@ -49,7 +54,10 @@ tile_int8_of(const struct scan_tile *tile, const size_t rows, const size_t queri
     const __m256i bias = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
     __m256i sum[SUMS];
 #pragma GCC unroll 8
-    for (size_t i = 0; i < SUMS; i++) sum[i] = _mm256_setzero_si256();
+    for (size_t i = 0; i < SUMS; i++) {
+        const char *query = tile->query[i % queries];
+        sum[i] = i < rows * queries ? less_excess(query, tile->stride) : _mm256_setzero_si256();
+    }
     for (size_t k = 0; k < tile->stride; k += BYTES) {
         __m256i row[SCAN_TILE];
 #pragma GCC unroll 4
@@ -67,16 +75,13 @@ tile_int8_of(const struct scan_tile *tile, const size_t rows, const size_t queri
             }
         }
     }
-    int32_t sums[SUMS];
+    float sums[SUMS];
     for (size_t i = 0; i < SUMS; i += 4) {
         __m128i four = add_lanes_int(sum[i], sum[i + 1], sum[i + 2], sum[i + 3]);
-        _mm_storeu_si128((__m128i *)(void *)(sums + i), four);
+        _mm_storeu_ps(sums + i, _mm_cvtepi32_ps(four));
     }
-    for (size_t q = 0; q < queries; q++) {
-        int32_t excess = scan_query_excess(tile->query[q], tile->stride);
-        for (size_t i = 0; i < rows; i++)
-            tile->sums[i * SCAN_TILE + q] = (float)(sums[i * queries + q] - excess);
-    }
+    for (size_t i = 0; i < rows * queries; i++)
+        tile->sums[i / queries * SCAN_TILE + i % queries] = sums[i];
 }
 
 typedef __m256 load_fn(const char *row, size_t i);

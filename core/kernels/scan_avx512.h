@@ -21,6 +21,11 @@ static inline __m128i scan512_add_lanes(const __m512i sum[4]) {
     return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
+/* What a sum begins with, so that it ends as it should. */
+static inline __m512i scan512_less_excess(const char *query, size_t stride) {
+    return _mm512_zextsi128_si512(_mm_cvtsi32_si128(-scan_query_excess(query, stride)));
+}
+
 __attribute__((always_inline)) static inline void
 scan512_fetch_ahead(const struct scan_tile *tile, size_t rows, size_t at, size_t size) {
     const char *ahead = tile->row + rows * (tile->row_bytes + at);
@@ -37,7 +42,11 @@ __attribute__((always_inline)) static inline void scan512_tile_of(const struct s
     const __m512i bias = _mm512_set1_epi8(-128);
     __m512i sum[SCAN512_SUMS];
 #pragma GCC unroll 8
-    for (size_t i = 0; i < SCAN512_SUMS; i++) sum[i] = _mm512_setzero_si512();
+    for (size_t i = 0; i < SCAN512_SUMS; i++) {
+        const char *query = tile->query[i % queries];
+        sum[i] =
+            i < rows * queries ? scan512_less_excess(query, tile->stride) : _mm512_setzero_si512();
+    }
     for (size_t k = 0; k < tile->stride; k += SCAN512_BYTES) {
         __m512i row[SCAN_TILE];
 #pragma GCC unroll 4
@@ -53,14 +62,11 @@ __attribute__((always_inline)) static inline void scan512_tile_of(const struct s
                 sum[i * queries + q] = step(sum[i * queries + q], row[i], value);
         }
     }
-    int32_t sums[SCAN512_SUMS];
+    float sums[SCAN512_SUMS];
     for (size_t i = 0; i < SCAN512_SUMS; i += 4)
-        _mm_storeu_si128((__m128i *)(void *)(sums + i), scan512_add_lanes(sum + i));
-    for (size_t q = 0; q < queries; q++) {
-        int32_t excess = scan_query_excess(tile->query[q], tile->stride);
-        for (size_t i = 0; i < rows; i++)
-            tile->sums[i * SCAN_TILE + q] = (float)(sums[i * queries + q] - excess);
-    }
+        _mm_storeu_ps(sums + i, _mm_cvtepi32_ps(scan512_add_lanes(sum + i)));
+    for (size_t i = 0; i < rows * queries; i++)
+        tile->sums[i / queries * SCAN_TILE + i % queries] = sums[i];
 }
 
 __attribute__((always_inline)) static inline void

@@ -76,6 +76,12 @@ static float pair_fp32(const void *a, const void *b, size_t stride) {
     return dot_fp32(a, b, stride);
 }
 
+bool scan_reaches(const float *scores, size_t count, float floor) {
+    int32_t reached = 0;
+    for (size_t i = 0; i < count; i++) reached |= scores[i] >= floor;
+    return reached != 0;
+}
+
 const struct scan_kernel scan_kernels_generic[3] = {
     {"generic", SCAN_INT8, sizeof(int8_t), tile_int8, pair_int8},
     {"generic", SCAN_BF16, sizeof(uint16_t), tile_bf16, pair_bf16},
