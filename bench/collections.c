@@ -60,9 +60,8 @@ static void fill(struct collections *collections, const struct collection_spec *
             uint64_t n = at + i;
             float *embedding = embeddings + i * spec->dim;
             fill_random(embedding, spec->dim, n);
-            /* In no order, as file names are. */
-            snprintf(texts[i][0], 128, "photos/%016llx.jpg",
-                     (unsigned long long)(n * 0x9E3779B97F4A7C15U));
+            uint64_t scattered = n * 0x9E3779B97F4A7C15U; /* in no order, as file names are */
+            snprintf(texts[i][0], 128, "photos/%016llx.jpg", (unsigned long long)scattered);
             snprintf(texts[i][1], 128, "{\"n\":%llu,\"half\":%llu,\"name\":\"camera %llu\"}",
                      (unsigned long long)n, (unsigned long long)n % 2, (unsigned long long)n % 100);
             list[i] = (struct item){.id = bytes_of(texts[i][0]),

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ START_TEST(test_names) {
     };
     struct collection_spec spec = step_spec_of("a");
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        strcpy(spec.name, names[i].name);
+        snprintf(spec.name, sizeof(spec.name), "%s", names[i].name);
         ck_assert_msg(collection_check_spec(&spec, NULL) ==
                           (names[i].good ? STATUS_OK : STATUS_INVALID),
                       "\"%s\"", names[i].name);
@@ -70,7 +71,7 @@ START_TEST(test_lengths) {
         e[0] *= factors[i], e[1] *= factors[i];
         step_must_put(c, "a", item);
         seen = step_fetch(c, "a", "x", ITEM_EMBEDDING);
-        double length = hypot(seen.embedding[0], seen.embedding[1]);
+        double length = hypot((double)seen.embedding[0], (double)seen.embedding[1]);
         ck_assert_msg(fabs(length - 1) < 1e-6, "%g: %g", (double)factors[i], length);
     }
     /* What comes out goes in unchanged, however often. */

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct filter_value number = {.kind = FILTER_NUMBER, .number = 1};
-static const struct filter_value text = {.kind = FILTER_TEXT, .text = {(const uint8_t *)"x", 1}};
 static const struct filter_value boolean = {.kind = FILTER_BOOL};
 static const struct filter_value infinite = {.kind = FILTER_NUMBER, .number = INFINITY};
 static const struct filter_value no_utf8 = {.kind = FILTER_TEXT,
@@ -39,10 +37,16 @@ static const struct {
     {{.kind = FILTER_IN, .field = "a", .values = &nul, .count = 1}, "U+0000"},
     {{.kind = FILTER_IN, .field = "a", .count = FILTER_VALUES_MAX + 1}, "more than 4096 values"},
     {{.kind = FILTER_RANGE, .field = "a"}, "no bound"},
-    {{.kind = FILTER_RANGE, .field = "a", .low = {true, true, boolean}}, "boolean"},
-    {{.kind = FILTER_RANGE, .field = "a", .low = {true, true, number}, .high = {true, true, text}},
+    {{.kind = FILTER_RANGE, .field = "a", .low = {true, true, {.kind = FILTER_BOOL}}}, "boolean"},
+    {{.kind = FILTER_RANGE,
+      .field = "a",
+      .low = {true, true, {.kind = FILTER_NUMBER, .number = 1}},
+      .high = {true, true, {.kind = FILTER_TEXT, .text = {(const uint8_t *)"x", 1}}}},
      "a number and a text"},
-    {{.kind = FILTER_RANGE, .field = "a", .low = {true, true, text}, .high = {true, true, text}},
+    {{.kind = FILTER_RANGE,
+      .field = "a",
+      .low = {true, true, {.kind = FILTER_TEXT, .text = {(const uint8_t *)"x", 1}}},
+      .high = {true, true, {.kind = FILTER_TEXT, .text = {(const uint8_t *)"x", 1}}}},
      NULL},
     {{.kind = (enum filter_kind)99}, "no known kind"},
 };

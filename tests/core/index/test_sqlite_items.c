@@ -13,6 +13,7 @@
 #include "core/base/checksum.h"
 #include "core/index/collection.h"
 #include "tests/support/folder.h"
+#include "tests/support/kernel_sets.h"
 #include "tests/support/store_steps.h"
 #include "tests/support/store_suite.h"
 
@@ -109,7 +110,7 @@ static enum status note(void *context, const struct item *item, struct error *er
     struct bytes bytes = {(const uint8_t *)item->embedding, sizeof(embedding)};
     store_suite_must(checksum(bytes) == sum, "%s is torn", id);
     fill(embedding, index, version);
-    store_suite_must(memcmp(embedding, item->embedding, sizeof(embedding)) == 0,
+    store_suite_must(same_bits(embedding, item->embedding, sizeof(embedding)),
                      "%s has the embedding of another", id);
     check->model.versions[index] = version;
     check->count++;
