@@ -18,11 +18,12 @@ PYTHON  ?= /usr/bin/python3
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wpointer-arith -Wcast-qual -Wvla
-DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib libxxhash
+DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib libxxhash sqlite3 libpq
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DCLIPD_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(DEPS)) $(CPPFLAGS)
 ALL_CFLAGS   = -std=c11 -pthread $(WARN) $(SANITIZE_$(BUILD)) $(CFLAGS) $(ISA)
+ALL_CXXFLAGS = -std=c++17 -fno-rtti -pthread -Wall -Wextra -Wshadow $(SANITIZE_$(BUILD)) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(SANITIZE_$(BUILD)) $(LDFLAGS)
-ALL_LDLIBS   = $(shell pkg-config --libs $(DEPS)) -lm $(LDLIBS)
+ALL_LDLIBS   = $(shell pkg-config --libs $(DEPS)) -lstdc++ -lm $(LDLIBS)
 
 SANITIZE_release :=
 SANITIZE_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -38,6 +39,8 @@ FUZZ_SECONDS ?= 10
 
 FOLDERS  := cli server api core config tests bench
 LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c))
+# hnswlib is C++; one file makes it C.
+CXX_SRC  := core/index/hnsw.cc
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -o -name 'check_*.c'))
 # A bench is one file; what they share with tests is not.
@@ -45,13 +48,13 @@ BENCH_HELP := tests/support/photo.c
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
-PEER_SRC := tests/server/fake_server.c
+PEER_SRC := tests/server/fake_server.c tests/chaos/chaos_client.c
 # What test programs share: golden readers and the like.
 HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
 HEADERS   = $(shell find $(wildcard $(FOLDERS)) -name '*.h')
 
-LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $O/api/openapi_text.o
+LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $(CXX_SRC:%.cc=$O/%.o) $O/api/openapi_text.o
 CLI_OBJ  := $(CLI_SRC:%.c=$O/%.o)
 HELP_OBJ := $(HELP_SRC:%.c=$O/%.o)
 TESTS    := $(TEST_SRC:%.c=$O/%)
@@ -61,7 +64,7 @@ PEERS    := $(PEER_SRC:%.c=$O/%)
 TIDIES   := $(patsubst %.c,$O/%.tidy,$(SOURCES))
 
 .DEFAULT_GOAL := all
-.PHONY: all help serve test asan tsan bench peers lint fuzz format install uninstall clean \
+.PHONY: all help serve test asan tsan chaos bench peers lint fuzz format install uninstall clean \
         deps deps-test check fuzzers benches layers tidy
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -96,17 +99,22 @@ peers: deps ## ONNX Runtime and clipd on the same random weights, side by side
 	$(AGAIN) all
 	@bench/peers/peers.js
 
+chaos: deps-test ## Kill, freeze and promote real PostgreSQL servers under load
+	@tools/postgres_for_tests.sh prepare
+	$(AGAIN) $O/tests/chaos/chaos_client
+	@$(PYTHON) tests/chaos/run_chaos.py $O/tests/chaos/chaos_client
+
 lint: deps-test ## Layers, sizes, format, clang-tidy, scripts, openapi.yaml
 	@tools/check_layers.sh
 	@tools/check_sizes.sh
 	@tools/check_headers.sh
-	@clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
+	@clang-format --dry-run -Werror $(SOURCES) $(CXX_SRC) $(HEADERS)
 	@shellcheck .ci/run tools/*.sh
 	@$(PYTHON) tools/check_openapi.py
 	$(AGAIN) O=build/lint tidy
 
 format: ## Let clang-format lay out every source file
-	clang-format -i $(SOURCES) $(HEADERS)
+	clang-format -i $(SOURCES) $(CXX_SRC) $(HEADERS)
 
 install: all ## Install below DESTDIR and PREFIX (/usr/local)
 	install -D -m 755 $O/clipd $(DESTDIR)$(PREFIX)/bin/clipd
@@ -132,7 +140,7 @@ deps-test:
 check: all $(TESTS) $(REPLAYS) $(PEERS) $(BENCHES)
 	@tools/check_layers.sh
 	@tools/check_docker.sh $O/clipd
-	@tools/run_tests.sh $O $(TESTS) $(REPLAYS)
+	@tools/postgres_for_tests.sh run tools/run_tests.sh $O $(TESTS) $(REPLAYS)
 
 fuzzers: $(REPLAYS)
 
@@ -156,6 +164,11 @@ $O/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$O/%.o: %.cc Makefile
+	@mkdir -p $(@D)
+	@echo "  CXX   $<"
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 # openapi.yaml is compiled in, so that the program can answer with it from anywhere.
 $O/api/openapi_text.c: openapi.yaml

@@ -17,6 +17,7 @@
 const struct api_options api_options_default = {
     .images_max = 64,
     .texts_max = 2048,
+    .items_max = 1000,
     .timeout_ms = 30000,
     .body_max = 20 << 20,
     .text_body_max = 2 << 20,
@@ -50,6 +51,12 @@ void api_set_state(struct api *api, enum api_state state) {
     atomic_store(&api->state, state);
 }
 
+void api_set_collections(struct api *api, struct collections *collections, const char *snapshots) {
+    api->collections = collections;
+    api->snapshots = snapshots;
+    item_counts_read(metrics_item_counts(api->metrics), collections);
+}
+
 void api_set_server_stats(struct api *api, api_server_stats_fn *read, void *context) {
     api->read_server_stats = read;
     api->server_context = context;
@@ -72,7 +79,7 @@ static void fail(struct api *api, const struct http_request *request, int http_s
 
 static enum status check_state(struct api *api, const struct route *route, struct error *err) {
     enum api_state state = (enum api_state)atomic_load(&api->state);
-    if (state == API_READY || route->always) return STATUS_OK;
+    if (state == API_READY || route->flags & ROUTE_ALWAYS) return STATUS_OK;
     bool loading = state == API_LOADING;
     metrics_count_rejection(api->metrics, loading ? METRICS_LOADING : METRICS_DRAINING);
     return error_set(err, STATUS_UNAVAILABLE,
@@ -86,17 +93,17 @@ static enum status check_content(const struct http_request *request, const struc
     if (!route->accepts || content == BODY_UNDECLARED || content & route->accepts) {
         return STATUS_OK;
     }
+    char expected[BODY_CONTENTS_SIZE];
+    body_content_names(expected, route->accepts);
     return error_set(err, STATUS_UNSUPPORTED, "content type is \"%.64s\", expected %s", type,
-                     route->accepts == BODY_JSON
-                         ? "application/json"
-                         : "image/*, multipart/form-data or application/json");
+                     expected);
 }
 
 bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
                struct http_response *response) {
     struct error err = ERROR_NONE;
     const struct route *other = NULL;
-    const struct route *route = routes_find(&other, request->path, request->method);
+    const struct route *route = routes_find(&other, request);
     request->route = route ? route : other;
     if (!request->route) {
         error_set(&err, STATUS_NOT_FOUND, "no resource \"%.64s\": see /openapi.yaml",
@@ -105,7 +112,8 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
         return false;
     }
     if (!route) {
-        const char *allowed = other->method == HTTP_GET ? "GET, HEAD" : "POST";
+        char allowed[ROUTES_ALLOWED_SIZE];
+        routes_allowed(allowed, other);
         error_set(&err, STATUS_INVALID, "%s takes %s only", other->path, allowed);
         fail(api, request, 405, &err, response);
         response_header(response, "Allow", "%s", allowed);
@@ -118,8 +126,8 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
         return false;
     }
     *admission = (struct api_admission){
-        .immediate = !route->accepts,
-        .body_max = route->text_only ? api->options.text_body_max : api->options.body_max,
+        .immediate = route->flags & ROUTE_QUICK,
+        .body_max = route->flags & ROUTE_SMALL ? api->options.text_body_max : api->options.body_max,
     };
     if (!route->accepts) admission->body_max = 0;
     return true;
@@ -148,7 +156,7 @@ void api_refuse(struct api *api, struct http_request *request, int http_status,
                 const struct error *err, struct http_response *response) {
     const struct route *other = NULL;
     if (!request->route) {
-        request->route = routes_find(&other, request->path, request->method);
+        request->route = routes_find(&other, request);
         if (!request->route) request->route = other;
     }
     if (err->status == STATUS_OVERLOADED) {
@@ -181,7 +189,9 @@ void api_finish(struct api *api, struct http_request *request, const struct http
         {.name = "status", .kind = LOG_FIELD_COUNT, .number = (uint64_t)response->status},
         {.name = "sent", .kind = LOG_FIELD_STRING, .string = sent ? "yes" : "no"},
         {.name = "bytes_in", .kind = LOG_FIELD_COUNT, .number = body_size(request)},
-        {.name = "bytes_out", .kind = LOG_FIELD_COUNT, .number = response->body.size},
+        {.name = "bytes_out",
+         .kind = LOG_FIELD_COUNT,
+         .number = response->body.size + response->produced},
         {.name = "inputs", .kind = LOG_FIELD_COUNT, .number = request->inputs},
         {.name = "decode_ms", .kind = LOG_FIELD_MS, .number = request->timings.decode_ns},
         {.name = "queue_ms", .kind = LOG_FIELD_MS, .number = request->timings.queue_ns},

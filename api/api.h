@@ -9,6 +9,7 @@
 
 #include "api/http.h"
 #include "core/classify/classify.h"
+#include "core/index/collection.h"
 #include "core/registry.h"
 
 struct api;
@@ -16,6 +17,7 @@ struct api;
 struct api_options {
     uint32_t images_max;    /* in one request */
     uint32_t texts_max;     /* in one request: texts, or labels x templates */
+    uint32_t items_max;     /* of a collection in one request or page, but NDJSON */
     uint32_t timeout_ms;    /* from the first byte of a request to its answer; 0: none */
     size_t body_max;        /* bytes, bodies with images */
     size_t text_body_max;   /* bytes, bodies of text-only routes */
@@ -31,6 +33,9 @@ enum api_state { API_LOADING, API_READY, API_DRAINING };
 enum status api_create(struct api **out, const struct api_options *options,
                        struct registry *registry, struct error *err);
 void api_destroy(struct api *api);
+/* Borrows the collections, and the directory for snapshots of their store, NULL if it has
+ * none. Once, before API_READY; without, the routes of collections answer 404. */
+void api_set_collections(struct api *api, struct collections *collections, const char *snapshots);
 void api_set_state(struct api *api, enum api_state state);
 
 struct api_admission {

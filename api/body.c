@@ -300,10 +300,31 @@ static bool is_type(const char *content_type, const char *expected) {
     return size == strlen(expected) && strncasecmp(content_type, expected, size) == 0;
 }
 
+void body_content_names(char out[BODY_CONTENTS_SIZE], unsigned contents) {
+    static const struct {
+        enum body_content content;
+        const char *name;
+    } names[] = {{BODY_IMAGE, "image/*"},
+                 {BODY_MULTIPART, "multipart/form-data"},
+                 {BODY_JSON, "application/json"},
+                 {BODY_NDJSON, "application/x-ndjson"},
+                 {BODY_NPY, "application/x-npy"}};
+    size_t size = 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!(contents & names[i].content)) continue;
+        contents &= ~(unsigned)names[i].content;
+        const char *between = !size ? "" : contents ? ", " : " or ";
+        size +=
+            (size_t)snprintf(out + size, BODY_CONTENTS_SIZE - size, "%s%s", between, names[i].name);
+    }
+}
+
 enum body_content body_content(const char *content_type) {
     if (!content_type) return BODY_UNDECLARED;
     if (is_type(content_type, "application/json")) return BODY_JSON;
     if (is_type(content_type, "multipart/form-data")) return BODY_MULTIPART;
+    if (is_type(content_type, "application/x-ndjson")) return BODY_NDJSON;
+    if (is_type(content_type, "application/x-npy")) return BODY_NPY;
     if (is_type(content_type, "application/octet-stream")) return BODY_IMAGE;
     if (strncasecmp(content_type, "image/", 6) == 0) return BODY_IMAGE;
     return BODY_UNKNOWN;

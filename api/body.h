@@ -17,11 +17,17 @@ enum body_content {
     BODY_JSON = 1,
     BODY_MULTIPART = 2,
     BODY_IMAGE = 4, /* image/..., application/octet-stream */
-    BODY_UNKNOWN = 8,
+    BODY_NDJSON = 8,
+    BODY_NPY = 16,
+    BODY_UNKNOWN = 32,
 };
 
 /* By a Content-Type header; NULL when there is none. */
 enum body_content body_content(const char *content_type);
+
+/* The types in `contents`, as a sentence: "multipart/form-data or application/json". */
+enum { BODY_CONTENTS_SIZE = 128 };
+void body_content_names(char out[BODY_CONTENTS_SIZE], unsigned contents);
 
 /* The fields, as bits. */
 enum body_field {

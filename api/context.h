@@ -5,13 +5,16 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "core/index/collection.h"
 
 struct metrics;
 
 /* Immutable after the start, but for what is atomic or has a lock of its own. */
 struct api {
     struct api_options options;
-    struct registry *registry; /* borrowed */
+    struct registry *registry;       /* borrowed */
+    struct collections *collections; /* borrowed; NULL: none are kept */
+    const char *snapshots;           /* borrowed: the directory; NULL: the store has none */
     struct classifier *classifier;
     struct metrics *metrics;
     _Atomic int state;                      /* enum api_state */
@@ -30,6 +33,27 @@ api_handler classify_post;
 api_handler openai_embeddings;
 api_handler openai_models;
 api_handler models_get;
+api_handler collections_get;
+api_handler collection_put;
+api_handler collection_get;
+api_handler collection_delete_whole;
+api_handler collection_stats_get;
+api_handler collection_count_get;
+api_handler collection_reindex_post;
+api_handler collection_export;
+api_handler collection_duplicates_post;
+api_handler collection_search_post;
+api_handler collection_restore_post;
+api_handler snapshots_get;
+api_handler snapshot_get;
+api_handler snapshot_put;
+api_handler snapshot_delete;
+api_handler items_post;
+api_handler items_get;
+api_handler items_delete;
+api_handler item_get;
+api_handler item_delete;
+api_handler item_thumbnail;
 api_handler metrics_get;
 api_handler probes_livez;
 api_handler probes_readyz;

@@ -11,6 +11,9 @@
 #include "core/base/bytes.h"
 #include "core/engine.h"
 
+/* Parts of a path that stand for something: "/collections/{name}/items/{id}". */
+enum { HTTP_PARAMS_MAX = 2, HTTP_PARAMS_SIZE = 640 };
+
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
 
 /* One part of a multipart/form-data body. Strings are "" when absent. */
@@ -23,7 +26,7 @@ struct route;
 
 struct http_request {
     enum http_method method;
-    const char *path; /* percent-decoded, without the query */
+    const char *path; /* as it came, percent-encoded, without the query */
     /* The client's X-Request-Id if it is sane, else one of ours; the server sends it
      * back with every response. */
     char id[65];
@@ -41,7 +44,9 @@ struct http_request {
 
     /* api's own: set by api_admit() and the handlers, read by api_finish(). */
     const struct route *route;
-    size_t inputs; /* images and texts in the request */
+    const char *params[HTTP_PARAMS_MAX]; /* of the path, decoded, in its order */
+    char params_text[HTTP_PARAMS_SIZE];  /* what they point into */
+    size_t inputs;                       /* images and texts in the request */
     struct engine_timings timings;
 };
 
@@ -52,12 +57,32 @@ struct http_header {
 
 enum { HTTP_HEADERS_MAX = 8 };
 
+/* Where a body goes that is made while it is sent. */
+struct http_sink {
+    /* Waits while the client has yet to take what was written before. Fails with
+     * STATUS_UNAVAILABLE when nobody wants more: return then, soon. An empty write asks
+     * whether that is so. */
+    enum status (*write)(struct http_sink *sink, struct bytes data, struct error *err);
+};
+
+/* Makes a body of any length. Runs on the request's thread after the handler has
+ * returned, when the request may be gone already: `context` is all that it may use. A
+ * failure cuts the answer off, so that the client can tell. */
+typedef enum status http_produce_fn(void *context, struct http_sink *sink, struct error *err);
+
 struct http_response {
     int status;               /* 200, 404, ... */
     const char *content_type; /* a literal; NULL: no body */
     struct http_header headers[HTTP_HEADERS_MAX];
     size_t headers_count;
     struct buffer body; /* owned: freed by the server after it was sent */
+
+    /* Instead of `body`, from routes that may block; NULL: there is none. `release` is
+     * called once for the context, in any case. */
+    http_produce_fn *produce;
+    void (*release)(void *context);
+    void *context;
+    uint64_t produced; /* bytes sent of it: the server's */
 };
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Strings from STAND_IN_MIN bytes are worth a stand-in: NUL, offset, ":", size. */
-enum { DEPTH_MAX = 16, STAND_IN_MIN = 4096, STAND_IN_SIZE = 48 };
+enum { DEPTH_MAX = 48, STAND_IN_MIN = 1024, STAND_IN_SIZE = 48 };
 
 /* What was learnt about a text before it is parsed. */
 struct scan {
@@ -185,6 +185,7 @@ void json_body_free(struct json_body *json) {
 }
 
 const char *json_body_kind(const json_t *value) {
+    if (!value) return "missing";
     switch (json_typeof(value)) {
     case JSON_OBJECT: return "an object";
     case JSON_ARRAY: return "an array";
@@ -227,5 +228,87 @@ enum status json_body_string(struct bytes *out, const struct json_body *json, co
     *out = (struct bytes){.data = (const uint8_t *)json_string_value(value),
                           .size = json_string_length(value)};
     if (json->has_stand_ins && out->size && out->data[0] == 0) *out = find_original(json, *out);
+    return STATUS_OK;
+}
+
+json_t *json_body_iterable(const json_t *value) {
+    union {
+        const json_t *constant;
+        json_t *iterable;
+    } same = {.constant = value};
+    return same.iterable;
+}
+
+/* RFC 6901 escapes two characters. */
+void json_body_point(char out[JSON_POINTER_SIZE], const char *pointer, const char *name) {
+    int written = snprintf(out, JSON_POINTER_SIZE, "%s/", pointer);
+    size_t size = written < JSON_POINTER_SIZE ? (size_t)written : JSON_POINTER_SIZE - 1;
+    for (; *name && size + 3 < JSON_POINTER_SIZE; name++) {
+        if (*name == '~' || *name == '/') out[size++] = '~';
+        out[size++] = (char)(*name == '~' ? '0' : *name == '/' ? '1' : *name);
+        out[size] = '\0';
+    }
+}
+
+void json_body_point_at(char out[JSON_POINTER_SIZE], const char *pointer, size_t index) {
+    snprintf(out, JSON_POINTER_SIZE, "%s/%zu", pointer, index);
+}
+
+enum status json_body_double(double *out, const json_t *value, const char *pointer,
+                             struct error *err) {
+    if (!json_is_number(value)) {
+        return error_set_at(err, STATUS_INVALID, pointer, "%s is %s, a number is expected",
+                            pointer + 1, json_body_kind(value));
+    }
+    *out = json_number_value(value);
+    return STATUS_OK;
+}
+
+/* The table as a sentence: "a, b, c". */
+static void list_words(char out[200], const char *const *words, size_t count) {
+    size_t size = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count && size < 200; i++) {
+        size += (size_t)snprintf(out + size, 200 - size, "%s%s", i ? ", " : "", words[i]);
+    }
+}
+
+enum status json_body_word(size_t *out, const struct json_body *json, const json_t *value,
+                           const char *pointer, const char *const *words, size_t count,
+                           struct error *err) {
+    struct bytes text = bytes_of("");
+    char all[200];
+    enum status status = json_body_string(&text, json, value, pointer, err);
+    for (size_t i = 0; i < count && !status; i++) {
+        *out = i;
+        if (text.size == strlen(words[i]) && !memcmp(text.data, words[i], text.size)) {
+            return STATUS_OK;
+        }
+    }
+    if (status) return status;
+    list_words(all, words, count);
+    return error_set_at(err, STATUS_INVALID, pointer, "%s is \"%.*s\", expected one of %s",
+                        pointer + 1, text.size < 32 ? (int)text.size : 32, (const char *)text.data,
+                        all);
+}
+
+enum status json_body_members(const json_t *value, const char *pointer, const char *noun,
+                              const char *const *names, size_t count, struct error *err) {
+    char member[JSON_POINTER_SIZE], all[200];
+    if (!json_is_object(value)) {
+        return error_set_at(err, STATUS_INVALID, pointer, "%s is an object, this is %s", noun,
+                            json_body_kind(value));
+    }
+    json_t *object = json_body_iterable(value);
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+        const char *name = json_object_iter_key(at);
+        size_t i = 0;
+        while (i < count && strcmp(names[i], name) != 0) i++;
+        if (i < count) continue;
+        list_words(all, names, count);
+        json_body_point(member, pointer, name);
+        return error_set_at(err, STATUS_INVALID, member, "\"%.64s\" is no member of %s: %s", name,
+                            noun, all);
+    }
     return STATUS_OK;
 }

@@ -29,7 +29,15 @@ enum status json_body_parse(struct json_body *out, struct bytes text, size_t val
                             struct error *err);
 void json_body_free(struct json_body *json);
 
-/* "a string", "an array" ...: for messages. */
+/* The pointer to a member or item of what `pointer` points to, cut when it is too long. */
+enum { JSON_POINTER_SIZE = 96 };
+void json_body_point(char out[JSON_POINTER_SIZE], const char *pointer, const char *name);
+void json_body_point_at(char out[JSON_POINTER_SIZE], const char *pointer, size_t index);
+
+/* The same value for jansson's iterators, which change nothing but do not say so. */
+json_t *json_body_iterable(const json_t *value);
+
+/* "a string", "an array" ...: for messages; "missing" for NULL. */
 const char *json_body_kind(const json_t *value);
 
 /* `pointer` names the value in messages. */
@@ -37,6 +45,16 @@ enum status json_body_bool(bool *out, const json_t *value, const char *pointer, 
 /* A whole number from `min` to UINT32_MAX. */
 enum status json_body_uint(uint32_t *out, const json_t *value, uint32_t min, const char *pointer,
                            struct error *err);
+/* Any finite number. */
+enum status json_body_double(double *out, const json_t *value, const char *pointer,
+                             struct error *err);
+/* One of the words in a table, [count]; *out is its place there. */
+enum status json_body_word(size_t *out, const struct json_body *json, const json_t *value,
+                           const char *pointer, const char *const *words, size_t count,
+                           struct error *err);
+/* An object whose members all stand in a table. `noun` is "an item": for messages. */
+enum status json_body_members(const json_t *value, const char *pointer, const char *noun,
+                              const char *const *names, size_t count, struct error *err);
 /* A view into the tree or the text. */
 enum status json_body_string(struct bytes *out, const struct json_body *json, const json_t *value,
                              const char *pointer, struct error *err);

@@ -34,6 +34,8 @@ struct route_metrics {
 struct metrics {
     time_t started;
     _Atomic uint64_t rejections[METRICS_REJECTIONS_COUNT];
+    struct histogram store_calls[METRICS_STORE_CALLS_COUNT]; /* ns */
+    struct item_counts *item_counts;
     struct route_metrics routes[]; /* [routes_count + 1]: the last for unknown paths */
 };
 
@@ -45,11 +47,20 @@ enum status metrics_create(struct metrics **out, struct error *err) {
     for (size_t i = 0; i < count; i++) {
         histogram_init(&metrics->routes[i].durations, &histogram_durations);
     }
-    *out = metrics;
-    return STATUS_OK;
+    for (size_t i = 0; i < METRICS_STORE_CALLS_COUNT; i++) {
+        histogram_init(&metrics->store_calls[i], &histogram_durations);
+    }
+    enum status status = item_counts_create(&metrics->item_counts, err);
+    if (status)
+        metrics_destroy(metrics);
+    else
+        *out = metrics;
+    return status;
 }
 
 void metrics_destroy(struct metrics *metrics) {
+    if (!metrics) return;
+    item_counts_destroy(metrics->item_counts);
     free(metrics);
 }
 
@@ -68,6 +79,15 @@ void metrics_count_request(struct metrics *metrics, const struct http_request *r
 
 void metrics_count_rejection(struct metrics *metrics, enum metrics_rejection reason) {
     add_one(&metrics->rejections[reason]);
+}
+
+void metrics_observe_store(struct metrics *metrics, enum metrics_store_call call,
+                           uint64_t duration_ns) {
+    histogram_observe(&metrics->store_calls[call], duration_ns);
+}
+
+struct item_counts *metrics_item_counts(struct metrics *metrics) {
+    return metrics->item_counts;
 }
 
 /* ---- /metrics ---- */
@@ -98,8 +118,10 @@ static void put_durations(struct exposition *out, const struct metrics *metrics)
     static const char name[] = "clipd_http_request_duration_seconds";
     exposition_family(out, name, "histogram", "From a request's first byte to its last answered.");
     for (size_t i = 0; i <= routes_count; i++) {
+        /* A path has a row for each of its methods; HEAD counts as GET. */
         struct exposition_labels labels = {
-            {{"route", i < routes_count ? routes[i].path : "other"}}};
+            {{"route", i < routes_count ? routes[i].path : "other"},
+             {"method", routes_method_name(i < routes_count ? routes[i].method : HTTP_OTHER)}}};
         exposition_histogram(out, name, &labels, &metrics->routes[i].durations, 1e-9);
     }
 }
@@ -230,6 +252,17 @@ static void put_service(struct exposition *out, const struct api *api) {
             (double)server.body_bytes);
 }
 
+static void put_collections(struct exposition *out, const struct metrics *metrics) {
+    static const char search[] = "clipd_store_search_seconds";
+    static const char upsert[] = "clipd_store_upsert_seconds";
+    static const struct exposition_labels none;
+    exposition_family(out, search, "histogram", "Time the store took for the searches of a call.");
+    exposition_histogram(out, search, &none, &metrics->store_calls[METRICS_SEARCH], 1e-9);
+    exposition_family(out, upsert, "histogram", "Time the store took to put in a batch of items.");
+    exposition_histogram(out, upsert, &none, &metrics->store_calls[METRICS_UPSERT], 1e-9);
+    item_counts_write(out, metrics->item_counts);
+}
+
 static void put_process(struct exposition *out, const struct metrics *metrics) {
     struct process_stats process;
     process_stats_read(&process);
@@ -255,6 +288,7 @@ enum status metrics_get(struct api *api, struct http_request *request,
     /* Models may still be being added; the registry is read once that is over. */
     if (atomic_load(&api->state) != API_LOADING) put_models(&out, api->registry);
     put_service(&out, api);
+    if (api->collections) put_collections(&out, api->metrics);
     put_process(&out, api->metrics);
     return error_pass(err, &out.error);
 }

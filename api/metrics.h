@@ -7,6 +7,7 @@
 #define API_METRICS_H
 
 #include "api/context.h"
+#include "api/item_counts.h"
 
 struct metrics;
 
@@ -20,6 +21,9 @@ enum metrics_rejection {
     METRICS_REJECTIONS_COUNT,
 };
 
+/* What a store was asked for. */
+enum metrics_store_call { METRICS_SEARCH, METRICS_UPSERT, METRICS_STORE_CALLS_COUNT };
+
 enum status metrics_create(struct metrics **out, struct error *err);
 /* NULL is allowed. */
 void metrics_destroy(struct metrics *metrics);
@@ -28,5 +32,8 @@ void metrics_destroy(struct metrics *metrics);
 void metrics_count_request(struct metrics *metrics, const struct http_request *request, int status,
                            uint64_t duration_ns);
 void metrics_count_rejection(struct metrics *metrics, enum metrics_rejection reason);
+void metrics_observe_store(struct metrics *metrics, enum metrics_store_call call,
+                           uint64_t duration_ns);
+struct item_counts *metrics_item_counts(struct metrics *metrics);
 
 #endif

@@ -31,6 +31,33 @@ static void write_tower(struct writer *writer, const char *name,
     writer_end_object(writer);
 }
 
+static void write_cosine(struct writer *writer, const char *name, bool measured, double cosine) {
+    writer_key(writer, name);
+    if (measured)
+        writer_float(writer, (float)cosine);
+    else
+        writer_null(writer);
+}
+
+static void write_quantization(struct writer *writer, const struct engine_info *info) {
+    const struct engine_quantization *quantization = &info->quantization;
+    writer_key(writer, "quantization");
+    if (!info->quantized) {
+        writer_null(writer);
+        return;
+    }
+    writer_begin_object(writer);
+    writer_key(writer, "profile");
+    if (quantization->profile)
+        writer_text(writer, quantization->profile);
+    else
+        writer_null(writer);
+    write_number(writer, "exceptions", quantization->exceptions);
+    write_cosine(writer, "cosine", quantization->measured, quantization->cosine);
+    write_cosine(writer, "centred_cosine", quantization->measured, quantization->centred_cosine);
+    writer_end_object(writer);
+}
+
 static void write_preprocess(struct writer *writer, const struct engine_info *info) {
     writer_key(writer, "preprocess");
     writer_begin_object(writer);
@@ -67,6 +94,7 @@ static void write_model(void *context, struct engine *engine, bool is_default) {
     write_tower(writer, "text", &info->text);
     writer_end_object(writer);
     write_word(writer, "precision", info->precision);
+    write_quantization(writer, info);
     write_word(writer, "sha256", info->sha256);
     write_word(writer, "tokenizer", info->tokenizer);
     writer_key(writer, "logit_scale");

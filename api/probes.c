@@ -15,11 +15,14 @@ enum status probes_livez(struct api *api, struct http_request *request,
 enum status probes_readyz(struct api *api, struct http_request *request,
                           struct http_response *response, struct error *err) {
     (void)request;
+    enum status status = STATUS_OK;
     switch ((enum api_state)atomic_load(&api->state)) {
     case API_LOADING: return error_set(err, STATUS_UNAVAILABLE, "loading models");
     case API_DRAINING: return error_set(err, STATUS_UNAVAILABLE, "shutting down");
     case API_READY: break;
     }
+    if (api->collections) status = collections_ping(api->collections, err);
+    if (status) return status;
     response_init(response, 200, "application/json");
     return buffer_printf(&response->body, err, "{\"status\":\"ready\"}");
 }

@@ -7,23 +7,31 @@
 
 #include "api/context.h"
 
+enum route_flag {
+    ROUTE_SMALL = 1,  /* the smaller limit of bodies applies */
+    ROUTE_ALWAYS = 2, /* also while loading and draining */
+    ROUTE_QUICK = 4,  /* cheap and never blocks */
+};
+
 struct route {
     enum http_method method; /* HTTP_GET answers HEAD, too */
-    const char *path;
+    const char *path;        /* a part in braces stands for any text but an empty one */
     const char *operation_id;
-    unsigned accepts; /* enum body_content; 0: takes no body, is cheap and never blocks */
-    bool text_only;   /* the smaller limit of bodies applies */
-    bool always;      /* also while loading and draining */
+    unsigned accepts; /* enum body_content; 0: takes no body */
+    unsigned flags;   /* enum route_flag */
     api_handler *handle;
 };
 
 extern const struct route routes[];
 extern const size_t routes_count;
 
-/* The row for a path and a method. NULL: none, and `other` tells why: a row of the
- * same path with another method, or NULL. */
-const struct route *routes_find(const struct route **other, const char *path,
-                                enum http_method method);
+/* The row for the path and the method of a request, whose params are set from the path.
+ * NULL: none, and `other` tells why: a row of the same path with another method, or NULL. */
+const struct route *routes_find(const struct route **other, struct http_request *request);
+
+/* The methods of a row's path as they stand in Allow: "GET, HEAD, PUT". */
+enum { ROUTES_ALLOWED_SIZE = 40 };
+void routes_allowed(char out[ROUTES_ALLOWED_SIZE], const struct route *route);
 
 /* "GET" ...; "other" for HTTP_OTHER. */
 const char *routes_method_name(enum http_method method);

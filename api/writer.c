@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/float_text.h"
@@ -110,6 +111,12 @@ void writer_string(struct writer *writer, struct bytes text) {
     put(writer, "\"", 1);
 }
 
+void writer_name(struct writer *writer, struct bytes name) {
+    writer_string(writer, name);
+    put(writer, ":", 1);
+    writer->comma = false;
+}
+
 void writer_text(struct writer *writer, const char *text) {
     writer_string(writer, bytes_of(text));
 }
@@ -118,6 +125,24 @@ void writer_uint(struct writer *writer, uint64_t number) {
     char text[24];
     snprintf(text, sizeof(text), "%" PRIu64, number);
     put_value(writer, text);
+}
+
+void writer_int(struct writer *writer, int64_t number) {
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRId64, number);
+    put_value(writer, text);
+}
+
+/* The fewest of 15 to 17 digits that read back as the same number. A point or exponent
+ * keeps it from being taken for a whole number. */
+void writer_double(struct writer *writer, double number) {
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number) break;
+    }
+    put_value(writer, text);
+    if (!strpbrk(text, ".en")) put(writer, ".0", 2);
 }
 
 void writer_float(struct writer *writer, float number) {
@@ -132,6 +157,11 @@ void writer_bool(struct writer *writer, bool value) {
 
 void writer_null(struct writer *writer) {
     put_value(writer, "null");
+}
+
+void writer_json(struct writer *writer, struct bytes text) {
+    begin_value(writer);
+    put(writer, text.data, text.size);
 }
 
 void writer_floats(struct writer *writer, const float *numbers, size_t count) {
@@ -161,4 +191,24 @@ void writer_base64(struct writer *writer, const float *numbers, size_t count) {
         base64_encode(writer->out, (struct bytes){.data = chunk, .size = size}, &writer->error);
     }
     put(writer, "\"", 1);
+}
+
+void writer_bytes(struct writer *writer, struct bytes data) {
+    begin_value(writer);
+    put(writer, "\"", 1);
+    if (!writer->error.status) base64_encode(writer->out, data, &writer->error);
+    put(writer, "\"", 1);
+}
+
+void writer_floats_raw(struct writer *writer, const float *numbers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint8_t bytes[4];
+        put_little_endian(bytes, numbers[i]);
+        put(writer, bytes, sizeof(bytes));
+    }
+}
+
+void writer_line(struct writer *writer) {
+    put(writer, "\n", 1);
+    writer->comma = false;
 }

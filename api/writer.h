@@ -26,18 +26,30 @@ void writer_begin_array(struct writer *writer);
 void writer_end_array(struct writer *writer);
 /* The name of the next value; a literal that needs no escapes. */
 void writer_key(struct writer *writer, const char *name);
+/* The same with a name that may be anything. */
+void writer_name(struct writer *writer, struct bytes name);
 
 /* Bytes that are not UTF-8 become U+FFFD, so that the result is always JSON. */
 void writer_string(struct writer *writer, struct bytes text);
 void writer_text(struct writer *writer, const char *text);
 void writer_uint(struct writer *writer, uint64_t number);
+void writer_int(struct writer *writer, int64_t number);
 void writer_float(struct writer *writer, float number);
+void writer_double(struct writer *writer, double number);
 void writer_bool(struct writer *writer, bool value);
 void writer_null(struct writer *writer);
+/* A value that is JSON already. */
+void writer_json(struct writer *writer, struct bytes text);
 
 /* An embedding, [count]: as an array of numbers, or as a string, the base64 of its
  * little-endian 32-bit floats. */
 void writer_floats(struct writer *writer, const float *numbers, size_t count);
 void writer_base64(struct writer *writer, const float *numbers, size_t count);
+/* The bytes of that base64 alone, which are no JSON. */
+void writer_floats_raw(struct writer *writer, const float *numbers, size_t count);
+/* Ends a line of NDJSON; the next value starts another. */
+void writer_line(struct writer *writer);
+/* Any bytes as a string, their base64. */
+void writer_bytes(struct writer *writer, struct bytes data);
 
 #endif

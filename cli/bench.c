@@ -16,7 +16,8 @@
 enum { SECONDS_MAX = 3600, REPEATS_MAX = 1000, TOKENS_MAX = 1 << 16 };
 
 static const char usage[] =
-    "usage: clipd bench [OPTION]...\n\n"
+    "usage: clipd bench [OPTION]...\n"
+    "       clipd bench search [OPTION]...   how fast embeddings are found; has its own --help\n\n"
     "Measures how many images and texts a second this CPU encodes, on random weights unless\n"
     "there is a model. Lists have commas between; every combination is one row.\n\n"
     "  --arch NAME,...     ViT-B-32 by default; 'list' prints the names\n"
@@ -186,6 +187,7 @@ int bench_command(int argc, char **argv) {
     struct bench_options options = {
         .images = true, .texts = true, .batch = {{1, 8, 32}, 3}, .seconds = 1, .repeats = 3};
     int option, code = EX_OK;
+    if (argc > 1 && !strcmp(argv[1], "search")) return bench_search(argc - 1, argv + 1);
     while (code == EX_OK && (option = getopt_long(argc, argv, "m:h", names, NULL)) != -1) {
         if (option == 'h') {
             fputs(usage, stdout);

@@ -220,7 +220,7 @@ static int read_options(struct classify *c, struct session_options *session, int
 
 int classify_command(int argc, char **argv) {
     struct classify c = {.json = !isatty(STDOUT_FILENO)};
-    struct session_options session = {NULL, NULL};
+    struct session_options session = {.model = NULL};
     int code = read_options(&c, &session, argc, argv);
     if (code == EX_OK) {
         if (c.templates.count == 0 &&

@@ -8,11 +8,19 @@
 #define CLI_COMMANDS_H
 
 int bench_command(int argc, char **argv);
+/* "clipd bench search", found by bench_command(). */
+int bench_search(int argc, char **argv);
 int classify_command(int argc, char **argv);
+int collections_command(int argc, char **argv);
+int dedupe_command(int argc, char **argv);
 int embed_command(int argc, char **argv);
+int eval_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);
+int index_command(int argc, char **argv);
 int info_command(int argc, char **argv);
 int preprocess_command(int argc, char **argv);
+int quantize_command(int argc, char **argv);
+int search_command(int argc, char **argv);
 int serve_command(int argc, char **argv);
 int tokenize_command(int argc, char **argv);
 

@@ -175,7 +175,7 @@ int embed_command(int argc, char **argv) {
         {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
     struct embed embed = {.truncate = true};
-    struct session_options session = {NULL, NULL};
+    struct session_options session = {.model = NULL};
     int option;
     while ((option = getopt_long(argc, argv, "m:h", options, NULL)) != -1) {
         switch (option) {

@@ -38,7 +38,7 @@ int info_command(int argc, char **argv) {
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct session_options chosen = {NULL, NULL};
+    struct session_options chosen = {.model = NULL};
     int option;
     while ((option = getopt_long(argc, argv, "m:h", options, NULL)) != -1) {
         switch (option) {

@@ -15,10 +15,16 @@ static const struct command commands[] = {
     {"serve", "answer embeddings and labels over HTTP", serve_command},
     {"embed", "print the embeddings of images or texts", embed_command},
     {"classify", "print the labels of an image, best first", classify_command},
+    {"index", "put a folder of images into a collection", index_command},
+    {"search", "find images of a collection by words or by an image", search_command},
+    {"dedupe", "print the images of a collection that are the same, or nearly", dedupe_command},
+    {"collections", "list the collections of a store", collections_command},
+    {"eval", "measure how well captions find their photographs", eval_command},
     {"info", "print what a checkpoint is", info_command},
     {"tokenize", "print the token ids of a text", tokenize_command},
     {"preprocess", "write the image that a model sees", preprocess_command},
     {"bench", "measure how fast models run here", bench_command},
+    {"quantize", "find out which layers of a model bear int8", quantize_command},
     {"healthcheck", "ask a running server whether it is ready", healthcheck_command},
 };
 static const size_t commands_count = sizeof(commands) / sizeof(commands[0]);

@@ -21,6 +21,7 @@
 #include "cli/notify.h"
 #include "cli/session.h"
 #include "core/base/clock.h"
+#include "core/base/file.h"
 
 enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
 
@@ -52,6 +53,8 @@ struct arguments {
 struct service {
     struct config config;
     struct registry *registry;
+    struct collections *collections; /* NULL: none are kept */
+    char *snapshots;                 /* the directory for them; NULL: none are made */
     struct api *api;
     struct http_server *server;
 };
@@ -112,6 +115,34 @@ static int start(struct service *service) {
     return EX_OK;
 }
 
+/* What a model runs in; of int8 also how near that is to fp32, which profile says so. */
+static void log_loaded(const struct service *service, const struct engine_options *model,
+                       uint64_t load_ns) {
+    struct engine *engine;
+    char cosine[32] = "not measured";
+    if (registry_acquire(service->registry, model->name, &engine, NULL) != STATUS_OK) return;
+    const struct engine_info *info = engine_info(engine);
+    const struct engine_quantization *quantization = &info->quantization;
+    if (quantization->measured) snprintf(cosine, sizeof(cosine), "%.6f", quantization->cosine);
+    const struct log_field fields[] = {
+        {.name = "model", .kind = LOG_FIELD_STRING, .string = model->name},
+        {.name = "path", .kind = LOG_FIELD_STRING, .string = model->path},
+        {.name = "load_ms", .kind = LOG_FIELD_MS, .number = load_ns},
+        {.name = "precision", .kind = LOG_FIELD_STRING, .string = info->precision},
+        {.name = "cosine", .kind = LOG_FIELD_STRING, .string = cosine},
+        {.name = "exceptions", .kind = LOG_FIELD_COUNT, .number = quantization->exceptions},
+        {.name = "profile", .kind = LOG_FIELD_STRING, .string = quantization->profile},
+    };
+    size_t count = sizeof(fields) / sizeof(fields[0]);
+    /* The profile is the last, the rest only int8 has. */
+    if (!info->quantized)
+        count -= 3;
+    else if (!quantization->profile)
+        count--;
+    log_event(LOG_INFO, "loaded", fields, count);
+    registry_release(service->registry, engine);
+}
+
 static enum status load_model(struct service *service, const struct config_model *model,
                               struct error *err) {
     uint64_t started = clock_now_ns();
@@ -119,12 +150,7 @@ static enum status load_model(struct service *service, const struct config_model
     for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++)
         status = registry_alias(service->registry, model->aliases[i], model->engine.name, err);
     if (status != STATUS_OK) return status;
-    const struct log_field fields[] = {
-        {.name = "model", .kind = LOG_FIELD_STRING, .string = model->engine.name},
-        {.name = "path", .kind = LOG_FIELD_STRING, .string = model->engine.path},
-        {.name = "load_ms", .kind = LOG_FIELD_MS, .number = clock_now_ns() - started},
-    };
-    log_event(LOG_INFO, "loaded", fields, sizeof(fields) / sizeof(fields[0]));
+    log_loaded(service, &model->engine, clock_now_ns() - started);
     return STATUS_OK;
 }
 
@@ -134,6 +160,18 @@ static int load_models(struct service *service) {
         const struct config_model *model = &service->config.models[i];
         if (load_model(service, model, &err) != STATUS_OK) return fail(model->engine.path, &err);
     }
+    return EX_OK;
+}
+
+static int open_store(struct service *service) {
+    struct error err = ERROR_NONE;
+    if (!service->config.collections.store) return EX_OK;
+    enum status status =
+        session_open_store(&service->collections, &service->config, service->registry, &err);
+    if (status != STATUS_OK) return fail("the store of collections", &err);
+    const char *store = service->config.collections.store;
+    if (!strstr(store, "://")) service->snapshots = file_join(store, "snapshots");
+    api_set_collections(service->api, service->collections, service->snapshots);
     return EX_OK;
 }
 
@@ -163,9 +201,12 @@ static int serve(struct service *service) {
     handle_signals(exit_cleanly);
     int code = start(service);
     if (code == EX_OK) code = load_models(service);
+    if (code == EX_OK) code = open_store(service);
     if (code == EX_OK) answer(service);
     http_server_stop(service->server, 0);
     api_destroy(service->api);
+    collections_close(service->collections);
+    free(service->snapshots);
     registry_destroy(service->registry);
     return code;
 }

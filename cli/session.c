@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -44,41 +46,104 @@ const struct engine_options *session_default_model(const struct config *config) 
     return NULL;
 }
 
-static int load(struct config *out, const struct session_options *options) {
-    char model[FLAG_SIZE];
-    const char *flags[] = {NULL, NULL};
-    if (options->model) {
-        if (snprintf(model, sizeof(model), "model=%s", options->model) >= FLAG_SIZE) {
-            fprintf(stderr, "clipd: the path of the model is longer than %d bytes\n", PATH_SIZE);
-            return EX_USAGE;
-        }
-        flags[0] = model;
+/* The folders above a path; what cannot be made is for the store to report. */
+static void make_parents(const char *path) {
+    char parent[PATH_SIZE];
+    if (snprintf(parent, sizeof(parent), "%s", path) >= PATH_SIZE) return;
+    for (char *slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(parent, 0700);
+        *slash = '/';
     }
-    return session_load_config(out, options->config, flags);
+}
+
+enum status session_open_store(struct collections **out, const struct config *config,
+                               struct registry *registry, struct error *err) {
+    struct runtime *runtime = registry_runtime(registry);
+    struct collections_options options = config->collections;
+    if (!strstr(options.store, "://")) make_parents(options.store);
+    options.features = runtime_features(runtime);
+    options.threads = runtime_options(runtime)->threads;
+    return collections_open(out, &options, err);
+}
+
+/* "name=value" in `out`, and a pointer to it in the list. */
+static int add_flag(char out[FLAG_SIZE], const char **flag, const char *name, const char *value) {
+    if (!value) return EX_OK;
+    *flag = out;
+    if (snprintf(out, FLAG_SIZE, "%s=%s", name, value) < FLAG_SIZE) return EX_OK;
+    fprintf(stderr, "clipd: the value of %s is longer than %d bytes\n", name, PATH_SIZE);
+    return EX_USAGE;
+}
+
+static int load(struct config *out, const struct session_options *options) {
+    char model[FLAG_SIZE], store[FLAG_SIZE];
+    const char *flags[3] = {NULL};
+    int code = add_flag(model, &flags[0], "model", options->model);
+    if (code == EX_OK)
+        code = add_flag(store, &flags[flags[0] != NULL], "store.location", options->store);
+    return code == EX_OK ? session_load_config(out, options->config, flags) : code;
+}
+
+/* A server is given its store; a command finds the user's own. */
+int session_load(struct config *out, const struct session_options *options) {
+    struct session_options with_store = *options;
+    int code = load(out, options);
+    if (code != EX_OK || out->collections.store || !options->with_store) return code;
+    config_free(out);
+    with_store.store = "auto";
+    return load(out, &with_store);
+}
+
+static int open_model(struct session *session) {
+    struct error err = ERROR_NONE;
+    const struct engine_options *model = session_default_model(&session->config);
+    if (!model) return EX_USAGE;
+    if (registry_add(session->registry, model, true, &err) != STATUS_OK)
+        return console_fail_at(model->path, &err);
+    if (registry_acquire(session->registry, NULL, &session->engine, &err) != STATUS_OK)
+        return console_fail(&err);
+    return EX_OK;
 }
 
 int session_open(struct session *out, const struct session_options *options) {
     *out = (struct session){0};
-    int code = load(&out->config, options);
+    int code = session_load(&out->config, options);
     if (code != EX_OK) return code;
     /* What a server says while it starts is noise in a pipe. */
     enum log_level level = out->config.log_level;
     log_init(level < LOG_WARNING ? LOG_WARNING : level, out->config.log_format);
     struct error err = ERROR_NONE;
-    const struct engine_options *model = session_default_model(&out->config);
-    if (!model) code = EX_USAGE;
-    if (code == EX_OK && registry_create(&out->registry, &out->config.runtime, &err) != STATUS_OK)
+    if (registry_create(&out->registry, &out->config.runtime, &err) != STATUS_OK)
         code = console_fail(&err);
-    if (code == EX_OK && registry_add(out->registry, model, true, &err) != STATUS_OK)
-        code = console_fail_at(model->path, &err);
-    if (code == EX_OK && registry_acquire(out->registry, NULL, &out->engine, &err) != STATUS_OK)
-        code = console_fail(&err);
+    if (code == EX_OK && !options->no_model) code = open_model(out);
     if (code != EX_OK) session_close(out);
     return code;
 }
 
+int session_open_collections(struct session *session) {
+    struct error err = ERROR_NONE;
+    if (!session->config.collections.store) {
+        fputs("clipd: there is no store of collections; expected --store DIR or CLIPD_STORE=DIR\n",
+              stderr);
+        return EX_USAGE;
+    }
+    enum status status =
+        session_open_store(&session->collections, &session->config, session->registry, &err);
+    if (status == STATUS_OK) return EX_OK;
+    int code = console_fail_at("the store of collections", &err);
+    if (status == STATUS_UNAVAILABLE || status == STATUS_CONFLICT) {
+        fputs("clipd: if a server has it open, stop the server, or ask it over HTTP: "
+              "/collections in openapi.yaml\n",
+              stderr);
+    }
+    return code;
+}
+
 void session_close(struct session *session) {
+    collections_close(session->collections);
     if (session->engine) registry_release(session->registry, session->engine);
     registry_destroy(session->registry);
     config_free(&session->config);
+    *session = (struct session){0};
 }

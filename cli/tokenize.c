@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "core/model/layout.h"
 #include "core/recipe.h"
 
 enum { CONTEXT_MAX = 1 << 20, IDS_ROOM = 64 };
@@ -112,9 +113,11 @@ static int run(const struct arguments *arguments) {
     struct tokenizer_options options;
     struct tokenizer *tokenizer = NULL;
     enum status status = choose_options(&options, arguments, &err);
-    if (status == STATUS_OK)
-        status = tokenizer_open(&tokenizer, arguments->vocab ? arguments->vocab : arguments->model,
-                                &options, &err);
+    char *path = arguments->vocab ? strdup(arguments->vocab) : layout_tokenizer(arguments->model);
+    if (status == STATUS_OK && !path)
+        status = error_set(&err, STATUS_NO_MEMORY, "out of memory for a path");
+    if (status == STATUS_OK) status = tokenizer_open(&tokenizer, path, &options, &err);
+    free(path);
     int code;
     if (status != STATUS_OK)
         code = console_fail(&err);

@@ -16,7 +16,7 @@ enum {
     DRAIN_MS_DEFAULT = 10000,
     IMAGE_SIDE_DEFAULT = 16384,
     IMAGE_PIXELS_DEFAULT = 50000000,
-    CACHE_PATH_MAX = 4096
+    FOLDER_PATH_MAX = 4096
 };
 
 static enum status set_defaults(struct config *config, struct error *err) {
@@ -30,6 +30,7 @@ static enum status set_defaults(struct config *config, struct error *err) {
         .drain_ms = DRAIN_MS_DEFAULT,
         .precision = "auto",
         .cache_dir = "auto",
+        .store_location = "none",
         .storage = storage_create(),
     };
     return config->storage ? STATUS_OK : error_set(err, STATUS_NO_MEMORY, "out of memory");
@@ -161,22 +162,31 @@ static enum status load(struct config *config, const char *path, const char *con
     return status;
 }
 
-/* The directory of packed weights: what is configured, or that of the XDG base directory
- * specification. NULL for none. */
-static enum status find_cache(struct config *config, const char *const *environment,
-                              const char **out, struct error *err) {
-    const char *folder = find_variable(environment, "XDG_CACHE_HOME");
+/* A folder of the user's, by the XDG base directory specification. */
+struct folder {
+    const char *variable;
+    const char *below_home;
+};
+static const struct folder cache_folder = {"XDG_CACHE_HOME", "/.cache"};
+static const struct folder data_folder = {"XDG_DATA_HOME", "/.local/share"};
+
+/* The directory that a setting stands for: "auto" is ours in the user's `folder`. NULL for
+ * "none". */
+static enum status find_folder(const char **out, struct config *config, const char *setting,
+                               const struct folder *folder, const char *const *environment,
+                               struct error *err) {
+    const char *given = find_variable(environment, folder->variable);
     const char *home = find_variable(environment, "HOME");
-    *out = strcmp(config->cache_dir, "none") ? config->cache_dir : NULL;
-    if (strcmp(config->cache_dir, "auto") != 0) return STATUS_OK;
+    *out = strcmp(setting, "none") ? setting : NULL;
+    if (strcmp(setting, "auto") != 0) return STATUS_OK;
     *out = NULL;
     /* The specification has relative paths ignored. */
-    const char *base = folder && *folder == '/' ? folder : home, *below = "/clipd";
+    const char *base = given && *given == '/' ? given : home, *below = "";
     if (!base || *base != '/') return STATUS_OK;
-    if (base == home) below = "/.cache/clipd";
+    if (base == home) below = folder->below_home;
     struct buffer path;
-    buffer_init(&path, CACHE_PATH_MAX);
-    enum status status = buffer_printf(&path, err, "%s%s", base, below);
+    buffer_init(&path, FOLDER_PATH_MAX);
+    enum status status = buffer_printf(&path, err, "%s%s/clipd", base, below);
     if (status == STATUS_OK) {
         *out = storage_text(config->storage, (const char *)path.data, path.size);
         if (!*out) status = error_set(err, STATUS_NO_MEMORY, "out of memory");
@@ -189,7 +199,8 @@ static enum status find_cache(struct config *config, const char *const *environm
 static enum status finish_models(struct config *config, const char *const *environment,
                                  struct error *err) {
     const char *cache;
-    enum status status = find_cache(config, environment, &cache, err);
+    enum status status =
+        find_folder(&cache, config, config->cache_dir, &cache_folder, environment, err);
     for (size_t i = 0; i < config->models_count; i++) {
         struct config_model *model = &config->models[i];
         model->engine.image_limits = config->image_limits;
@@ -209,6 +220,9 @@ enum status config_load(struct config *out, const char *path, const char *const 
         return status;
     }
     status = finish_models(out, environment, err);
+    if (status == STATUS_OK)
+        status = find_folder(&out->collections.store, out, out->store_location, &data_folder,
+                             environment, err);
     if (status != STATUS_OK) {
         config_free(out);
         return status;
@@ -240,7 +254,7 @@ static enum status print_quoted(struct buffer *out, struct bytes text, struct er
 /* The value behind "key: ", quoted where YAML could take it for something else. */
 static enum status print_value(const void *object, const struct schema_key *key, struct buffer *out,
                                struct error *err) {
-    if (key->kind != SCHEMA_TEXT && key->kind != SCHEMA_LISTEN)
+    if (key->kind != SCHEMA_TEXT && key->kind != SCHEMA_SECRET && key->kind != SCHEMA_LISTEN)
         return value_print(object, key, out, err);
     struct buffer text;
     buffer_init(&text, out->limit);

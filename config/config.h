@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "core/base/log.h"
 #include "core/engine.h"
+#include "core/index/collection.h"
 #include "server/http_server.h"
 
 enum { CONFIG_MODELS_MAX = 64, CONFIG_ALIASES_MAX = 16 };
@@ -29,8 +30,12 @@ struct config {
     enum log_level log_level;
     enum log_format log_format;
     uint32_t drain_ms;
-    const char *precision;          /* of the default model; "auto": as its entry says */
-    const char *cache_dir;          /* of packed weights; "auto", "none" or a directory */
+    const char *precision;      /* of the default model; "auto": as its entry says */
+    const char *cache_dir;      /* of packed weights; "auto", "none" or a directory */
+    const char *store_location; /* "auto", "none", a directory or postgresql:// */
+    /* collections.store is what store_location stands for, NULL for none. What depends on
+     * the runtime is left to whoever opens it. */
+    struct collections_options collections;
     struct config_storage *storage; /* owns the strings above */
 };
 
@@ -48,7 +53,8 @@ enum status config_load(struct config *out, const char *path, const char *const 
                         const char *const *flags, struct error *err);
 void config_free(struct config *config);
 
-/* Appends the whole configuration as YAML that config_load() reads back. */
+/* Appends the whole configuration as YAML that config_load() reads back, but for a password
+ * in the address of the store, which is left out. */
 enum status config_print(const struct config *config, struct buffer *out, struct error *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include "config/storage.h"
 #include "config/value.h"
 
-enum { MODEL_NAME_MAX = 128, KEY_SIZE = SCHEMA_NAME_SIZE + 32 };
+enum { MODEL_NAME_MAX = 128, COSINE_MIN_PPM = 999000, KEY_SIZE = SCHEMA_NAME_SIZE + 32 };
 
 /* What a model is called when nobody says: the last part of its path, without
  * the suffix of a weight file. */
@@ -65,6 +65,7 @@ static enum status make_models(struct config *config, size_t count, struct error
     config->models = storage_take(config->storage, count * sizeof(*config->models));
     if (!config->models) return error_set(err, STATUS_NO_MEMORY, "out of memory");
     config->models_count = count;
+    for (size_t i = 0; i < count; i++) config->models[i].engine.cosine_min_ppm = COSINE_MIN_PPM;
     return STATUS_OK;
 }
 

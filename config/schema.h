@@ -12,15 +12,17 @@
 #include "config/config.h"
 
 enum schema_kind {
-    SCHEMA_COUNT,   /* 64 */
-    SCHEMA_SIZE,    /* 500, 64KB (of 1000), 20MiB (of 1024) */
-    SCHEMA_SECONDS, /* 30s, 2m: the field counts seconds */
-    SCHEMA_MS,      /* 500ms, 30s, 2m: the field counts milliseconds */
-    SCHEMA_LISTEN,  /* 127.0.0.1:8080, [::1]:8080, :8080 */
-    SCHEMA_CHOICE,  /* one of `choices`; the field is an enum in their order */
-    SCHEMA_TEXT,    /* one of `choices` when there are any */
-    SCHEMA_BOOL,    /* true, false */
-    SCHEMA_LIST,    /* of texts */
+    SCHEMA_COUNT,    /* 64 */
+    SCHEMA_FRACTION, /* 0.999, 1: the field counts millionths */
+    SCHEMA_SIZE,     /* 500, 64KB (of 1000), 20MiB (of 1024) */
+    SCHEMA_SECONDS,  /* 30s, 2m: the field counts seconds */
+    SCHEMA_MS,       /* 500ms, 30s, 2m: the field counts milliseconds */
+    SCHEMA_LISTEN,   /* 127.0.0.1:8080, [::1]:8080, :8080 */
+    SCHEMA_CHOICE,   /* one of `choices`; the field is an enum in their order */
+    SCHEMA_TEXT,     /* one of `choices` when there are any */
+    SCHEMA_SECRET,   /* a text; printed without the password if it is an URL with one */
+    SCHEMA_BOOL,     /* true, false */
+    SCHEMA_LIST,     /* of texts */
 };
 
 struct schema_key {
@@ -35,7 +37,7 @@ struct schema_key {
 };
 
 /* For the sizes of arrays; the tables are held up to them at compile time. */
-enum { SCHEMA_KEYS_MAX = 32, SCHEMA_MODEL_KEYS_MAX = 16, SCHEMA_NAME_SIZE = 64 };
+enum { SCHEMA_KEYS_MAX = 48, SCHEMA_MODEL_KEYS_MAX = 16, SCHEMA_NAME_SIZE = 64 };
 
 /* In the order of the file; the keys of a section stand together. */
 extern const struct schema_key schema_keys[];

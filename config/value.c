@@ -26,15 +26,25 @@ static const struct unit time_units[] = {
 };
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 
-enum { NUMBER_SIZE = 32, LISTEN_SIZE = 64 };
+enum { MILLION = 1000000, NUMBER_SIZE = 32, LISTEN_SIZE = 64 };
 
 static const struct unit *units_of(enum schema_kind kind) {
     if (kind == SCHEMA_SIZE) return size_units;
     return kind == SCHEMA_SECONDS || kind == SCHEMA_MS ? time_units : no_units;
 }
 
+/* Without zeros at the end: 999000 is 0.999. */
+static void format_fraction(char out[NUMBER_SIZE], uint64_t millionths) {
+    int size = snprintf(out, NUMBER_SIZE, "%" PRIu64 ".%06" PRIu64, millionths / MILLION,
+                        millionths % MILLION);
+    while (out[size - 1] == '0') out[--size] = '\0';
+    if (out[size - 1] == '.') out[size - 1] = '\0';
+}
+
 static void format_number(char out[NUMBER_SIZE], enum schema_kind kind, uint64_t number) {
-    if (kind == SCHEMA_SECONDS || (kind == SCHEMA_MS && number % 1000 == 0)) {
+    if (kind == SCHEMA_FRACTION) {
+        format_fraction(out, number);
+    } else if (kind == SCHEMA_SECONDS || (kind == SCHEMA_MS && number % 1000 == 0)) {
         snprintf(out, NUMBER_SIZE, "%" PRIu64 "s", kind == SCHEMA_MS ? number / 1000 : number);
     } else if (kind == SCHEMA_MS) {
         snprintf(out, NUMBER_SIZE, "%" PRIu64 "ms", number);
@@ -67,16 +77,40 @@ static bool parse_number(uint64_t *out, enum schema_kind kind, const char *text)
     return true;
 }
 
+/* Digits, and at most six more behind a point. */
+static bool parse_fraction(uint64_t *out, const char *text) {
+    size_t whole = strspn(text, "0123456789"), decimals = 0;
+    uint64_t value = 0;
+    if (whole == 0 || whole > 9) return false;
+    for (size_t i = 0; i < whole; i++) value = 10 * value + (uint64_t)(text[i] - '0');
+    if (text[whole] == '.') {
+        text += whole + 1;
+        decimals = strspn(text, "0123456789");
+        if (decimals == 0 || decimals > 6) return false;
+        whole = 0;
+    }
+    if (text[whole + decimals]) return false;
+    for (size_t i = 0; i < 6; i++)
+        value = 10 * value + (uint64_t)(i < decimals ? text[i] - '0' : 0);
+    *out = value;
+    return true;
+}
+
+static bool parse_value(uint64_t *out, enum schema_kind kind, const char *text) {
+    return kind == SCHEMA_FRACTION ? parse_fraction(out, text) : parse_number(out, kind, text);
+}
+
 static enum status read_number(void *field, const struct schema_key *key, const char *text,
                                struct error *err) {
     static const char *const examples[] = {
         [SCHEMA_COUNT] = "a whole number",
+        [SCHEMA_FRACTION] = "a number such as 0.999, with at most six decimals",
         [SCHEMA_SIZE] = "a size such as 20MB, 64MiB or 500000",
         [SCHEMA_SECONDS] = "whole seconds such as 30s or 2m",
         [SCHEMA_MS] = "a duration such as 500ms, 30s or 2m",
     };
     uint64_t number;
-    if (!parse_number(&number, key->kind, text) ||
+    if (!parse_value(&number, key->kind, text) ||
         (key->kind == SCHEMA_SECONDS && number != UINT64_MAX && number % 1000))
         return error_set(err, STATUS_INVALID, "found '%.60s', expected %s", text,
                          examples[key->kind]);
@@ -182,12 +216,14 @@ enum status value_read(void *object, const struct schema_key *key, const char *t
     void *field = (char *)object + key->offset;
     switch (key->kind) {
     case SCHEMA_COUNT:
+    case SCHEMA_FRACTION:
     case SCHEMA_SIZE:
     case SCHEMA_SECONDS:
     case SCHEMA_MS: return read_number(field, key, text, err);
     case SCHEMA_LISTEN: return read_listen(field, text, storage, err);
     case SCHEMA_CHOICE: return read_choice(field, key, text, err);
-    case SCHEMA_TEXT: return read_text(field, key, text, storage, err);
+    case SCHEMA_TEXT:
+    case SCHEMA_SECRET: return read_text(field, key, text, storage, err);
     case SCHEMA_BOOL: return read_bool(field, text, err);
     case SCHEMA_LIST: break;
     }
@@ -195,11 +231,34 @@ enum status value_read(void *object, const struct schema_key *key, const char *t
     return STATUS_INTERNAL;
 }
 
+/* In an URL a password stands before the host, "user:password@", or in the query. */
+static enum status print_secret(const char *text, struct buffer *out, struct error *err) {
+    static const char parameter[] = "password=";
+    const char *colons = strstr(text, "://");
+    const char *host = colons ? colons + 3 : text;
+    size_t size = colons ? strcspn(host, "/?") : 0;
+    const char *at = size ? memrchr(host, '@', size) : NULL;
+    const char *password = at ? memchr(host, ':', (size_t)(at - host)) : NULL;
+    enum status status = STATUS_OK;
+    if (password) {
+        status = buffer_printf(out, err, "%.*s:***", (int)(password - text), text);
+        text = at;
+    }
+    const char *query = colons ? strcasestr(text, parameter) : NULL;
+    if (!status && query) {
+        status = buffer_printf(out, err, "%.*spassword=***", (int)(query - text), text);
+        text = query + strlen(parameter);
+        text += strcspn(text, "&");
+    }
+    return status ? status : buffer_printf(out, err, "%s", text);
+}
+
 enum status value_print(const void *object, const struct schema_key *key, struct buffer *out,
                         struct error *err) {
     const void *field = (const char *)object + key->offset;
     switch (key->kind) {
     case SCHEMA_COUNT:
+    case SCHEMA_FRACTION:
     case SCHEMA_SIZE:
     case SCHEMA_SECONDS:
     case SCHEMA_MS: {
@@ -222,6 +281,7 @@ enum status value_print(const void *object, const struct schema_key *key, struct
         const char *text = *(const char *const *)field;
         return buffer_printf(out, err, "%s", text ? text : "");
     }
+    case SCHEMA_SECRET: return print_secret(*(const char *const *)field, out, err);
     case SCHEMA_BOOL: return buffer_printf(out, err, "%s", *(const bool *)field ? "true" : "false");
     case SCHEMA_LIST: break;
     }

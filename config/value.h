@@ -15,7 +15,7 @@
 enum status value_read(void *object, const struct schema_key *key, const char *text,
                        struct config_storage *storage, struct error *err);
 
-/* Appends the field as value_read() reads it; an unset text is empty. */
+/* Appends the field as value_read() reads it, but for a password; an unset text is empty. */
 enum status value_print(const void *object, const struct schema_key *key, struct buffer *out,
                         struct error *err);
 

@@ -17,11 +17,14 @@
 #include "core/base/log.h"
 #include "core/base/thread_pool.h"
 #include "core/batch/batcher.h"
+#include "core/model/layout.h"
 #include "core/recipe.h"
+
+enum { PPM = 1000000 };
 
 struct engine {
     struct engine_info info;
-    char *name;
+    char *name, *profile; /* the latter NULL without one */
     struct runtime *runtime;
     struct model *model;
     struct tokenizer *tokenizer; /* NULL: no text tower, or no vocabulary */
@@ -78,6 +81,21 @@ static struct engine_tower_info tower_info(const struct model_tower *tower) {
     };
 }
 
+static void set_quantization(struct engine *engine) {
+    const struct model_info *model = model_info(engine->model);
+    const struct model_quality *quality = &model->quality;
+    const char *slash = engine->profile ? strrchr(engine->profile, '/') : NULL;
+    engine->info.quantized = model->precision == MODEL_INT8;
+    if (!engine->info.quantized) return;
+    engine->info.quantization = (struct engine_quantization){
+        .profile = slash ? slash + 1 : engine->profile,
+        .exceptions = quality->exceptions,
+        .measured = quality->measured,
+        .cosine = quality->cosines.min,
+        .centred_cosine = quality->cosines.centred_min,
+    };
+}
+
 static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     const struct model_info *model = model_info(engine->model);
     struct engine_info *info = &engine->info;
@@ -93,6 +111,7 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     info->vocab_size = model->vocab_size;
     info->vision = tower_info(&model->vision);
     info->text = tower_info(&model->text);
+    set_quantization(engine);
     info->logit_scale = model->logit_scale;
     info->parameters = model->parameters;
     info->preprocess.resize = resize_names[engine->preprocess.resize];
@@ -119,14 +138,17 @@ static enum status open_tokenizer(struct engine *engine, const struct tokenizer_
                     engine->name);
         return STATUS_OK;
     }
-    const char *path = options->vocab ? options->vocab : options->path;
+    char *path = options->vocab ? strdup(options->vocab) : layout_tokenizer(options->path);
+    if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     enum status status = tokenizer_open(&engine->tokenizer, path, mode, err);
-    if (status) return status;
-    uint32_t size = tokenizer_vocab_size(engine->tokenizer);
-    if (size <= model->vocab_size) return STATUS_OK;
-    return error_set(err, STATUS_CONFLICT,
-                     "the vocabulary in %s has %u tokens, the model's embedding has %u", path, size,
-                     model->vocab_size);
+    uint32_t size = status ? 0 : tokenizer_vocab_size(engine->tokenizer);
+    if (size > model->vocab_size) {
+        status = error_set(err, STATUS_CONFLICT,
+                           "the vocabulary in %s has %u tokens, the model's embedding has %u", path,
+                           size, model->vocab_size);
+    }
+    free(path);
+    return status;
 }
 
 static void run_images(void *context, uint32_t worker, struct team *team,
@@ -184,9 +206,13 @@ static enum status open_parts(struct engine *engine, const struct engine_options
         .features = runtime_features(engine->runtime),
         .workers = runtime_options(engine->runtime)->threads,
         .cache = options->cache,
+        .profile = options->profile,
+        .cosine_min = (double)options->cosine_min_ppm / PPM,
     };
     engine->name = strdup(options->name);
-    if (!engine->name) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
+    if (options->profile) engine->profile = strdup(options->profile);
+    if (!engine->name || (options->profile && !engine->profile))
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
     enum status status = model_open(&engine->model, &model, err);
     struct tokenizer_options mode;
     if (!status)
@@ -220,6 +246,7 @@ void engine_close(struct engine *engine) {
     tokenizer_close(engine->tokenizer);
     model_close(engine->model);
     free(engine->name);
+    free(engine->profile);
     free(engine);
 }
 

@@ -31,9 +31,12 @@ struct engine_options {
     const char *precision;  /* "fp32", "bf16", "int8"; NULL: bf16 where the CPU has it */
     const char *cache;      /* directory of packed weights; NULL: they are not kept */
     const char *preprocess; /* "exact", or "fast": JPEGs are decoded smaller; NULL: exact */
-    uint32_t image_size;    /* 0: the checkpoint's own */
-    uint32_t head_width;    /* for a bare file with unusual heads; 0: inferred */
-    bool exif_orientation;  /* turn photographs upright; off in all references */
+    const char *profile;    /* for int8: a file of clipd quantize; NULL: none */
+    /* In millionths: int8 with a smaller cosine to fp32 is refused. 0: it need not be known. */
+    uint32_t cosine_min_ppm;
+    uint32_t image_size;                     /* 0: the checkpoint's own */
+    uint32_t head_width;                     /* for a bare file with unusual heads; 0: inferred */
+    bool exif_orientation;                   /* turn photographs upright; off in all references */
     struct engine_image_limits image_limits; /* zeros: the defaults */
 };
 
@@ -42,12 +45,23 @@ struct engine_tower_info {
     const char *activation;
 };
 
+/* How near int8 comes to fp32: the smallest cosine of any input, as it is and after what
+ * the inputs have in common is taken off. */
+struct engine_quantization {
+    const char *profile; /* name of the file; NULL: none */
+    uint32_t exceptions; /* products that are not int8 */
+    bool measured;       /* else the cosines are 0 */
+    double cosine, centred_cosine;
+};
+
 /* Strings live as long as the engine. */
 struct engine_info {
     const char *name, *architecture, *precision, *sha256, *tokenizer;
     uint32_t embed_dim, image_size, patch_size, context_length, vocab_size;
     struct engine_tower_info vision, text; /* layers 0: no such tower */
-    float logit_scale;                     /* the factor: exp() already taken */
+    bool quantized;                        /* precision is int8 */
+    struct engine_quantization quantization;
+    float logit_scale; /* the factor: exp() already taken */
     uint64_t parameters;
     struct {
         const char *resize, *order, *interpolation; /* "shortest", "openai", "bicubic" */

@@ -13,12 +13,15 @@
 #include <sys/eventfd.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "server/guard.h"
 #include "server/multipart.h"
+#include "server/stream.h"
 
 enum {
     SWALLOW_MAX = 64 << 10,   /* bytes of a refused body, to keep the connection */
     SEND_RATE_MIN = 64 << 10, /* bytes per second that a client must take */
+    STREAM_BLOCK = 16 << 10,  /* bytes of a streamed answer taken at once */
 };
 
 enum stage {
@@ -44,6 +47,12 @@ struct exchange {
     struct api_admission admission;
     struct buffer body, parts;
     size_t charged; /* of service->body_bytes */
+
+    /* Of an answer that is made while it is sent; else NULL. */
+    struct stream *stream;
+    uint64_t deadline_ns; /* for the client to have taken what there was */
+    uint64_t paused_ns;   /* since when it waits for us; 0: it does not */
+    char path[];          /* the target without its query, as it came */
 };
 
 static struct connection *connection_of(struct MHD_Connection *mhd) {
@@ -66,8 +75,10 @@ void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd)
     atomic_fetch_add(&shared->begun, 1);
     atomic_fetch_add(&shared->open, 1);
     connection_expect(connection, now + shared->request_timeout_ns);
-    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    size_t path_size = target ? strcspn(target, "?") : 0;
+    struct exchange *exchange = calloc(1, sizeof(*exchange) + path_size + 1);
     if (!exchange) return NULL;
+    if (path_size) memcpy(exchange->path, target, path_size);
     exchange->service = shared;
     exchange->loop = own_loop;
     exchange->mhd = mhd;
@@ -175,20 +186,69 @@ static bool add_headers(struct MHD_Response *out, const struct exchange *exchang
     return ok;
 }
 
+/* Lets the connection go on; its I/O thread may end the exchange at any moment then. */
+static void resume_connection(struct exchange *exchange) {
+    struct exchange_service *service = exchange->service;
+    struct exchange_loop *loop = exchange->loop;
+    MHD_resume_connection(exchange->mhd);
+    exchange_loop_wake(loop);
+    atomic_fetch_sub(&service->suspended, 1);
+}
+
+static void wake_reader(void *context) {
+    resume_connection(context);
+}
+
+/* The client has taken what came before: more for it, or the connection is suspended
+ * until there is more. What we let it wait does not count against it. */
+static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room) {
+    struct exchange *exchange = context;
+    uint64_t now = clock_now_ns(), timeout_ns = exchange->service->request_timeout_ns;
+    size_t size;
+    exchange->loop->calls++;
+    if (exchange->paused_ns) exchange->deadline_ns += now - exchange->paused_ns;
+    exchange->paused_ns = 0;
+    switch (stream_read(exchange->stream, out, room, &size)) {
+    case STREAM_ENDED: return MHD_CONTENT_READER_END_OF_STREAM;
+    case STREAM_FAILED: return MHD_CONTENT_READER_END_WITH_ERROR;
+    case STREAM_DATA:
+        exchange->response.produced = position + size;
+        exchange->deadline_ns += size * CLOCK_NS_PER_S / SEND_RATE_MIN;
+        if (exchange->deadline_ns > now + timeout_ns) exchange->deadline_ns = now + timeout_ns;
+        connection_expect(exchange->connection, exchange->deadline_ns);
+        return (ssize_t)size;
+    case STREAM_EMPTY: break;
+    }
+    exchange->paused_ns = now;
+    connection_expect(exchange->connection, CLOCK_NEVER);
+    atomic_fetch_add(&exchange->service->suspended, 1);
+    MHD_suspend_connection(exchange->mhd);
+    if (!stream_wait(exchange->stream)) resume_connection(exchange);
+    return 0;
+}
+
+static struct MHD_Response *create_response(struct exchange *exchange) {
+    struct http_response *response = &exchange->response;
+    if (exchange->stream)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
+                                                 exchange, NULL);
+    /* The body is freed by exchange_end(), which libmicrohttpd calls afterwards. */
+    return MHD_create_response_from_buffer(response->body.size, response->body.data,
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
 /* MHD_NO closes the connection without an answer: nothing else is left to do then. */
 static enum MHD_Result queue(struct exchange *exchange) {
     struct http_response *response = &exchange->response;
     assert(exchange->stage == STAGE_ANSWERED && response->status >= 200);
-    /* The body is freed by exchange_end(), which libmicrohttpd calls afterwards. */
-    struct MHD_Response *out = MHD_create_response_from_buffer(
-        response->body.size, response->body.data, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *out = create_response(exchange);
     if (!out) return MHD_NO;
     enum MHD_Result queued = MHD_NO;
     if (add_headers(out, exchange)) {
         uint64_t seconds = response->body.size / SEND_RATE_MIN;
-        connection_expect(exchange->connection, clock_now_ns() +
-                                                    exchange->service->request_timeout_ns +
-                                                    seconds * CLOCK_NS_PER_S);
+        exchange->deadline_ns =
+            clock_now_ns() + exchange->service->request_timeout_ns + seconds * CLOCK_NS_PER_S;
+        connection_expect(exchange->connection, exchange->deadline_ns);
         exchange->stage = STAGE_QUEUED;
         queued = MHD_queue_response(exchange->mhd, (unsigned)response->status, out);
     }
@@ -201,7 +261,7 @@ static void check_length(struct exchange *exchange) {
     const struct framing *framing = &exchange->framing;
     struct error err = ERROR_NONE;
     bool needs_body = exchange->request.method == HTTP_POST || exchange->request.method == HTTP_PUT;
-    if (needs_body && !framing->has_length && !framing->chunked) {
+    if (needs_body && exchange->admission.body_max && !framing->has_length && !framing->chunked) {
         error_set(&err, STATUS_INVALID, "request has neither content-length nor chunks");
         refuse(exchange, MHD_HTTP_LENGTH_REQUIRED, &err);
     } else if (framing->length > exchange->admission.body_max) {
@@ -212,11 +272,10 @@ static void check_length(struct exchange *exchange) {
 }
 
 /* The header section is in. */
-static enum MHD_Result start(struct exchange *exchange, const char *url, const char *method,
-                             const char *version) {
+static enum MHD_Result start(struct exchange *exchange, const char *method, const char *version) {
     struct http_request *request = &exchange->request;
     request->method = method_of(method);
-    request->path = url;
+    request->path = exchange->path;
     request->header = read_header;
     request->query = read_query;
     request->transport = exchange;
@@ -288,15 +347,37 @@ static void handle(struct exchange *exchange) {
     exchange->stage = STAGE_ANSWERED;
 }
 
-/* Hands the exchange back to its I/O thread, which may end it at any moment then. */
+/* Hands the exchange back to its I/O thread. */
 static void resume(struct exchange *exchange) {
-    struct exchange_service *service = exchange->service;
-    struct exchange_loop *loop = exchange->loop;
     /* Before the client can have its answer: the next request finds room. */
+    atomic_fetch_sub(&exchange->service->running, 1);
+    resume_connection(exchange);
+}
+
+/* Makes the body of a streamed answer while the I/O thread sends it. */
+static void produce(struct exchange *exchange) {
+    struct http_response response = exchange->response;
+    struct exchange_service *service = exchange->service;
+    struct stream *stream = NULL;
+    struct error err = ERROR_NONE;
+    char id[sizeof(exchange->request.id)];
+    struct stream_options options = {
+        .wake = wake_reader, .context = exchange, .stopping = &service->stopping};
+    memcpy(id, exchange->request.id, sizeof(id));
+    if (stream_create(&stream, &options, &err) != STATUS_OK) {
+        response.release(response.context);
+        refuse(exchange, 0, &err);
+        resume(exchange);
+        return;
+    }
+    exchange->stream = stream;
+    resume_connection(exchange);
+    enum status status = response.produce(response.context, stream_sink(stream), &err);
+    response.release(response.context);
+    if (status != STATUS_OK && status != STATUS_UNAVAILABLE)
+        log_message(LOG_WARNING, "request %s: the answer was cut off: %s", id, err.message);
     atomic_fetch_sub(&service->running, 1);
-    MHD_resume_connection(exchange->mhd);
-    exchange_loop_wake(loop);
-    atomic_fetch_sub(&service->suspended, 1);
+    stream_end(stream, status != STATUS_OK);
 }
 
 /* A task of the pool. */
@@ -304,7 +385,10 @@ static void run(void *context, size_t index) {
     struct exchange *exchange = context;
     (void)index;
     handle(exchange);
-    resume(exchange);
+    if (exchange->response.produce)
+        produce(exchange);
+    else
+        resume(exchange);
 }
 
 /* The body is in: to the pool, or refused. */
@@ -338,9 +422,10 @@ enum MHD_Result exchange_step(void *loop, struct MHD_Connection *mhd, const char
                               size_t *size, void **own) {
     struct exchange *exchange = *own;
     (void)mhd;
+    (void)url; /* decoded, so that an encoded slash looks like any other */
     ((struct exchange_loop *)loop)->calls++;
     if (!exchange) return MHD_NO;
-    if (exchange->stage == STAGE_HEAD) return start(exchange, url, method, version);
+    if (exchange->stage == STAGE_HEAD) return start(exchange, method, version);
     if (*size) {
         receive(exchange, data, *size);
         *size = 0;
@@ -351,6 +436,7 @@ enum MHD_Result exchange_step(void *loop, struct MHD_Connection *mhd, const char
         connection_expect(exchange->connection, CLOCK_NEVER);
         if (!exchange->admission.immediate) return submit(exchange);
         handle(exchange);
+        assert(!exchange->response.produce);
     }
     return queue(exchange);
 }
@@ -377,6 +463,7 @@ void exchange_end(void *loop, struct MHD_Connection *mhd, void **own,
         bool sent =
             exchange->stage == STAGE_QUEUED && reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
         if (exchange->stage == STAGE_BODY) give_up(exchange);
+        if (exchange->stream) stream_abandon(exchange->stream);
         api_finish(shared->api, &exchange->request, &exchange->response, sent);
         release_body(exchange);
         buffer_free(&exchange->parts);

@@ -4,7 +4,7 @@
 In each ```console block the lines that begin with "$ " (and those that continue them
 after a backslash or a pipe) are run in a shell, with URL in place of
 http://127.0.0.1:8080; what follows is the expected output. JSON is compared as such:
-numbers with a point to the decimals that are shown, "..." stands for any string, a
+numbers with a point to the decimals that are shown, "..." stands for any string or number, a
 list that ends in ... for a longer one. Of other output every line must match, and a
 line ... stands for any lines. Prints what differs; exits 1 if anything does.
 """
@@ -40,7 +40,7 @@ def differs(shown, found, where=""):
         if list(shown) != list(found):
             return f"{where}: shown {list(shown)}, found {list(found)}"
         return "".join(differs(value, found[key], f"{where}/{key}") for key, value in shown.items())
-    elif shown == found and type(shown) is type(found) or shown == ANY and isinstance(found, str):
+    elif shown == found and type(shown) is type(found) or shown == ANY and isinstance(found, (str, float)):
         return ""
     return f"{where}: shown {shown}, found {found}\n"
 

@@ -3,9 +3,10 @@
 # may; else prints the one command that would. "test" adds what tests and lint need.
 set -eu
 packages='gcc make pkg-config libmicrohttpd-dev libjansson-dev libjpeg62-turbo-dev libpng-dev
-    libwebp-dev libopenblas-dev libcyaml-dev libyaml-dev libutf8proc-dev nettle-dev zlib1g-dev libxxhash-dev'
+    libwebp-dev libopenblas-dev libcyaml-dev libyaml-dev libutf8proc-dev nettle-dev zlib1g-dev libxxhash-dev
+    libsqlite3-dev g++ libhnswlib-dev libpq-dev'
 [ "${1:-}" = test ] && packages="$packages check curl python3 python3-yaml clang-format clang-tidy
-    clang libclang-rt-14-dev shellcheck"
+    clang libclang-rt-14-dev shellcheck mmdebstrap debian-archive-keyring procps"
 
 missing=
 for package in $packages; do

@@ -47,6 +47,16 @@ void file_map_close(struct file_map *map) {
     *map = (struct file_map){0};
 }
 
+void file_map_release(struct bytes part) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), after = (uintptr_t)part.data % page;
+    size_t skip = after ? page - after : 0; /* whole pages only */
+    if (part.size < skip + page) return;
+    const uint8_t *first = part.data + skip;
+    void *begin; /* the same, as madvise() takes it */
+    memcpy(&begin, &first, sizeof(begin));
+    madvise(begin, (part.size - skip) / page * page, MADV_DONTNEED);
+}
+
 enum status file_read(struct buffer *out, const char *path, struct error *err) {
     struct error local = ERROR_NONE;
     if (!err) err = &local;

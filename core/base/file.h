@@ -17,6 +17,9 @@ enum status file_map_open(struct file_map *out, const char *path, struct error *
 /* The same for an open file, which stays the caller's; `path` names it in errors. */
 enum status file_map_fd(struct file_map *out, int fd, const char *path, struct error *err);
 void file_map_close(struct file_map *map);
+/* Gives the pages of a part of a mapping back to the system, which reads them again from the
+ * file should they be wanted again. Never call it for memory that is no mapping of a file. */
+void file_map_release(struct bytes part);
 
 /* Appends the whole file; STATUS_TOO_LARGE past the buffer's limit. "-" is
  * standard input. */

@@ -35,7 +35,9 @@ enum {
     COLLECTION_METADATA_MAX = 65536, /* bytes of one item's */
     COLLECTION_TEXT_MAX = 65536,
     COLLECTION_THUMBNAIL_MAX = 1 << 20,
-    COLLECTION_HITS_MAX = 10000, /* offset + top_k */
+    COLLECTION_WORDS_MAX = 4096,           /* bytes of a search by words */
+    COLLECTION_HITS_MAX = 10000,           /* offset + top_k; ids in one call */
+    COLLECTION_HITS_TOGETHER_MAX = 100000, /* of the searches of one call */
 };
 
 struct collections_options {
@@ -99,11 +101,12 @@ enum status collection_list(struct collections *collections, collection_visit_fn
 struct item {
     struct bytes id;
     const float *embedding;      /* [dim], of any length but 0: it is scaled to 1 */
-    struct bytes metadata;       /* a JSON object; empty: {} */
+    struct bytes metadata;       /* a JSON object without U+0000; empty: {} */
     struct bytes text;           /* what a search by words looks at; may be empty */
     struct bytes thumbnail;      /* an image file; may be empty */
     uint8_t digest[SHA256_SIZE]; /* of the file that the item was made from */
     bool has_digest;
+    uint32_t dim; /* of the embedding: STATUS_CONFLICT if it is not the collection's */
 };
 
 struct collection_upserted {
@@ -117,6 +120,9 @@ struct collection_upserted {
 enum status collection_upsert(struct collections *collections, const char *name,
                               const char *model_digest, const struct item *items, size_t count,
                               struct collection_upserted *out, struct error *err);
+/* What upsert checks of each item, for callers that can do without a bad one. */
+enum status collection_check_item(const struct collection_spec *spec, const struct item *item,
+                                  struct error *err);
 
 /* Which parts of an item a call wants; its id comes always. */
 enum item_part {
@@ -128,18 +134,23 @@ enum item_part {
 };
 
 typedef enum status item_visit_fn(void *context, const struct item *item, struct error *err);
+/* Who is given the items. What it returns, if not STATUS_OK, ends the call and is returned. */
+struct item_visitor {
+    unsigned parts; /* enum item_part */
+    item_visit_fn *visit;
+    void *context;
+};
 
 /* Those of the items that are there, in the order of `ids`. */
 enum status collection_fetch(struct collections *collections, const char *name,
-                             const struct bytes *ids, size_t count, unsigned parts,
-                             item_visit_fn *visit, void *context, struct error *err);
+                             const struct bytes *ids, size_t count,
+                             const struct item_visitor *visitor, struct error *err);
 /* At most `limit` items that fit the filter, in the order of their ids' bytes, those after
  * `after` (empty: from the start). A walk in several calls sees every item that was there all
  * the time. */
 enum status collection_scroll(struct collections *collections, const char *name,
                               const struct filter *filter, struct bytes after, size_t limit,
-                              unsigned parts, item_visit_fn *visit, void *context,
-                              struct error *err);
+                              const struct item_visitor *visitor, struct error *err);
 enum status collection_count(struct collections *collections, const char *name,
                              const struct filter *filter, uint64_t *out, struct error *err);
 /* *deleted says how many of them were there. */
@@ -154,9 +165,13 @@ enum status collection_delete_where(struct collections *collections, const char 
 
 struct search {
     const float *embedding; /* [dim], of any length but 0; NULL: by words alone */
-    struct bytes words;     /* for the items' text; empty: by embedding alone */
+    uint32_t dim;           /* STATUS_CONFLICT if it is not the collection's */
+    /* For the items' text; empty: by embedding alone. A text matches if it has all of them,
+     * in any order, whatever their case. */
+    struct bytes words;
     /* With both: score = (1 - words_weight) * cosine + words_weight * rank, the rank of the
-     * words' match between 0 and 1. */
+     * words' match between 0 and 1, and 0 without a match. By words alone only matches are
+     * hits, and the score is the rank. */
     float words_weight;
     uint32_t top_k, offset;      /* together at most COLLECTION_HITS_MAX */
     float score_min;             /* hits below are left out; -1: none */
@@ -173,12 +188,17 @@ struct hit {
 };
 
 typedef enum status hit_visit_fn(void *context, const struct hit *hit, struct error *err);
+struct hit_visitor {
+    unsigned parts; /* enum item_part */
+    hit_visit_fn *visit;
+    void *context;
+};
 
 /* Answers several searches in one pass. With a filter there are min(top_k, matches) hits,
  * however few match. */
 enum status collection_search(struct collections *collections, const char *name,
-                              const struct search *searches, size_t count, unsigned parts,
-                              hit_visit_fn *visit, void *context, struct error *err);
+                              const struct search *searches, size_t count,
+                              const struct hit_visitor *visitor, struct error *err);
 
 /* ---- care ---- */
 

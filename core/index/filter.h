@@ -47,13 +47,15 @@ struct filter {
 enum {
     FILTER_DEPTH_MAX = 16,
     FILTER_NODES_MAX = 256,
-    FILTER_VALUES_MAX = 4096,
+    FILTER_VALUES_MAX = 4096, /* of all its conditions together */
     FILTER_FIELD_MAX = 200
 };
 
 /* STATUS_INVALID for what is deeper, larger or less sensible than stores take: an empty
- * path or step, a quote or control character in it, bounds of two kinds. NULL, every item,
- * is fine. */
+ * path or step, a quote, backslash or control character in it, a range without a bound or
+ * with bounds of two kinds. NULL, every item, is fine. */
 enum status filter_check(const struct filter *filter, struct error *err);
+/* The same for the path of a field alone. */
+enum status filter_check_field(const char *field, struct error *err);
 
 #endif

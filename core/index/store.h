@@ -1,8 +1,11 @@
 /* store.h - what a store brings to collection.c. Internal.
  *
  * collection.c checks names, ids, sizes and filters once, for every store; a store may
- * trust them. Embeddings arrive of length 1. Everything else is as collection.h says of
- * the function of the same name. */
+ * trust them. Embeddings arrive of length 1, ids in one upsert differ from each other.
+ * Everything else is as collection.h says of the function of the same name.
+ *
+ * `spec` is what describe() said a moment ago: a store that finds another collection under
+ * the name by now gives STATUS_CONFLICT. */
 #ifndef CORE_INDEX_STORE_H
 #define CORE_INDEX_STORE_H
 
@@ -21,11 +24,10 @@ struct store {
     enum status (*upsert)(void *self, const struct collection_spec *spec, const struct item *items,
                           size_t count, struct collection_upserted *out, struct error *err);
     enum status (*fetch)(void *self, const struct collection_spec *spec, const struct bytes *ids,
-                         size_t count, unsigned parts, item_visit_fn *visit, void *context,
-                         struct error *err);
+                         size_t count, const struct item_visitor *visitor, struct error *err);
     enum status (*scroll)(void *self, const struct collection_spec *spec,
                           const struct filter *filter, struct bytes after, size_t limit,
-                          unsigned parts, item_visit_fn *visit, void *context, struct error *err);
+                          const struct item_visitor *visitor, struct error *err);
     enum status (*count)(void *self, const struct collection_spec *spec,
                          const struct filter *filter, uint64_t *out, struct error *err);
     /* By ids, or by the filter when `ids` is NULL. */
@@ -33,16 +35,22 @@ struct store {
                           size_t count, const struct filter *filter, uint64_t *deleted,
                           struct error *err);
     enum status (*search)(void *self, const struct collection_spec *spec,
-                          const struct search *searches, size_t count, unsigned parts,
-                          hit_visit_fn *visit, void *context, struct error *err);
+                          const struct search *searches, size_t count,
+                          const struct hit_visitor *visitor, struct error *err);
     enum status (*stats)(void *self, const struct collection_spec *spec,
                          struct collection_stats *out, struct error *err);
     enum status (*reindex)(void *self, const struct collection_spec *spec, struct error *err);
     /* NULL where the store has its own ways. */
     enum status (*snapshot)(void *self, const char *path, struct error *err);
-    enum status (*restore)(void *self, const struct collection_spec *spec, const char *path,
-                           struct error *err);
+    enum status (*restore)(void *self, const char *name, const char *path, struct error *err);
 };
+
+/* STATUS_CONFLICT, saying in what, if a collection differs from the one that is wanted. The
+ * model's name may. */
+enum status collection_compare(const struct collection_spec *has,
+                               const struct collection_spec *wanted, struct error *err);
+/* What create checks, for what comes from a file. */
+enum status collection_check_spec(const struct collection_spec *spec, struct error *err);
 
 /* Opens a store; *self is its state, the first argument of the functions in the table. */
 enum status sqlite_store_open(const struct store **out, void **self,

@@ -16,6 +16,7 @@
 
 #include "core/base/error.h"
 #include "core/index/collection.h"
+#include "core/index/crew.h"
 
 struct vectors;
 
@@ -23,8 +24,8 @@ struct vectors_options {
     uint32_t dim;
     enum collection_precision precision;
     unsigned features;         /* core/kernels/isa.h */
-    uint32_t threads;          /* helpers of a search, shared by all vectors; at least 1 */
-    uint64_t approximate_from; /* rows; UINT64_MAX: never */
+    struct crew *crew;         /* helps searches; shared by all vectors of a process; or NULL */
+    uint64_t approximate_from; /* rows; 0: the default; UINT64_MAX: never */
     /* The file that keeps the approximate index between starts; NULL: none. It is a cache: checked
      * against our own digest, its rows against those put in, and made anew when it does not
      * fit. */

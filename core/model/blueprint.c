@@ -8,7 +8,7 @@
 #include "core/model/names.h"
 #include "core/model/positions.h"
 
-enum { NAME_SIZE = 128, LAYERS_MAX = 512, SIDE_MAX = 512 };
+enum { PREFIX_SIZE = 96, NAME_SIZE = 128, LAYERS_MAX = 512, SIDE_MAX = 512 };
 
 /* What all steps need. */
 struct draft {
@@ -90,8 +90,19 @@ static enum status take_qkv(struct draft *draft, const char *prefix, size_t widt
     return status;
 }
 
+/* LayerScale, when the file has it or the configuration says that it must. */
+static enum status take_scale(struct draft *draft, const char *prefix, const char *layer,
+                              bool stated, size_t width, struct source *out, struct error *err) {
+    char name[NAME_SIZE];
+    if (!layer) return STATUS_OK;
+    snprintf(name, sizeof(name), "%s%s", prefix, layer);
+    if (!stated && !tensors_find(draft->tensors, name)) return STATUS_OK;
+    return take_vector(draft, name, width, out, err);
+}
+
 static enum status take_block(struct draft *draft, const char *prefix, size_t width,
-                              size_t *mlp_width, struct blueprint_block *out, struct error *err) {
+                              size_t *mlp_width, bool scaled, struct blueprint_block *out,
+                              struct error *err) {
     const struct names *names = draft->names;
     enum status status = take_norm(draft, prefix, names->layer.ln_1, width, &out->ln_1, err);
     if (!status) status = take_qkv(draft, prefix, width, &out->qkv, err);
@@ -105,19 +116,25 @@ static enum status take_block(struct draft *draft, const char *prefix, size_t wi
     if (!status) {
         status = take_linear(draft, prefix, names->layer.proj, &width, *mlp_width, &out->proj, err);
     }
+    if (!status) {
+        status = take_scale(draft, prefix, names->layer.ls_1, scaled, width, &out->out.scale, err);
+    }
+    if (!status) {
+        status = take_scale(draft, prefix, names->layer.ls_2, scaled, width, &out->proj.scale, err);
+    }
     return status;
 }
 
-static void block_prefix(char prefix[NAME_SIZE], const char *pattern, uint32_t layer) {
+static void block_prefix(char prefix[PREFIX_SIZE], const char *pattern, uint32_t layer) {
     /* The patterns are this module's own: "visual.transformer.resblocks.%u.". */
     const char *number = strstr(pattern, "%u");
-    snprintf(prefix, NAME_SIZE, "%.*s%u%s", (int)(number - pattern), pattern, layer, number + 2);
+    snprintf(prefix, PREFIX_SIZE, "%.*s%u%s", (int)(number - pattern), pattern, layer, number + 2);
 }
 
 static uint32_t count_layers(const struct draft *draft, const char *pattern) {
     uint32_t layers = 0;
     for (; layers < LAYERS_MAX; layers++) {
-        char name[NAME_SIZE];
+        char name[PREFIX_SIZE];
         block_prefix(name, pattern, layers);
         if (!tensors_any_with_prefix(draft->tensors, name)) break;
     }
@@ -172,12 +189,26 @@ static enum status take_blocks(struct draft *draft, const char *pattern, size_t 
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
     size_t mlp_width = config->mlp_width;
     for (uint32_t i = 0; i < shape->layers && !status; i++) {
-        char prefix[NAME_SIZE];
+        char prefix[PREFIX_SIZE];
         block_prefix(prefix, pattern, i);
-        status = take_block(draft, prefix, width, &mlp_width, &out->blocks[i], err);
+        status =
+            take_block(draft, prefix, width, &mlp_width, config->layer_scale, &out->blocks[i], err);
     }
     shape->mlp_width = (uint32_t)mlp_width;
     return status;
+}
+
+/* The last projection as a layer of its own, "text.text_projection.weight". */
+static enum status take_projection_layer(struct draft *draft, const char *name, size_t dims[2],
+                                         struct model_tower *shape, struct blueprint_linear *out,
+                                         struct error *err) {
+    char weight[NAME_SIZE], bias[NAME_SIZE];
+    snprintf(weight, sizeof(weight), "%s.weight", name);
+    snprintf(bias, sizeof(bias), "%s.bias", name);
+    enum status status = source_take(&out->weights[0], draft->tensors, weight, dims, 2, err);
+    if (status || !tensors_find(draft->tensors, bias)) return status;
+    shape->projection_bias = true;
+    return take_vector(draft, bias, dims[0], &out->biases[0], err);
 }
 
 /* The last projection, [embed_dim, width] for us however it is stored. A tower that
@@ -186,14 +217,21 @@ static enum status take_projection(struct draft *draft, const char *name, struct
                                    struct blueprint_linear *out, struct error *err) {
     size_t width = shape->width, dims[2] = {draft->info->embed_dim, width};
     bool alone = !draft->has_vision || !draft->has_text;
-    if (alone && !tensors_find(draft->tensors, name)) {
+    bool plain = tensors_find(draft->tensors, name) != NULL;
+    char layer[NAME_SIZE];
+    snprintf(layer, sizeof(layer), "%s.weight", name);
+    bool layered = !plain && tensors_find(draft->tensors, layer);
+    if (alone && !plain && !layered) {
         draft->info->embed_dim = (uint32_t)width;
         return STATUS_OK;
     }
-    enum status status =
-        draft->names->proj_transposed
-            ? source_take_transposed(&out->weights[0], draft->tensors, name, dims, err)
-            : source_take(&out->weights[0], draft->tensors, name, dims, 2, err);
+    enum status status;
+    if (layered)
+        status = take_projection_layer(draft, name, dims, shape, out, err);
+    else if (draft->names->proj_transposed)
+        status = source_take_transposed(&out->weights[0], draft->tensors, name, dims, err);
+    else
+        status = source_take(&out->weights[0], draft->tensors, name, dims, 2, err);
     if (!status) status = check_stated("embed_dim", draft->config->embed_dim, dims[0], err);
     out->parts = 1;
     shape->projected = true;
@@ -297,7 +335,11 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     out->patch.parts = 1;
     draft->info->patch_size = (uint32_t)patch[2];
     draft->info->parameters += width[0] + (uint64_t)width[0] * out->patch.weights[0].columns;
-    status = take_norm(draft, "", names->vision.ln_pre, width[0], &out->ln_pre, err);
+    draft->info->no_ln_pre = config->no_ln_pre;
+    draft->info->patch_mean = config->patch_mean;
+    if (!config->no_ln_pre) {
+        status = take_norm(draft, "", names->vision.ln_pre, width[0], &out->ln_pre, err);
+    }
     if (!status) {
         status = take_blocks(draft, names->vision.block, width[0], &config->vision,
                              &draft->info->vision, &out->vision, err);
@@ -354,6 +396,8 @@ static enum status draw_text(struct draft *draft, struct blueprint *out, struct 
     info->vocab_size = (uint32_t)dims[0];
     info->pooling = config->pooling;
     info->end_token = config->end_token;
+    info->pad_token = config->pad_token;
+    info->bidirectional = config->bidirectional;
     status =
         take_blocks(draft, names->text.block, width, &config->text, &info->text, &out->text, err);
     if (!status) status = take_text_positions(draft, width, out, err);

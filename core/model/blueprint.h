@@ -13,6 +13,7 @@ struct blueprint_norm {
 /* The rows of one product: one tensor, or those for q, k and v one behind the other. */
 struct blueprint_linear {
     struct source weights[3], biases[3]; /* [rows, k] and [rows] */
+    struct source scale;                 /* [rows], LayerScale: what the result is multiplied by */
     size_t parts;                        /* 0: there is no such product */
 };
 
@@ -25,7 +26,7 @@ struct blueprint_tower {
     struct source positions;            /* [tokens, width] */
     struct blueprint_block *blocks;     /* [layers] */
     struct blueprint_norm ln_end;       /* ln_post or ln_final */
-    struct blueprint_linear projection; /* [embed_dim, width], no bias */
+    struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
 };
 
 struct blueprint {
@@ -33,7 +34,7 @@ struct blueprint {
     /* vision */
     struct source class_embedding;
     struct blueprint_linear patch; /* [width, 3 * patch_size^2], no bias */
-    struct blueprint_norm ln_pre;
+    struct blueprint_norm ln_pre;  /* none with info.no_ln_pre */
     /* text */
     struct source embedding; /* [vocab_size, width] */
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/model/layout.h"
+
 enum { CONFIG_SIZE_MAX = 16 << 20 };
 
 typedef enum status parse_fn(struct model_config *out, struct bytes json, struct error *err);
@@ -25,60 +27,50 @@ static enum status read_config(struct checkpoint *out, const char *directory, co
     return status;
 }
 
-static bool exists(const char *directory, const char *name) {
-    char *path = file_join(directory, name);
-    struct stat info;
-    bool found = path && stat(path, &info) == 0 && S_ISREG(info.st_mode);
-    free(path);
-    return found;
-}
-
 static bool ends_with(const char *name, const char *ending) {
     size_t size = strlen(name), tail = strlen(ending);
     return size > tail && strcmp(name + size - tail, ending) == 0;
 }
 
-/* A copy of the name of the only safetensors file. NULL if there is none, or more than
- * one: then it is not for us to choose. */
-static char *find_only(const char *directory) {
+/* A copy of the name of the only file with one of these endings. NULL if there is none, or
+ * more than one: then it is not for us to choose. */
+static char *find_only(const char *directory, const char *const *endings, size_t count) {
     DIR *entries = opendir(directory);
     if (!entries) return NULL;
     char *only = NULL;
-    size_t count = 0;
+    size_t found = 0;
     const struct dirent *entry;
     while ((entry = readdir(entries))) {
-        if (!ends_with(entry->d_name, ".safetensors") || count++) continue;
+        bool fits = false;
+        for (size_t i = 0; i < count; i++) fits |= ends_with(entry->d_name, endings[i]);
+        if (!fits || found++) continue;
         only = strdup(entry->d_name);
     }
     closedir(entries);
-    if (count == 1) return only;
+    if (found == 1) return only;
     free(only);
     return NULL;
 }
 
-/* The weight files in open_clip's order of preference, and the forms that we do not
- * read, so that the error can name what was found instead. The caller frees the name. */
+/* The weight files in open_clip's order of preference, which is safetensors first. The
+ * caller frees the name. */
 static char *find_weights(const char *directory, struct error *err) {
-    static const char *const readable[] = {
-        "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors"};
-    static const char *const unreadable[] = {"model.safetensors.index.json",
-                                             "open_clip_pytorch_model.bin", "pytorch_model.bin",
-                                             "pytorch_model.bin.index.json"};
-    for (size_t i = 0; i < sizeof(readable) / sizeof(readable[0]); i++) {
-        if (exists(directory, readable[i])) return strdup(readable[i]);
+    static const char *const names[] = {
+        "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors",
+        "open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth",
+        "model.safetensors",           "model.safetensors.index.json",
+        "pytorch_model.bin",           "pytorch_model.bin.index.json",
+    };
+    static const char *const endings[] = {".safetensors", ".bin", ".pt", ".pth"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (layout_has(directory, names[i])) return strdup(names[i]);
     }
-    for (size_t i = 0; i < sizeof(unreadable) / sizeof(unreadable[0]); i++) {
-        if (!exists(directory, unreadable[i])) continue;
-        error_set(err, STATUS_UNSUPPORTED,
-                  "%.160s has its weights as %s; one file of safetensors is supported", directory,
-                  unreadable[i]);
-        return NULL;
-    }
-    char *only = find_only(directory);
+    char *only = find_only(directory, endings, 1);
+    if (!only) only = find_only(directory, endings + 1, 3);
     if (!only) {
         error_set(err, STATUS_NOT_FOUND,
-                  "%.160s has no weights: open_clip_model.safetensors, model.safetensors or a "
-                  "single file of another name is expected",
+                  "%.160s has no weights: open_clip_model.safetensors, model.safetensors, "
+                  "pytorch_model.bin or a single file of another name is expected",
                   directory);
     }
     return only;
@@ -87,8 +79,8 @@ static char *find_weights(const char *directory, struct error *err) {
 /* A directory may hold both forms; configuration and weights must belong together. */
 static enum status read_configs(struct checkpoint *out, const char *directory, const char *weights,
                                 struct error *err) {
-    bool open_clip = exists(directory, "open_clip_config.json"),
-         hf = exists(directory, "config.json");
+    bool open_clip = layout_has(directory, "open_clip_config.json"),
+         hf = layout_has(directory, "config.json");
     if (!open_clip && !hf) {
         return error_set(err, STATUS_NOT_FOUND,
                          "%.160s has no configuration: open_clip_config.json or config.json is "
@@ -100,16 +92,9 @@ static enum status read_configs(struct checkpoint *out, const char *directory, c
                            err);
     }
     enum status status = read_config(out, directory, "config.json", model_config_parse_hf, err);
-    if (status || !exists(directory, "preprocessor_config.json")) return status;
+    if (status || !layout_has(directory, "preprocessor_config.json")) return status;
     return read_config(out, directory, "preprocessor_config.json", model_config_parse_preprocessor,
                        err);
-}
-
-/* The identity is read before the file: one that is replaced in between then looks older
- * than it is, and the next start packs it once more. */
-static enum status map_weights(struct checkpoint *out, const char *path, struct error *err) {
-    if (stat(path, &out->weights_stat)) return error_set_errno(err, STATUS_IO, "read", path);
-    return file_map_open(&out->weights, path, err);
 }
 
 static enum status read_directory(struct checkpoint *out, const char *directory,
@@ -121,7 +106,7 @@ static enum status read_directory(struct checkpoint *out, const char *directory,
     if (!path)
         status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     else if (!status)
-        status = map_weights(out, path, err);
+        status = weights_open(&out->weights, path, err);
     free(path);
     free(weights);
     return status;
@@ -134,6 +119,10 @@ enum status checkpoint_read(struct checkpoint *out, const char *path, struct err
     memset(out, 0, sizeof(*out));
     model_config_init(&out->config);
     if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
-    if (S_ISDIR(info.st_mode)) return read_directory(out, path, err);
-    return map_weights(out, path, err);
+    if (!S_ISDIR(info.st_mode)) return weights_open(&out->weights, path, err);
+    char *directory = layout_weights(path);
+    if (!directory) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    enum status status = read_directory(out, directory, err);
+    free(directory);
+    return status;
 }

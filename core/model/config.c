@@ -38,8 +38,8 @@ static enum status refuse(const struct json_place *place, const struct refusal *
     for (size_t i = 0; i < count; i++) {
         if (!json_is_set(place, refusals[i].key)) continue;
         return error_set(err, STATUS_UNSUPPORTED,
-                         "%s.%s: %s is not supported; supported are plain ViT towers with causal "
-                         "text towers",
+                         "%s.%s: %s is not supported; supported are ViT towers and text towers of "
+                         "the same blocks",
                          place->path, refusals[i].key, refusals[i].meaning);
     }
     return STATUS_OK;
@@ -48,10 +48,7 @@ static enum status refuse(const struct json_place *place, const struct refusal *
 static enum status refuse_vision(const struct json_place *vision, struct error *err) {
     static const struct refusal refusals[] = {
         {"timm_model_name", "a timm image tower"},
-        {"ls_init_value", "LayerScale"},
         {"attentional_pool", "attention pooling (CoCa)"},
-        {"no_ln_pre", "a tower without ln_pre (CLIPA)"},
-        {"final_ln_after_pool", "pooling before the last LayerNorm (CLIPA)"},
         {"qk_norm", "normalised queries and keys"},
         {"scaled_cosine_attn", "cosine attention"},
         {"scale_heads", "scaled heads"},
@@ -67,24 +64,13 @@ static enum status refuse_vision(const struct json_place *vision, struct error *
                          "supported are plain ViT towers",
                          vision->path);
     }
-    const char *pool = "tok";
-    enum status status = refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
-    if (!status) status = json_read_string(vision, "pool_type", &pool, err);
-    if (status) return status;
-    if (strcmp(pool, "tok") != 0) {
-        return error_set(err, STATUS_UNSUPPORTED, "%s.pool_type is \"%.16s\", supported is \"tok\"",
-                         vision->path, pool);
-    }
-    return STATUS_OK;
+    return refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
 }
 
 static enum status refuse_text(const struct json_place *text, struct error *err) {
     static const struct refusal refusals[] = {
         {"hf_model_name", "a transformers text tower"},
-        {"ls_init_value", "LayerScale"},
-        {"no_causal_mask", "a bidirectional text tower"},
         {"embed_cls", "an appended class token (CoCa)"},
-        {"proj_bias", "a projection with bias"},
         {"text_arch", "another text architecture"},
         {"attention_mode", "another form of attention"},
         {"qk_norm", "normalised queries and keys"},
@@ -92,7 +78,8 @@ static enum status refuse_text(const struct json_place *text, struct error *err)
     return refuse(text, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
 }
 
-/* act_kwargs.approximate = "tanh" selects the tanh form of GELU; norm_kwargs has eps. */
+/* act_kwargs.approximate = "tanh" selects the tanh form of GELU; norm_kwargs has eps. Where
+ * LayerScale starts from is of no interest, but that it is there. */
 static enum status read_kwargs(struct config_tower *out, const struct json_place *tower,
                                struct error *err) {
     struct json_place act, norm;
@@ -102,7 +89,26 @@ static enum status read_kwargs(struct config_tower *out, const struct json_place
     if (!status) status = json_enter(&norm, tower, "norm_kwargs", err);
     if (!status) status = read_eps(out, &norm, "eps", err);
     if (!status && !strcmp(approximate, "tanh")) out->activation = MODEL_GELU_TANH;
+    out->layer_scale = json_is_set(tower, "ls_init_value");
     return status;
+}
+
+/* The class token through the last LayerNorm, or the mean of the patches. That of
+ * normalised patches nobody has trained. */
+static enum status read_vision_pooling(struct model_config *out, const struct json_place *vision,
+                                       struct error *err) {
+    const char *pool = "tok";
+    bool norm_last = false;
+    enum status status = json_read_string(vision, "pool_type", &pool, err);
+    if (!status) status = json_read_bool(vision, "final_ln_after_pool", &norm_last, err);
+    if (!status) status = json_read_bool(vision, "no_ln_pre", &out->no_ln_pre, err);
+    if (status) return status;
+    out->patch_mean = !strcmp(pool, "avg") && norm_last;
+    if (out->patch_mean || !strcmp(pool, "tok")) return STATUS_OK;
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "%s.pool_type is \"%.16s\", supported are \"tok\", and \"avg\" with "
+                     "final_ln_after_pool",
+                     vision->path, pool);
 }
 
 static enum status read_open_clip_vision(struct model_config *out, const struct json_place *model,
@@ -130,6 +136,7 @@ static enum status read_open_clip_vision(struct model_config *out, const struct 
         status = json_read_u32(&vision, "image_size", 1, SIZE_MAX_STATED, &out->image_size, err);
     }
     if (!status) status = read_kwargs(tower, &vision, err);
+    if (!status) status = read_vision_pooling(out, &vision, err);
     if (status) return status;
     tower->heads = tower->width / head_width;
     if (tower->width % head_width == 0) return STATUS_OK;
@@ -139,16 +146,24 @@ static enum status read_open_clip_vision(struct model_config *out, const struct 
 
 static enum status read_text_pooling(struct model_config *out, const struct json_place *text,
                                      struct error *err) {
-    const char *pool = "argmax";
+    static const char *const names[] = {"argmax", "eos", "first", "last"};
+    const char *pool = names[MODEL_POOL_ARGMAX];
     enum status status = json_read_string(text, "pool_type", &pool, err);
+    if (!status) status = json_read_bool(text, "no_causal_mask", &out->bidirectional, err);
+    if (!status) {
+        status = json_read_u32(text, "pad_id", 0, out->vocab_size - 1, &out->pad_token, err);
+    }
     if (status) return status;
-    if (!strcmp(pool, "argmax")) return STATUS_OK;
-    if (strcmp(pool, "eos") != 0) {
+    size_t i = 0, count = sizeof(names) / sizeof(names[0]);
+    while (i < count && strcmp(names[i], pool) != 0) i++;
+    if (i == count) {
         return error_set(err, STATUS_UNSUPPORTED,
-                         "%s.pool_type is \"%.16s\", supported are \"argmax\" and \"eos\"",
+                         "%s.pool_type is \"%.16s\", supported are \"argmax\", \"eos\", \"first\" "
+                         "and \"last\"",
                          text->path, pool);
     }
-    out->pooling = MODEL_POOL_EOS;
+    out->pooling = (enum model_pooling)i;
+    if (out->pooling != MODEL_POOL_EOS) return STATUS_OK;
     out->end_token = 2; /* open_clip's own default */
     return json_read_u32(text, "eos_id", 0, out->vocab_size - 1, &out->end_token, err);
 }

@@ -14,6 +14,7 @@ struct config_tower {
     uint32_t width, layers, heads, mlp_width;
     enum model_activation activation;
     float layer_norm_eps;
+    bool layer_scale;
 };
 
 struct model_config {
@@ -22,8 +23,9 @@ struct model_config {
     struct config_tower vision, text;
     uint32_t embed_dim, image_size, patch_size, context_length, vocab_size;
     uint32_t head_width; /* said by the user, overrules `heads`; 0: not */
+    bool no_ln_pre, patch_mean, bidirectional;
     enum model_pooling pooling;
-    uint32_t end_token;
+    uint32_t end_token, pad_token;
     struct model_preprocess preprocess;
     uint32_t crop_size; /* what preprocessing says the model sees; 0: not stated */
     struct model_tokenizer tokenizer;

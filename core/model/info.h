@@ -14,15 +14,16 @@
 enum model_precision { MODEL_FP32, MODEL_BF16, MODEL_INT8 };
 enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
-/* Which row of a text becomes its embedding: that of the largest id, or the first that
- * is `end_token`. */
-enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS };
+/* Which row of a text becomes its embedding: that of the largest id, the first that is
+ * `end_token`, the first or the last of the whole context. */
+enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS, MODEL_POOL_FIRST, MODEL_POOL_LAST };
 
 struct model_tower {
     uint32_t width, layers, heads, mlp_width; /* layers 0: the checkpoint has no such tower */
     bool projected;                           /* false: the pooled features are the embedding */
     enum model_activation activation;
     float layer_norm_eps;
+    bool projection_bias;
 };
 
 /* What the checkpoint says of its preprocessing (SPEC 6.2, 6.6, 7.4), as plain
@@ -47,6 +48,20 @@ struct model_tokenizer {
     bool canonicalize, keep_case; /* open_clip's `clean`: canonicalize, whitespace */
 };
 
+/* How near embeddings come to those in fp32, over some inputs: as they are, and after
+ * what all of them have in common, the mean in fp32, is taken off. The latter is the
+ * harder measure: embeddings of random models, and of similar inputs, are much alike. */
+struct model_cosines {
+    double min, mean, centred_min, centred_mean;
+};
+
+/* What is known of int8. Without a measurement all is 0. */
+struct model_quality {
+    bool measured;
+    uint32_t exceptions;          /* products that are not int8 */
+    struct model_cosines cosines; /* of both towers, the worse of each */
+};
+
 struct model_info {
     char architecture[64]; /* "ViT-B-32" when the dimensions are known, else "CLIP" */
     enum model_naming naming;
@@ -55,13 +70,17 @@ struct model_info {
     uint32_t image_width;            /* image_size, but for oblong images */
     uint32_t context_length, vocab_size;
     struct model_tower vision, text;
+    bool no_ln_pre, patch_mean; /* CLIPA: the mean of the patches, not the class token */
+    bool bidirectional;         /* every token of a text sees every other, and padding, too */
     enum model_pooling pooling;
     uint32_t end_token; /* for MODEL_POOL_EOS */
+    uint32_t pad_token; /* what fills the context of a bidirectional tower */
     float logit_scale;  /* exp() already taken */
     float logit_bias;   /* 0 but for SigLIP */
     uint64_t parameters;
-    char sha256[SHA256_HEX_SIZE]; /* of the weight file */
+    char sha256[SHA256_HEX_SIZE]; /* of the weight files */
     enum model_precision precision;
+    struct model_quality quality;
     struct model_preprocess preprocess;
     struct model_tokenizer tokenizer;
 };

@@ -51,15 +51,18 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
     out->proj = make_linear(maker, width, mlp_width, deep, NULL);
 }
 
-static enum status make_tower(struct maker *maker, const struct model_tower *shape, size_t tokens,
-                              size_t embed_dim, struct blueprint_tower *out, struct error *err) {
+/* `positions` is the size of their embeddings. */
+static enum status make_tower(struct maker *maker, const struct model_info *info,
+                              const struct model_tower *shape, double positions,
+                              struct blueprint_tower *out, struct error *err) {
+    size_t tokens = shape == &info->text ? info->context_length : 1 + model_patches(info);
     double narrow = 1 / sqrt((double)shape->width);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
-    out->positions = make(maker, tokens, shape->width, narrow);
+    out->positions = make(maker, tokens, shape->width, positions);
     for (uint32_t i = 0; i < shape->layers; i++) make_block(maker, shape, &out->blocks[i]);
     out->ln_end = make_norm(maker, shape->width, false);
-    out->projection = make_linear(maker, embed_dim, shape->width, narrow, NULL);
+    out->projection = make_linear(maker, info->embed_dim, shape->width, narrow, NULL);
     return STATUS_OK;
 }
 
@@ -73,9 +76,9 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         .context_length = CONTEXT_LENGTH,
         .vocab_size = VOCAB_SIZE,
         .vision = {a->vision_width, a->vision_layers, a->vision_heads, a->vision_mlp, true,
-                   MODEL_QUICK_GELU, 1e-5f},
+                   MODEL_QUICK_GELU, 1e-5f, false},
         .text = {a->text_width, a->text_layers, a->text_heads, 4 * a->text_width, true,
-                 MODEL_QUICK_GELU, 1e-5f},
+                 MODEL_QUICK_GELU, 1e-5f, false},
         .pooling = MODEL_POOL_ARGMAX,
         .logit_scale = 100,
         .preprocess = {.filter = 3,
@@ -97,9 +100,9 @@ enum status invent_model(struct blueprint *out, struct model_info *info,
     out->class_embedding = make(&maker, 1, width, 1 / sqrt((double)width));
     out->patch = make_linear(&maker, width, k, 1 / sqrt((double)k), NULL);
     out->ln_pre = make_norm(&maker, width, false);
-    enum status status = make_tower(&maker, &info->vision, 1 + model_patches(info), info->embed_dim,
-                                    &out->vision, err);
+    enum status status =
+        make_tower(&maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
     if (status) return status;
-    out->embedding = make(&maker, info->vocab_size, info->text.width, 0.02);
-    return make_tower(&maker, &info->text, info->context_length, info->embed_dim, &out->text, err);
+    out->embedding = make(&maker, info->vocab_size, info->text.width, 1);
+    return make_tower(&maker, info, &info->text, 0.01, &out->text, err);
 }

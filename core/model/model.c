@@ -11,11 +11,12 @@
 #include "core/base/log.h"
 #include "core/kernels/isa.h"
 #include "core/model/architectures.h"
+#include "core/model/arithmetic.h"
 #include "core/model/checkpoint.h"
 #include "core/model/invent.h"
 #include "core/model/pack.h"
 #include "core/model/packed_file.h"
-#include "core/model/safetensors.h"
+#include "core/model/quality.h"
 #include "core/model/text.h"
 #include "core/model/vision.h"
 
@@ -61,50 +62,43 @@ static enum status apply_options(struct model_config *config, const struct model
     return STATUS_OK;
 }
 
-static enum status choose_precision(enum model_precision *out, const struct model_options *options,
-                                    struct error *err) {
-    if (!options->precision) {
-        *out = options->features & ISA_AVX512_BF16 ? MODEL_BF16 : MODEL_FP32;
-        return STATUS_OK;
-    }
-    if (model_precision_parse(out, options->precision)) return STATUS_OK;
-    return error_set(err, STATUS_INVALID, "precision \"%.16s\" is not one of fp32, bf16, int8",
-                     options->precision);
-}
-
 /* What is packed, and the state of the files that it is made from. */
 static enum status make_key(struct packed_key *out, const struct checkpoint *checkpoint,
-                            const struct model_options *options, enum model_precision precision,
-                            struct error *err) {
-    char path_digest[SHA256_HEX_SIZE], config_digest[SHA256_HEX_SIZE], what[512], state[256];
-    const struct stat *file = &checkpoint->weights_stat;
+                            const struct model_options *options,
+                            const struct arithmetic *arithmetic, struct error *err) {
+    char path_digest[SHA256_HEX_SIZE], files[SHA256_HEX_SIZE], config[SHA256_HEX_SIZE];
+    char what[512], state[320];
     char *path = realpath(options->path, NULL);
     if (!path) return error_set_errno(err, STATUS_IO, "find", options->path);
     sha256_hex(path_digest, bytes_of(path));
     free(path);
-    int size = snprintf(what, sizeof(what),
-                        "path %s; image_size %u x %u; head_width %u; activation %s; kernels %s %s "
-                        "%s; attention %u; precision %s",
-                        path_digest, options->image_size, options->image_width, options->head_width,
-                        options->activation ? options->activation : "",
-                        gemm_kernel_format(gemm_kernel_find(options->features, GEMM_FP32)),
-                        gemm_kernel_format(gemm_kernel_find(options->features, GEMM_BF16)),
-                        gemm_kernel_format(gemm_kernel_find(options->features, GEMM_INT8)),
-                        options->features & ISA_AVX512_BF16, model_precision_name(precision));
+    int size =
+        snprintf(what, sizeof(what),
+                 "path %s; image_size %u x %u; head_width %u; activation %s; kernels %s %s "
+                 "%s; attention %u; precision %s; profile %u; measured %u",
+                 path_digest, options->image_size, options->image_width, options->head_width,
+                 options->activation ? options->activation : "",
+                 gemm_kernel_format(gemm_kernel_find(options->features, GEMM_FP32)),
+                 gemm_kernel_format(gemm_kernel_find(options->features, GEMM_BF16)),
+                 gemm_kernel_format(gemm_kernel_find(options->features, GEMM_INT8)),
+                 options->features & ISA_AVX512_BF16, model_precision_name(arithmetic->precision),
+                 arithmetic->profiled, options->cosine_min > 0);
     assert(size > 0 && (size_t)size < sizeof(what));
-    struct bytes config = {.data = checkpoint->config_digest,
-                           .size = sizeof(checkpoint->config_digest)};
-    sha256_hex(config_digest, config);
-    /* No device: containers number theirs anew at every start. */
-    size = snprintf(state, sizeof(state), "weights %llu %lld %lld.%09ld; configuration %s",
-                    (unsigned long long)file->st_ino, (long long)file->st_size,
-                    (long long)file->st_mtim.tv_sec, file->st_mtim.tv_nsec, config_digest);
+    sha256_print(files, checkpoint->weights.identity);
+    sha256_print(config, checkpoint->config_digest);
+    size = snprintf(state, sizeof(state), "weights %s; configuration %s; profile %s", files, config,
+                    arithmetic->profile_digest);
     assert(size > 0 && (size_t)size < sizeof(state));
     *out = packed_key_make(what, state);
     return STATUS_OK;
 }
 
 /* ---- reading and packing ---- */
+
+static enum status prepare_to_run(struct model *model, uint32_t workers, struct error *err) {
+    vision_set_levels(&model->levels, &model->info.preprocess);
+    return workspace_create(&model->workspace, &model->towers, &model->info, workers, err);
+}
 
 static enum status set_preprocess(struct model_info *info, const struct model_config *config,
                                   struct error *err) {
@@ -130,10 +124,41 @@ static enum status set_preprocess(struct model_info *info, const struct model_co
     return STATUS_OK;
 }
 
-static void make_plan(struct plan *plan, enum model_precision precision) {
-    static const enum gemm_precision by_precision[] = {
-        [MODEL_FP32] = GEMM_FP32, [MODEL_BF16] = GEMM_BF16, [MODEL_INT8] = GEMM_INT8};
-    plan_fill(plan, by_precision[precision]);
+/* The same weights in fp32, in memory. */
+static enum status open_reference(struct model *out, const struct model *model,
+                                  const struct blueprint *blueprint,
+                                  const struct model_options *options, struct error *err) {
+    unsigned features = options->features;
+    *out = (struct model){.info = model->info};
+    out->info.precision = MODEL_FP32;
+    plan_fill(&out->plan, MODEL_FP32);
+    enum status status = towers_create(&out->towers, &out->info, &out->plan, features, err);
+    if (!status) status = packed_allocate(&out->packed, out->towers.bytes, err);
+    if (status) return status;
+    towers_place(&out->towers, &out->info, &out->plan, features, out->packed.block.data);
+    status = pack_towers(&out->towers, blueprint, &out->plan, err);
+    return status ? status : prepare_to_run(out, options->workers, err);
+}
+
+static void free_parts(struct model *model) {
+    workspace_destroy(model->workspace);
+    towers_free(&model->towers);
+    packed_close(&model->packed);
+}
+
+/* What int8 has made of the model, whose weights have just been packed. */
+static enum status measure(struct model *model, const struct blueprint *blueprint,
+                           const struct model_options *options, struct error *err) {
+    struct model reference, subject = *model; /* with a workspace for now */
+    enum status status = open_reference(&reference, model, blueprint, options, err);
+    if (!status) status = prepare_to_run(&subject, options->workers, err);
+    struct model_quality *quality = &model->info.quality;
+    if (!status)
+        status = quality_measure(&quality->cosines, &subject, &reference, options->workers, err);
+    quality->measured = !status;
+    workspace_destroy(subject.workspace);
+    free_parts(&reference);
+    return status;
 }
 
 /* Packs to a file when there may be one, else to memory. A cache that cannot be written
@@ -151,6 +176,9 @@ static enum status pack_block(struct model *model, const struct blueprint *bluep
     const uint8_t *block = draft ? packed_draft_block(draft) : model->packed.block.data;
     towers_place(&model->towers, &model->info, &model->plan, options->features, block);
     status = pack_towers(&model->towers, blueprint, &model->plan, err);
+    bool unknown = model->info.precision == MODEL_INT8 && !model->info.quality.measured;
+    if (!status && unknown && options->cosine_min > 0)
+        status = measure(model, blueprint, options, err);
     if (draft && !status)
         packed_draft_finish(draft, &model->packed, &model->info, &model->plan, &problem);
     packed_draft_destroy(draft);
@@ -159,11 +187,11 @@ static enum status pack_block(struct model *model, const struct blueprint *bluep
 }
 
 /* What a checkpoint holds, as far as can be told without reading a weight. The blueprint
- * borrows the tensors, and these the file. */
+ * borrows the tensors, and these the files. */
 static enum status describe(struct model_info *info, struct blueprint *blueprint,
                             struct tensors *tensors, const struct checkpoint *checkpoint,
                             struct error *err) {
-    enum status status = safetensors_parse(tensors, checkpoint->weights.bytes, err);
+    enum status status = weights_parse(tensors, &checkpoint->weights, err);
     if (!status) status = blueprint_draw(blueprint, info, tensors, &checkpoint->config, err);
     if (!status) status = set_preprocess(info, &checkpoint->config, err);
     if (status) return status;
@@ -182,19 +210,21 @@ enum status model_describe(struct model_info *out, const char *path, struct erro
     status = describe(out, &blueprint, &tensors, &checkpoint, err);
     blueprint_free(&blueprint);
     tensors_free(&tensors);
-    file_map_close(&checkpoint.weights);
+    weights_close(&checkpoint.weights);
     return status;
 }
 
 static enum status pack_checkpoint(struct model *model, const struct checkpoint *checkpoint,
                                    const struct model_options *options,
+                                   const struct arithmetic *arithmetic,
                                    const struct packed_key *key, struct error *err) {
     struct tensors tensors = {0};
     struct blueprint blueprint = {.computed = {NULL}};
     struct model_info *info = &model->info;
     enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
+    if (!status) status = weights_digest(info->sha256, &checkpoint->weights, err);
+    if (!status) status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
     if (!status) {
-        sha256_hex(info->sha256, checkpoint->weights.bytes);
         status = towers_create(&model->towers, info, &model->plan, options->features, err);
     }
     if (!status) status = pack_block(model, &blueprint, options, key, err);
@@ -222,26 +252,25 @@ static bool open_packed(struct model *model, const struct model_options *options
 }
 
 static enum status open_checkpoint(struct model *model, const struct model_options *options,
-                                   enum model_precision precision, struct error *err) {
+                                   const struct arithmetic *arithmetic, struct error *err) {
     struct checkpoint checkpoint;
     struct packed_key key;
     enum status status = checkpoint_read(&checkpoint, options->path, err);
     if (status) return status;
     status = apply_options(&checkpoint.config, options, err);
-    if (!status) status = make_key(&key, &checkpoint, options, precision, err);
+    if (!status) status = make_key(&key, &checkpoint, options, arithmetic, err);
     if (!status && !open_packed(model, options, &key)) {
-        model->info = (struct model_info){.precision = precision,
+        model->info = (struct model_info){.precision = arithmetic->precision,
                                           .image_size = options->image_size,
                                           .image_width = options->image_width};
-        make_plan(&model->plan, precision);
-        status = pack_checkpoint(model, &checkpoint, options, &key, err);
+        status = pack_checkpoint(model, &checkpoint, options, arithmetic, &key, err);
     }
-    file_map_close(&checkpoint.weights);
+    weights_close(&checkpoint.weights);
     return status;
 }
 
 static enum status open_invented(struct model *model, const struct model_options *options,
-                                 enum model_precision precision, struct error *err) {
+                                 const struct arithmetic *arithmetic, struct error *err) {
     const struct architecture *architecture = architecture_named(options->architecture);
     if (!architecture) {
         return error_set(err, STATUS_NOT_FOUND, "architecture \"%.40s\" is not known",
@@ -252,8 +281,8 @@ static enum status open_invented(struct model *model, const struct model_options
     uncached.cache = NULL;
     enum status status =
         invent_model(&blueprint, &model->info, architecture, options->outliers, err);
-    model->info.precision = precision;
-    make_plan(&model->plan, precision);
+    model->info.precision = arithmetic->precision;
+    if (!status) status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
     if (!status) {
         status = towers_create(&model->towers, &model->info, &model->plan, options->features, err);
     }
@@ -264,18 +293,21 @@ static enum status open_invented(struct model *model, const struct model_options
 
 static enum status open_parts(struct model *model, const struct model_options *options,
                               struct error *err) {
-    enum model_precision precision;
-    enum status status = choose_precision(&precision, options, err);
-    if (status) return status;
-    status = options->architecture ? open_invented(model, options, precision, err)
-                                   : open_checkpoint(model, options, precision, err);
-    if (status) return status;
-    vision_set_levels(&model->levels, &model->info.preprocess);
-    return workspace_create(&model->workspace, &model->towers, &model->info, options->workers, err);
+    struct arithmetic *arithmetic =
+        malloc(sizeof(*arithmetic)); /* 64 KiB, too much for a small stack */
+    if (!arithmetic) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
+    enum status status = arithmetic_choose(arithmetic, options, err);
+    if (!status) {
+        status = options->architecture ? open_invented(model, options, arithmetic, err)
+                                       : open_checkpoint(model, options, arithmetic, err);
+    }
+    free(arithmetic);
+    if (!status) status = arithmetic_check(&model->info, options, err);
+    return status ? status : prepare_to_run(model, options->workers, err);
 }
 
 enum status model_open(struct model **out, const struct model_options *options, struct error *err) {
-    assert(options->workers);
+    assert(options->workers && !(options->plan && options->cache));
     struct model *model = calloc(1, sizeof(*model));
     if (!model) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
     enum status status = open_parts(model, options, err);
@@ -289,9 +321,7 @@ enum status model_open(struct model **out, const struct model_options *options, 
 
 void model_close(struct model *model) {
     if (!model) return;
-    workspace_destroy(model->workspace);
-    towers_free(&model->towers);
-    packed_close(&model->packed);
+    free_parts(model);
     free(model);
 }
 
@@ -307,7 +337,7 @@ size_t model_packed_bytes(const struct model *model, bool *is_file) {
 /* ---- running ---- */
 
 static struct pass pass_of(const struct model *model, uint32_t worker, struct team *team) {
-    assert(worker < model->workspace->workers);
+    assert(worker < model->workspace->workers && (team || !worker));
     return (struct pass){.rows = model->towers.rows,
                          .workspace = model->workspace,
                          .lane = &model->workspace->lanes[worker],
@@ -368,4 +398,38 @@ void model_encode_texts(const struct model *model, uint32_t worker, struct team 
         text_encode(&model->towers, &model->info, &pass, texts + first, part, embeddings + first);
         first += part;
     }
+}
+
+/* ---- comparing arithmetics ---- */
+
+void model_trace_image(const struct model *model, uint32_t worker, const uint8_t *pixels,
+                       float *embedding, float *trace) {
+    struct team alone = {.leader = worker};
+    struct pass pass = pass_of(model, worker, &alone);
+    struct vision_input input = {.pixels = pixels};
+    pass.trace = trace;
+    encode_images(model, &pass, &input, 1, &embedding);
+}
+
+void model_trace_text(const struct model *model, uint32_t worker, const struct model_text *text,
+                      float *embedding, float *trace) {
+    struct team alone = {.leader = worker};
+    struct pass pass = pass_of(model, worker, &alone);
+    pass.trace = trace;
+    text_encode(&model->towers, &model->info, &pass, text, 1, &embedding);
+}
+
+enum status model_mix(struct model **out, const struct model *int8, const struct model *other,
+                      const struct plan *plan, uint32_t workers, struct error *err) {
+    struct model *model = calloc(1, sizeof(*model));
+    if (!model) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
+    model->info = int8->info;
+    model->plan = *plan;
+    enum status status = towers_mix(&model->towers, &int8->towers, &other->towers, plan, err);
+    if (!status) status = prepare_to_run(model, workers, err);
+    if (status)
+        model_close(model);
+    else
+        *out = model;
+    return status;
 }

@@ -11,7 +11,7 @@
 #define CORE_MODEL_MODEL_H
 
 #include "core/base/error.h"
-#include "core/model/info.h"
+#include "core/model/plan.h"
 
 struct model;
 struct team;
@@ -29,10 +29,16 @@ struct model_options {
     const char *activation;
     /* For a bare file whose heads are not 64 wide (nor SPEC 1.3's). 0: infer. */
     uint32_t head_width;
-    const char *precision; /* NULL: bf16 where the CPU has it, else fp32 */
-    unsigned features;     /* instruction sets, core/kernels/isa.h */
-    uint32_t workers;      /* threads that will call the encode functions */
-    const char *cache;     /* directory of packed files; NULL: none */
+    const char *precision;   /* NULL: bf16 where the CPU has it, else fp32 */
+    unsigned features;       /* instruction sets, core/kernels/isa.h */
+    uint32_t workers;        /* threads that will call the encode functions */
+    const char *cache;       /* directory of packed files; NULL: none */
+    const char *profile;     /* for int8: what clipd quantize found out (profile.h), or NULL */
+    const struct plan *plan; /* for comparing arithmetics, else NULL: overrules all of these;
+                                not with a cache */
+    /* A model of int8 whose smallest cosine to fp32 is below is refused. It is the
+     * profile's, or else measured when the weights are packed. 0: it need not be known. */
+    double cosine_min;
 };
 
 /* What a checkpoint is and wants, without its weights: `sha256` stays empty. */
@@ -46,9 +52,9 @@ const struct model_info *model_info(const struct model *model);
 size_t model_packed_bytes(const struct model *model, bool *is_file);
 
 /* The encode functions may be called from several threads at a time, each with a
- * `worker` of its own, below options.workers. The members of `team`, which may be NULL,
- * help; their numbers are workers, too. A result does not depend on batch, position
- * or helpers, bit for bit. Batches of any size are taken. */
+ * `worker` of its own, below options.workers. The members of `team` help; their numbers
+ * are workers, too. Worker 0 needs no team: NULL. A result does not depend on batch,
+ * position or helpers, bit for bit. Batches of any size are taken. */
 
 /* pixels[i] is [image_size, image_size, 3] 8-bit RGB; embeddings[i] is [embed_dim],
  * not normalised. */
@@ -67,5 +73,19 @@ struct model_text {
 
 void model_encode_texts(const struct model *model, uint32_t worker, struct team *team,
                         const struct model_text *texts, uint32_t count, float *const *embeddings);
+
+/* ---- for comparing arithmetics ---- */
+
+/* Encodes one input and, unless `trace` is NULL, also hands out the row of the residual
+ * stream that becomes the embedding as it is after each layer: [layers, width]. */
+void model_trace_image(const struct model *model, uint32_t worker, const uint8_t *pixels,
+                       float *embedding, float *trace);
+void model_trace_text(const struct model *model, uint32_t worker, const struct model_text *text,
+                      float *embedding, float *trace);
+
+/* A model that runs each product as `int8` does where the plan says int8, else as `other`,
+ * which is opened from the same weights; both must outlive it. */
+enum status model_mix(struct model **out, const struct model *int8, const struct model *other,
+                      const struct plan *plan, uint32_t workers, struct error *err);
 
 #endif

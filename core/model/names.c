@@ -13,8 +13,8 @@
 #define OPENAI_LAYER                                                                               \
     {                                                                                              \
         .ln_1 = "ln_1", .ln_2 = "ln_2", .out = "attn.out_proj", .fc = "mlp.c_fc",                  \
-        .proj = "mlp.c_proj", .qkv_weight = "attn.in_proj_weight",                                 \
-        .qkv_bias = "attn.in_proj_bias",                                                           \
+        .proj = "mlp.c_proj", .ls_1 = "ls_1.gamma", .ls_2 = "ls_2.gamma",                          \
+        .qkv_weight = "attn.in_proj_weight", .qkv_bias = "attn.in_proj_bias",                      \
     }
 
 static const struct names openai = {

@@ -17,10 +17,12 @@ struct names {
     } text;
     struct {
         const char *ln_1, *ln_2, *out, *fc, *proj;
+        const char *ls_1, *ls_2;           /* LayerScale, whole names; or NULL */
         const char *qkv_weight, *qkv_bias; /* fused, rows in the order q, k, v; or NULL */
         const char *q, *k, *v;             /* separate */
     } layer;
-    bool proj_transposed; /* the projections are stored as [width, embed_dim] */
+    bool proj_transposed; /* the projections are stored as [width, embed_dim], unless they are
+                             layers with ".weight" and ".bias" */
 };
 
 /* Recognises a checkpoint by its keys. STATUS_UNSUPPORTED names a family that we

@@ -13,6 +13,7 @@ static void *writable(const void *place) {
 
 static void copy(const float *to, const struct source *source) {
     source_read(source, 0, source->rows, writable(to));
+    source_release(source);
 }
 
 static void pack_norm(const struct norm *to, const struct blueprint_norm *from) {
@@ -39,14 +40,23 @@ static void fold_norm(const struct norm *norm, float *rows, float *biases, size_
     }
 }
 
+/* LayerScale after a product is a product with scaled rows. `factors` is [n], scratch. */
+static void fold_scale(const struct source *scale, float *factors, float *rows, float *biases,
+                       size_t n, size_t k) {
+    source_read(scale, 0, 1, factors);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < k; j++) rows[i * k + j] *= factors[i];
+        biases[i] *= factors[i];
+    }
+}
+
 /* `norm` is what comes before the product, or NULL. */
 static enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
-                               const struct norm *norm, enum gemm_precision precision,
-                               struct error *err) {
+                               const struct norm *norm, uint8_t precision, struct error *err) {
     if (!to->blob) return STATUS_OK;
     assert(from->parts);
     size_t n = to->weight.n, k = to->weight.k, done = 0;
-    float *rows = malloc(n * k * sizeof(*rows)), *biases = calloc(n, sizeof(*biases));
+    float *rows = malloc(n * k * sizeof(*rows)), *biases = calloc(2 * n, sizeof(*biases));
     if (!rows || !biases) {
         free(rows);
         free(biases);
@@ -55,10 +65,12 @@ static enum status pack_linear(const struct linear *to, const struct blueprint_l
     for (size_t i = 0; i < from->parts; i++) {
         const struct source *weight = &from->weights[i];
         source_read(weight, 0, weight->rows, rows + done * k);
+        source_release(weight);
         if (to->bias) source_read(&from->biases[i], 0, 1, biases + done);
         done += weight->rows;
     }
-    if (norm && precision == GEMM_INT8) fold_norm(norm, rows, biases, n, k);
+    if (from->scale.kind) fold_scale(&from->scale, biases + n, rows, biases, n, k);
+    if (norm && precision == MODEL_INT8) fold_norm(norm, rows, biases, n, k);
     struct gemm_rows whole = {.data = rows, .stride = k, .count = n};
     gemm_pack(writable(to->blob), to->weight.kernel, &whole, 1, k);
     if (to->bias) memcpy(writable(to->bias), biases, n * sizeof(*biases));
@@ -75,13 +87,13 @@ static enum status pack_block(const struct block *to, const struct blueprint_blo
     if (!status) status = pack_linear(&to->out, &from->out, NULL, plan[PLAN_OUT], err);
     if (!status) status = pack_linear(&to->fc, &from->fc, &to->ln_2, plan[PLAN_FC], err);
     if (!status) status = pack_linear(&to->proj, &from->proj, NULL, plan[PLAN_PROJ], err);
-    if (plan[PLAN_QKV] == GEMM_INT8) clear_norm(&to->ln_1, width);
-    if (plan[PLAN_FC] == GEMM_INT8) clear_norm(&to->ln_2, width);
+    if (plan[PLAN_QKV] == MODEL_INT8) clear_norm(&to->ln_1, width);
+    if (plan[PLAN_FC] == MODEL_INT8) clear_norm(&to->ln_2, width);
     return status;
 }
 
 static enum status pack_tower(const struct tower *to, const struct blueprint_tower *from,
-                              const uint8_t plan[][PLAN_PRODUCTS], enum gemm_precision projection,
+                              const uint8_t plan[][PLAN_PRODUCTS], uint8_t projection,
                               struct error *err) {
     enum status status = STATUS_OK;
     copy(to->positions, &from->positions);
@@ -91,7 +103,7 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
     }
     if (status) return status;
     status = pack_linear(&to->projection, &from->projection, &to->ln_end, projection, err);
-    if (to->projection.blob && projection == GEMM_INT8) clear_norm(&to->ln_end, to->shape.width);
+    if (to->projection.blob && projection == MODEL_INT8) clear_norm(&to->ln_end, to->shape.width);
     return status;
 }
 
@@ -100,7 +112,7 @@ enum status pack_towers(struct towers *towers, const struct blueprint *from,
     enum status status = STATUS_OK;
     if (towers->vision.shape.layers) {
         copy(towers->class_embedding, &from->class_embedding);
-        pack_norm(&towers->ln_pre, &from->ln_pre);
+        if (towers->ln_pre.gain) pack_norm(&towers->ln_pre, &from->ln_pre);
         status = pack_linear(&towers->patch, &from->patch, NULL, plan->patch, err);
         if (!status) {
             status = pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],

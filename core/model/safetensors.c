@@ -8,13 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_SIZE_MAX = 100000000, LENGTH_SIZE = 8 };
+#include "core/base/little_endian.h"
 
-static uint64_t read_u64(const uint8_t *from) {
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--) value = value << 8 | from[i];
-    return value;
-}
+enum { HEADER_SIZE_MAX = 100000000, LENGTH_SIZE = 8 };
 
 static enum status parse_type(struct tensor *out, const char *name, const char *type,
                               struct error *err) {
@@ -149,7 +145,7 @@ enum status safetensors_parse(struct tensors *out, struct bytes file, struct err
     if (file.size < LENGTH_SIZE) {
         return error_set(err, STATUS_UNPROCESSABLE, "not safetensors: only %zu bytes", file.size);
     }
-    uint64_t length = read_u64(file.data);
+    uint64_t length = little_endian(file.data, LENGTH_SIZE);
     if (length > HEADER_SIZE_MAX || length > file.size - LENGTH_SIZE) {
         return error_set(err, STATUS_UNPROCESSABLE,
                          "not safetensors: a header of %llu bytes in a file of %zu",

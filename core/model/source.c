@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/file.h"
+
 static void read_tensor(const struct source *source, size_t first, size_t count, float *out) {
     size_t columns = source->columns;
     if (!source->transposed) {
@@ -59,6 +61,12 @@ void source_read(const struct source *source, size_t first, size_t count, float 
         for (size_t j = 0; j < columns; j++) out[j] = gain(source->gain_seed, j);
         return;
     case SOURCE_NONE: assert(!"a weight that comes from nowhere");
+    }
+}
+
+void source_release(const struct source *source) {
+    if (source->kind == SOURCE_TENSOR && source->tensor->mapped) {
+        file_map_release(source->tensor->data);
     }
 }
 

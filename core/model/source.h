@@ -30,6 +30,9 @@ struct source {
 /* Writes rows first .. first + count - 1 as f32, [count, columns]. */
 void source_read(const struct source *source, size_t first, size_t count, float *out);
 
+/* Gives back the memory that reading it has filled, where that is a file's. */
+void source_release(const struct source *source);
+
 /* Takes the tensor of that name as a matrix; what is expected is dims[0..rank-1], where 0
  * accepts any size and is replaced by what was found. Dimensions after the first are
  * the columns. STATUS_UNPROCESSABLE names the tensor, what was found and what was

@@ -49,6 +49,16 @@ void tensors_sort(struct tensors *tensors) {
     if (tensors->count) qsort(tensors->list, tensors->count, sizeof(*tensors->list), by_name);
 }
 
+enum status tensors_sort_unique(struct tensors *tensors, struct error *err) {
+    tensors_sort(tensors);
+    for (size_t i = 1; i < tensors->count; i++) {
+        if (by_name(&tensors->list[i - 1], &tensors->list[i]) != 0) continue;
+        return error_set(err, STATUS_UNPROCESSABLE, "there are two tensors %.160s",
+                         tensors->list[i].name);
+    }
+    return STATUS_OK;
+}
+
 /* The first tensor whose name is not before `name`. */
 static size_t lower_bound(const struct tensors *tensors, const char *name) {
     size_t low = 0, high = tensors->count;
@@ -72,8 +82,43 @@ bool tensors_any_with_prefix(const struct tensors *tensors, const char *prefix) 
     return i < tensors->count && !strncmp(tensors->list[i].name, prefix, strlen(prefix));
 }
 
+/* Sorted names that all begin alike stay sorted without their beginning. */
+static bool strip(struct tensors *tensors, const char *prefix) {
+    size_t size = strlen(prefix);
+    for (size_t i = 0; i < tensors->count; i++) {
+        if (strncmp(tensors->list[i].name, prefix, size) != 0) return false;
+    }
+    for (size_t i = 0; i < tensors->count; i++) {
+        char *name = tensors->list[i].name;
+        memmove(name, name + size, strlen(name) - size + 1);
+    }
+    return tensors->count != 0;
+}
+
+void tensors_strip(struct tensors *tensors) {
+    static const char *const prefixes[] = {"module.", "_orig_mod.", "model."};
+    /* They may be nested, in any order. */
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]);) {
+        i = strip(tensors, prefixes[i]) ? 0 : i + 1;
+    }
+}
+
+enum status tensors_move(struct tensors *tensors, struct tensors *from, struct error *err) {
+    size_t count = tensors->count + from->count;
+    struct tensor *list = realloc(tensors->list, (count + 1) * sizeof(*list));
+    if (!list) return error_set(err, STATUS_NO_MEMORY, "out of memory for the tensors' names");
+    if (from->count) memcpy(list + tensors->count, from->list, from->count * sizeof(*list));
+    *tensors = (struct tensors){.list = list, .count = count};
+    free(from->list);
+    *from = (struct tensors){0};
+    return STATUS_OK;
+}
+
 void tensors_free(struct tensors *tensors) {
-    for (size_t i = 0; i < tensors->count; i++) free(tensors->list[i].name);
+    for (size_t i = 0; i < tensors->count; i++) {
+        free(tensors->list[i].name);
+        free(tensors->list[i].owned);
+    }
     free(tensors->list);
     *tensors = (struct tensors){0};
 }

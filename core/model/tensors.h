@@ -1,6 +1,7 @@
 /* tensors.h - a checkpoint's tensors by name, whatever file form they came in.
  *
- * The data stays where the file reader has it (a mapping); nothing is copied. */
+ * The data stays where the file reader has it (a mapping); but for the views of PyTorch that
+ * are not contiguous, nothing is copied. */
 #ifndef CORE_MODEL_TENSORS_H
 #define CORE_MODEL_TENSORS_H
 
@@ -29,6 +30,8 @@ struct tensor {
     uint32_t rank;
     size_t shape[TENSOR_RANK_MAX];
     struct bytes data; /* little-endian, row-major; not necessarily aligned */
+    uint8_t *owned;    /* the data, when it is a copy; else NULL */
+    bool mapped;       /* the data is in a mapping, whose pages can be given back */
     bool used;         /* set when a model takes it, so that leftovers can be named */
 };
 
@@ -49,9 +52,15 @@ void tensor_shape_text(const struct tensor *tensor, char *text, size_t size);
 
 /* Sorts by name, as tensors_find() needs. */
 void tensors_sort(struct tensors *tensors);
+/* The same; STATUS_UNPROCESSABLE if two have one name. */
+enum status tensors_sort_unique(struct tensors *tensors, struct error *err);
 /* NULL if there is none. */
 struct tensor *tensors_find(const struct tensors *tensors, const char *name);
 bool tensors_any_with_prefix(const struct tensors *tensors, const char *prefix);
+/* Removes what training puts before every name: "module.", "_orig_mod.", "model.". */
+void tensors_strip(struct tensors *tensors);
+/* Moves all of `from` to the end, unsorted; `from` is empty then. */
+enum status tensors_move(struct tensors *tensors, struct tensors *from, struct error *err);
 void tensors_free(struct tensors *tensors);
 
 /* Element i as f32 from any of F32, F16, BF16, for a whole run of elements. */

@@ -2,27 +2,41 @@
 
 #include <assert.h>
 
-size_t text_rows(const struct model_info *info, const struct model_text *input) {
-    if (info->pooling == MODEL_POOL_EOS) {
-        for (size_t i = 0; i < input->count; i++) {
-            if (input->ids[i] == info->end_token) return i + 1;
-        }
-        return 1;
-    }
+/* The context as the model was trained on it: the text, then padding. */
+static uint32_t id_at(const struct model_info *info, const struct model_text *input, size_t i) {
+    return i < input->count ? input->ids[i] : info->pad_token;
+}
+
+static size_t pooled_row(const struct model_info *info, const struct model_text *input) {
     size_t best = 0;
-    for (size_t i = 1; i < input->count; i++) {
-        if (input->ids[i] > input->ids[best]) best = i;
+    switch (info->pooling) {
+    case MODEL_POOL_FIRST: return 0;
+    case MODEL_POOL_LAST: return info->context_length - 1;
+    case MODEL_POOL_EOS:
+        for (size_t i = 0; i < info->context_length; i++) {
+            if (id_at(info, input, i) == info->end_token) return i;
+        }
+        return 0;
+    case MODEL_POOL_ARGMAX: break;
     }
-    return best + 1;
+    for (size_t i = 1; i < info->context_length; i++) {
+        if (id_at(info, input, i) > id_at(info, input, best)) best = i;
+    }
+    return best;
+}
+
+size_t text_rows(const struct model_info *info, const struct model_text *input) {
+    return info->bidirectional ? info->context_length : pooled_row(info, input) + 1;
 }
 
 /* token_embedding[id] + position. */
 static void embed_tokens(const struct towers *towers, const struct model_info *info, float *rows,
-                         const uint32_t *ids, size_t count) {
+                         const struct model_text *input, size_t count) {
     size_t width = towers->text.shape.width;
     for (size_t i = 0; i < count; i++) {
-        assert(ids[i] < info->vocab_size);
-        const float *token = towers->embedding + ids[i] * width;
+        uint32_t id = id_at(info, input, i);
+        assert(id < info->vocab_size);
+        const float *token = towers->embedding + id * width;
         const float *position = towers->text.positions + i * width;
         for (size_t c = 0; c < width; c++) rows[i * width + c] = token[c] + position[c];
     }
@@ -38,9 +52,9 @@ void text_encode(const struct towers *towers, const struct model_info *info,
     for (size_t i = 0; i < count; i++) {
         assert(inputs[i].count && inputs[i].count <= info->context_length);
         size_t rows = text_rows(info, &inputs[i]), first = sequences->start[i];
-        embed_tokens(towers, info, pass->lane->x + first * width, inputs[i].ids, rows);
+        embed_tokens(towers, info, pass->lane->x + first * width, &inputs[i], rows);
         sequences->start[i + 1] = first + rows;
-        sequences->pooled[i] = first + rows - 1;
+        sequences->pooled[i] = first + pooled_row(info, &inputs[i]);
     }
     transformer_forward(&towers->text, pass);
     transformer_project(&towers->text, pass, embeddings);

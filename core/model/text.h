@@ -1,4 +1,4 @@
-/* text.h - the causal text tower (SPEC 3). */
+/* text.h - the text tower (SPEC 3). */
 #ifndef CORE_MODEL_TEXT_H
 #define CORE_MODEL_TEXT_H
 
@@ -6,7 +6,8 @@
 #include "core/model/transformer.h"
 
 /* Rows that a text takes: up to the one that becomes the embedding. Rows behind it
- * never influence it, because of the causal mask: they are not computed at all. */
+ * never influence it, because of the causal mask: they are not computed at all. Without
+ * that mask all of the context is, with its padding. */
 size_t text_rows(const struct model_info *info, const struct model_text *input);
 
 /* Encodes `count` texts, whose rows together are at most as many as the lane has room

@@ -32,7 +32,8 @@ struct block {
 struct tower {
     struct model_tower shape;
     bool causal;
-    size_t tokens_max;                        /* rows of the longest sequence */
+    bool mean;         /* of a sequence's rows but the first, where one row is pooled elsewhere */
+    size_t tokens_max; /* rows of the longest sequence */
     const struct attention_kernel *attention; /* what qkv is computed to depends on it */
     enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
     const float *positions;                   /* [tokens_max, width] */
@@ -47,7 +48,7 @@ struct towers {
     /* vision */
     const float *class_embedding; /* [width] */
     struct linear patch;          /* [width, 3 * patch_size^2] */
-    struct norm ln_pre;
+    struct norm ln_pre;           /* NULL with info.no_ln_pre */
     /* text */
     const float *embedding; /* [vocab_size, width] */
     size_t bytes;           /* of the block */
@@ -60,6 +61,10 @@ enum status towers_create(struct towers *out, const struct model_info *info,
 /* Points everything into a block of out->bytes, which must be 64-byte aligned. */
 void towers_place(struct towers *out, const struct model_info *info, const struct plan *plan,
                   unsigned features, const uint8_t *block);
+/* Towers that run each product with the weights of `int8` where the plan says int8, else
+ * with those of `other`, of the same model; both must outlive them. */
+enum status towers_mix(struct towers *out, const struct towers *int8, const struct towers *other,
+                       const struct plan *plan, struct error *err);
 void towers_free(struct towers *towers);
 
 #endif

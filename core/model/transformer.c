@@ -243,15 +243,40 @@ static void mlp_part(const struct model_tower *shape, const struct block *block,
     add_product(pass, &block->proj, lane->hidden, rows);
 }
 
+/* For measuring: keeps the row of the first sequence that becomes its embedding. */
+static void trace_layer(const struct model_tower *shape, const struct pass *pass, size_t layer,
+                        size_t row) {
+    size_t width = shape->width;
+    memcpy(pass->trace + layer * width, pass->lane->x + row * width, width * sizeof(*pass->trace));
+}
+
+/* Leaves the mean of each sequence's rows but its first at the front of x, where none of
+ * these rows is any more. */
+static void average_rows(const struct pass *pass, size_t width) {
+    const struct sequences *sequences = &pass->lane->sequences;
+    float *x = pass->lane->x;
+    for (size_t i = 0; i < sequences->count; i++) {
+        size_t first = sequences->start[i] + 1, end = sequences->start[i + 1];
+        float *mean = x + i * width;
+        memset(mean, 0, width * sizeof(*mean));
+        for (size_t row = first; row < end; row++) {
+            for (size_t j = 0; j < width; j++) mean[j] += x[row * width + j];
+        }
+        for (size_t j = 0; j < width; j++) mean[j] /= (float)(end - first);
+    }
+}
+
 void transformer_forward(const struct tower *tower, const struct pass *pass) {
     const struct sequences *sequences = &pass->lane->sequences;
     size_t rows = sequences->start[sequences->count];
     for (uint32_t i = 0; i < tower->shape.layers; i++) {
         const struct block *block = &tower->blocks[i];
-        bool last = i + 1 == tower->shape.layers;
+        bool last = i + 1 == tower->shape.layers && !tower->mean;
         rows = attention_part(tower, block, pass, rows, last);
         mlp_part(&tower->shape, block, pass, rows);
+        if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
+    if (tower->mean) average_rows(pass, tower->shape.width);
 }
 
 void transformer_project(const struct tower *tower, const struct pass *pass,

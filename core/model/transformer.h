@@ -15,6 +15,7 @@ struct pass {
     const struct workspace *workspace;
     struct lane *lane; /* the leader's */
     struct team *team; /* NULL: alone */
+    float *trace;      /* NULL, or [layers, width]: see model_trace_image() */
 };
 
 /* Writes `count` rows to lane->input as the product wants them: through the
@@ -31,7 +32,8 @@ void pass_multiply(const struct pass *pass, const struct linear *linear, size_t 
                    size_t stride);
 
 /* Runs all blocks over the sequences in lane->x. Of the last layer only the pooled rows
- * are computed: they end up as the first sequences->count rows of lane->x. */
+ * are computed: they, or with tower->mean the means, end up as the first sequences->count
+ * rows of lane->x. */
 void transformer_forward(const struct tower *tower, const struct pass *pass);
 
 /* The end of both towers: the pooled rows through the last LayerNorm and the projection.

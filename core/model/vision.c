@@ -57,13 +57,14 @@ static void cut_patches(void *context, size_t begin, size_t end, uint32_t member
     }
 }
 
-/* Units are rows of x: class token or patch, plus its position, through ln_pre. */
+/* Units are rows of x: class token or patch, plus its position, through ln_pre if there is
+ * one. */
 static void enter_rows(void *context, size_t begin, size_t end, uint32_t member) {
     const struct embed *embed = context;
     const struct towers *towers = embed->towers;
     const struct pass *pass = embed->pass;
     size_t width = towers->vision.shape.width, tokens = 1 + embed->patches;
-    float *sum = pass->workspace->lanes[member].scratch.row;
+    float *scratch = pass->workspace->lanes[member].scratch.row;
     for (size_t i = begin; i < end; i++) {
         size_t token = i % tokens, image = i / tokens;
         const float *position = towers->vision.positions + token * width;
@@ -72,9 +73,11 @@ static void enter_rows(void *context, size_t begin, size_t end, uint32_t member)
             size_t row = image * embed->patches + token - 1;
             from = pass->lane->wide + row * workspace_wide_stride(width);
         }
+        float *to = pass->lane->x + i * width, *sum = towers->ln_pre.gain ? scratch : to;
         for (size_t j = 0; j < width; j++) sum[j] = from[j] + position[j];
-        pass->rows->layer_norm(pass->lane->x + i * width, sum, towers->ln_pre.gain,
-                               towers->ln_pre.bias, width, towers->vision.shape.layer_norm_eps);
+        if (!towers->ln_pre.gain) continue;
+        pass->rows->layer_norm(to, sum, towers->ln_pre.gain, towers->ln_pre.bias, width,
+                               towers->vision.shape.layer_norm_eps);
     }
 }
 

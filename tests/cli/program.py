@@ -15,7 +15,7 @@ USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, CONFIG = 64, 65, 66, 69, 
 def environment(**more):
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith("CLIPD_") and name not in ("PORT", "XDG_CONFIG_HOME")}
-    return dict(kept, HOME="/nonexistent", **more)
+    return {**kept, "HOME": "/nonexistent", **more}
 
 
 def clipd(*arguments, stdin=b"", env=None, **options):

@@ -13,8 +13,8 @@ from program import (BINARY, CANNOT_CREATE, CONFIG, DATA, IO, MODEL, NO_INPUT, R
 
 SHIP = "docs/pictures/ship.jpg"
 AIRPLANE = "docs/pictures/airplane.jpg"
-COMMANDS = ("serve", "embed", "classify", "info", "tokenize", "preprocess", "bench",
-            "healthcheck")
+COMMANDS = ("serve", "embed", "classify", "index", "search", "dedupe", "collections", "eval", "info",
+            "tokenize", "preprocess", "quantize", "bench", "healthcheck")
 
 
 def lines(output):

@@ -128,9 +128,10 @@ START_TEST(test_unknown_keys) {
                      "requests_max, io_threads, idle_timeout, request_timeout, memory_max, "
                      "drain_timeout");
     ck_assert_str_eq(err.where, "line 5");
-    ck_assert_str_eq(load_yaml("log:\n  level: info\n\n\nthraeds: 4\n"),
-                     "line 5: unknown key 'thraeds', expected one of server, limits, engine, log, "
-                     "models");
+    ck_assert_str_eq(
+        load_yaml("log:\n  level: info\n\n\nthraeds: 4\n"),
+        "line 5: unknown key 'thraeds', expected one of server, limits, engine, store, log, "
+        "models");
     /* The name occurs before, as a value and in another section. */
     ck_assert_str_eq(load_yaml("server:\n  io_threads: 4\nlog:\n  level: info\n  io_threads: 2\n"),
                      "line 5: unknown key 'io_threads', expected one of level, format");
@@ -190,6 +191,8 @@ START_TEST(test_models) {
                                "  - name: a\n"
                                "    path: /m/a\n"
                                "    precision: fp32\n"
+                               "    profile: a.json\n"
+                               "    cosine_min: 0.9995\n"
                                "    tokenizer: hf-fast\n"
                                "    exif_orientation: true\n"
                                "    preprocess: fast\n"
@@ -209,6 +212,9 @@ START_TEST(test_models) {
     ck_assert_uint_eq(a->aliases_count, 2);
     ck_assert_str_eq(a->aliases[1], "tiny");
     ck_assert_uint_eq(a->engine.image_limits.side_max, 99);
+    ck_assert_str_eq(a->engine.profile, "a.json");
+    ck_assert_uint_eq(a->engine.cosine_min_ppm, 999500);
+    ck_assert_uint_eq(b->engine.cosine_min_ppm, 999000);
     ck_assert_str_eq(b->engine.name, "ViT-B-32");
     ck_assert_uint_eq(b->engine.image_size, 288);
     ck_assert(!a->is_default && b->is_default);
@@ -298,6 +304,33 @@ START_TEST(test_round_trip) {
 }
 END_TEST
 
+/* The directory of collections that a setting and an environment lead to; "-" for none. */
+static const char *find_store(const char *setting, const char *const *environment) {
+    char flag[128];
+    const char *flags[] = {flag, NULL};
+    snprintf(flag, sizeof(flag), "store.location=%s", setting);
+    write_file("");
+    ck_assert_int_eq(load(environment, flags), STATUS_OK);
+    return config.collections.store ? config.collections.store : "-";
+}
+
+START_TEST(test_store_location) {
+    static const char *const home[] = {"HOME=/home/me", NULL};
+    static const char *const data[] = {"HOME=/home/me", "XDG_DATA_HOME=/data", NULL};
+    static const char *const relative[] = {"HOME=/home/me", "XDG_DATA_HOME=data", NULL};
+    write_file("");
+    ck_assert_int_eq(load(data, NULL), STATUS_OK);
+    ck_assert_ptr_null(config.collections.store);
+    ck_assert_str_eq(find_store("none", data), "-");
+    ck_assert_str_eq(find_store("auto", no_environment), "-");
+    ck_assert_str_eq(find_store("auto", home), "/home/me/.local/share/clipd");
+    ck_assert_str_eq(find_store("auto", data), "/data/clipd");
+    ck_assert_str_eq(find_store("auto", relative), "/home/me/.local/share/clipd");
+    ck_assert_str_eq(find_store("photos", data), "photos");
+    ck_assert_str_eq(find_store("postgresql://a:b@c/d", data), "postgresql://a:b@c/d");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
@@ -314,6 +347,7 @@ int main(void) {
     tcase_add_test(tests, test_bad_models);
     tcase_add_test(tests, test_model_by_path);
     tcase_add_test(tests, test_round_trip);
+    tcase_add_test(tests, test_store_location);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

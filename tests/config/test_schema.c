@@ -57,7 +57,7 @@ START_TEST(test_readme) {
     /* No row is left of a key that is gone. */
     size_t rows = 0;
     static const char *const starts[] = {"\n| `server.", "\n| `limits.", "\n| `engine.",
-                                         "\n| `log.", "\n| `models[]."};
+                                         "\n| `store.",  "\n| `log.",    "\n| `models[]."};
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
         rows += count_text(readme, starts[i]);
     ck_assert_uint_eq(rows, schema_keys_count + schema_model_keys_count);

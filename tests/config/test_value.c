@@ -129,6 +129,44 @@ START_TEST(test_counts) {
 }
 END_TEST
 
+/* Of a model, whose keys read_key() does not know. */
+static const char *read_fraction(const char *text, uint32_t *out) {
+    static struct error err;
+    const struct schema_key key = {.kind = SCHEMA_FRACTION, .width = sizeof(*out), .max = 1000000};
+    err = ERROR_NONE;
+    value_read(out, &key, text, NULL, &err);
+    return err.message;
+}
+
+START_TEST(test_fractions) {
+    static const struct {
+        const char *text, *printed;
+        uint32_t millionths;
+    } good[] = {{"0.999", "0.999", 999000},  {"1", "1", 1000000},
+                {"1.000000", "1", 1000000},  {"0", "0", 0},
+                {"0.000001", "0.000001", 1}, {"00.5", "0.5", 500000}};
+    static const char *const bad[] = {"",     ".5",   "0.",  "0.9999999", "1e-1", "-0.5",
+                                      "0,99", "0.9 ", "nan", "0x1",       "0.5%", "9999999999"};
+    const struct schema_key key = {.kind = SCHEMA_FRACTION, .width = sizeof(uint32_t)};
+    uint32_t found = 7;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct buffer out;
+        buffer_init(&out, 64);
+        ck_assert_str_eq(read_fraction(good[i].text, &found), "");
+        ck_assert_uint_eq(found, good[i].millionths);
+        ck_assert_int_eq(value_print(&found, &key, &out, NULL), STATUS_OK);
+        ck_assert_uint_eq(out.size, strlen(good[i].printed));
+        ck_assert_mem_eq(out.data, good[i].printed, out.size);
+        buffer_free(&out);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(strstr(read_fraction(bad[i], &found), "expected a number such as 0.999"),
+                      "'%s'", bad[i]);
+    ck_assert_str_eq(read_fraction("1.000001", &found), "found '1.000001', expected 0 to 1");
+    ck_assert_uint_eq(found, 500000);
+}
+END_TEST
+
 static void expect_listen(const char *text, const char *address, unsigned port) {
     ck_assert_str_eq(read_key("server.listen", text), "");
     ck_assert_str_eq(config.server.address, address);
@@ -166,6 +204,28 @@ START_TEST(test_choices) {
 }
 END_TEST
 
+/* What is printed may end in a log or a bug report. */
+START_TEST(test_secrets) {
+    static const char *const cases[][2] = {
+        {"none", "none"},
+        {"/srv/a:b@c/password=x", "/srv/a:b@c/password=x"},
+        {"postgresql://host/base", "postgresql://host/base"},
+        {"postgresql://me@host:5432/base", "postgresql://me@host:5432/base"},
+        {"postgresql://me:secret@host:5432/base", "postgresql://me:***@host:5432/base"},
+        {"postgresql://me:se@cr:et@host/base", "postgresql://me:***@host/base"},
+        {"postgresql://me:@host/a@b", "postgresql://me:***@host/a@b"},
+        {"postgres:///b?password=secret&user=me", "postgres:///b?password=***&user=me"},
+        {"postgresql://u:one@h/b?user=me&PassWord=two",
+         "postgresql://u:***@h/b?user=me&password=***"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_str_eq(read_key("store.location", cases[i][0]), "");
+        ck_assert_str_eq(config.store_location, cases[i][0]);
+        ck_assert_str_eq(print_key("store.location"), cases[i][1]);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("value");
     TCase *tests = tcase_create("value");
@@ -176,8 +236,10 @@ int main(void) {
     tcase_add_test(tests, test_sizes_print);
     tcase_add_test(tests, test_durations);
     tcase_add_test(tests, test_counts);
+    tcase_add_test(tests, test_fractions);
     tcase_add_test(tests, test_listen);
     tcase_add_test(tests, test_choices);
+    tcase_add_test(tests, test_secrets);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

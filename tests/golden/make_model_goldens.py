@@ -89,25 +89,32 @@ def blocks(x, w, prefix, t, act, causal):
                 scores = np.where(np.tril(np.ones((n, n))) > 0, scores, -np.inf)
             scores = np.exp(scores - scores.max(1, keepdims=True))
             heads.append(scores / scores.sum(1, keepdims=True) @ v[:, c])
-        x = x + np.concatenate(heads, 1) @ w[p + "attn.out_proj.weight"].T + w[p + "attn.out_proj.bias"]
+        h = np.concatenate(heads, 1) @ w[p + "attn.out_proj.weight"].T + w[p + "attn.out_proj.bias"]
+        x = x + h * w.get(p + "ls_1.gamma", 1)
         h = layer_norm(x, w, p + "ln_2") @ w[p + "mlp.c_fc.weight"].T + w[p + "mlp.c_fc.bias"]
-        x = x + act(h) @ w[p + "mlp.c_proj.weight"].T + w[p + "mlp.c_proj.bias"]
+        h = act(h) @ w[p + "mlp.c_proj.weight"].T + w[p + "mlp.c_proj.bias"]
+        x = x + h * w.get(p + "ls_2.gamma", 1)
     return x
 
 
-def encode_image(w, pixels, act):
+def encode_image(w, pixels, act, variant=False):
     g = IMAGE // PATCH
     x = (pixels.astype(np.float32) / np.float32(255) - MEAN) / STD
     x = x.reshape(g, PATCH, g, PATCH, 3).transpose(0, 2, 4, 1, 3).reshape(g * g, -1)
     x = x.astype(np.float64) @ w["visual.conv1.weight"].reshape(VISION["width"], -1).T
     x = np.concatenate([w["visual.class_embedding"][None], x]) + w["visual.positional_embedding"]
-    x = layer_norm(x, w, "visual.ln_pre")
+    if not variant:
+        x = layer_norm(x, w, "visual.ln_pre")
     x = blocks(x, w, "visual.transformer.resblocks.", VISION, act, False)
-    return layer_norm(x[0], w, "visual.ln_post") @ w["visual.proj"]
+    pooled = x[1:].mean(0) if variant else x[0]
+    return layer_norm(pooled, w, "visual.ln_post") @ w["visual.proj"]
 
 
-def encode_text(w, ids, act):
+def encode_text(w, ids, act, variant=False):
     x = w["token_embedding.weight"][ids] + w["positional_embedding"]
+    if variant:  # neither a mask nor an end: the last row, whatever it is
+        x = blocks(x, w, "transformer.resblocks.", TEXT, act, False)
+        return layer_norm(x[-1], w, "ln_final") @ w["text_projection.weight"].T + w["text_projection.bias"]
     x = blocks(x, w, "transformer.resblocks.", TEXT, act, True)
     return layer_norm(x[ids.argmax()], w, "ln_final") @ w["text_projection"]
 
@@ -238,6 +245,32 @@ def write_configs():
         preprocess_cfg=dict(mean=[0.48145466, 0.4578275, 0.40821073], std=[0.26862954, 0.26130258, 0.27577711])))
 
 
+def write_variant(weights, pixels, ids, out):
+    """All at once that OpenCLIP's towers may do otherwise: LayerScale, no ln_pre, the mean of the
+    patches, texts without a mask, the last row, a projection with bias. Padding is 3."""
+    w = {n: v for n, v in weights.items() if "ln_pre" not in n and n != "text_projection"}
+    w["text_projection.weight"] = weights["text_projection"].T
+    w["text_projection.bias"] = normal(EMBED, scale=0.3)
+    for prefix, t in (("visual.transformer.resblocks.", VISION), ("transformer.resblocks.", TEXT)):
+        for i in range(t["layers"]):
+            for name in ("ls_1.gamma", "ls_2.gamma"):
+                w[f"{prefix}{i}.{name}"] = normal(t["width"], scale=0.5)
+    save(f"{OUT}/variant/open_clip_model.safetensors", custom_text(w), "F16")
+    tower = dict(ls_init_value=1e-5, layers=2)
+    write_json("variant/open_clip_config.json", dict(model_cfg=dict(
+        embed_dim=EMBED, custom_text=True,
+        vision_cfg=dict(tower, image_size=IMAGE, width=VISION["width"], head_width=8, patch_size=PATCH,
+                        no_ln_pre=True, pool_type="avg", final_ln_after_pool=True),
+        text_cfg=dict(tower, context_length=TEXT["context"], vocab_size=TEXT["vocab"], width=TEXT["width"],
+                      heads=TEXT["heads"], no_causal_mask=True, pool_type="last", proj_bias=True, pad_id=3))))
+    w = {n: v.astype(np.float16).astype(np.float64) for n, v in w.items()}
+    out["variant_gelu_images"] = np.stack([encode_image(w, p, ACTIVATIONS["gelu"], True) for p in pixels])
+    padded = ids.copy()
+    for row in padded:
+        row[row.argmax() + 1:] = 3
+    out["variant_gelu_texts"] = np.stack([encode_text(w, i, ACTIVATIONS["gelu"], True) for i in padded])
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     weights = make()
@@ -267,6 +300,7 @@ def main():
     for to in (3, 6):
         out[f"positions_open_clip_{to}"] = resize(grid, to, axis_open_clip).reshape(to * to, -1)
         out[f"positions_hf_{to}"] = resize(grid, to, axis_hf).reshape(to * to, -1)
+    write_variant(weights, pixels, ids, out)
     for name, value in out.items():
         np.save(f"{OUT}/{name}.npy", value.astype(np.float32) if value.dtype == np.float64 else value)
 

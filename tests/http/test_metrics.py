@@ -16,7 +16,7 @@ SAMPLE = re.compile(
 LABEL = re.compile(r'([a-z_][a-z_0-9]*)="((?:[^"\\\n]|\\.)*)"')
 FAMILIES = {
     "clipd_http_requests_total": {"route", "method", "code"},
-    "clipd_http_request_duration_seconds": {"route"},
+    "clipd_http_request_duration_seconds": {"route", "method"},
     "clipd_queue_wait_seconds": {"model", "tower"},
     "clipd_decode_seconds": {"model"},
     "clipd_encode_seconds": {"model", "tower"},
@@ -126,7 +126,8 @@ class Metrics(unittest.TestCase):
         self.assertEqual(self.value(
             families, "clipd_http_requests_total", route="other", method="GET", code="404"), 20)
         self.assertEqual(self.value(
-            families, "clipd_http_request_duration_seconds", "_count", route="/embed/image"), 3)
+            families, "clipd_http_request_duration_seconds", "_count", route="/embed/image",
+            method="POST"), 3)
         self.assertEqual(self.value(families, "clipd_rejected_total", reason="too_large"), 1)
         self.assertEqual(self.value(families, "clipd_decode_seconds", "_count", model="starter"), 4)
         self.assertEqual(self.value(

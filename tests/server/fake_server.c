@@ -17,18 +17,19 @@
 #include "core/base/log.h"
 #include "server/http_server.h"
 
-enum { BODY_MAX = 8 << 20, ANSWER_MAX = 256 << 20 };
+enum { BODY_MAX = 8 << 20, ANSWER_MAX = 256 << 20, BLOCK_SIZE = 64 << 10 };
 
 /* What the api saw, for GET /stats. */
 struct api {
     _Atomic uint64_t admitted, handled, finished, unsent, refused, smuggled;
     _Atomic uint64_t no_status; /* finished without an answer: must stay 0 */
+    _Atomic uint64_t producing; /* streams that are being made */
     api_server_stats_fn *read_stats;
     void *stats_context;
 };
 
 static bool is_path(const struct http_request *request, const char *path) {
-    return strcmp(request->path, path) == 0;
+    return strcmp(request->path, path) == 0; /* none of ours needs an encoded character */
 }
 
 static uint64_t query_number(const struct http_request *request, const char *name) {
@@ -45,8 +46,9 @@ static void put(struct http_response *response, int status, const char *text) {
 
 bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
                struct http_response *response) {
-    static const char *const paths[] = {"/ping",  "/echo", "/sleep",       "/big",
-                                        "/stats", "/form", "/embed/image", "/embed/text"};
+    static const char *const paths[] = {"/ping",   "/echo",        "/sleep",       "/big",
+                                        "/stats",  "/form",        "/embed/image", "/embed/text",
+                                        "/stream", "/path%2fof/it"};
     atomic_fetch_add(&api->admitted, 1);
     if (is_path(request, "/smug")) atomic_fetch_add(&api->smuggled, 1);
     admission->immediate = is_path(request, "/ping") || is_path(request, "/stats");
@@ -65,12 +67,59 @@ static void put_stats(struct api *api, struct http_response *response) {
     buffer_printf(&response->body, NULL,
                   "{\"admitted\":%llu,\"handled\":%llu,\"finished\":%llu,\"unsent\":%llu,"
                   "\"refused\":%llu,\"smuggled\":%llu,\"no_status\":%llu,\"connections\":%llu,"
-                  "\"active\":%llu,\"body_bytes\":%llu}\n",
+                  "\"active\":%llu,\"body_bytes\":%llu,\"producing\":%llu}\n",
                   (unsigned long long)api->admitted, (unsigned long long)api->handled,
                   (unsigned long long)api->finished, (unsigned long long)api->unsent,
                   (unsigned long long)api->refused, (unsigned long long)api->smuggled,
                   (unsigned long long)api->no_status, (unsigned long long)stats.connections,
-                  (unsigned long long)stats.requests_active, (unsigned long long)stats.body_bytes);
+                  (unsigned long long)stats.requests_active, (unsigned long long)stats.body_bytes,
+                  (unsigned long long)api->producing);
+}
+
+/* GET /stream?lines=&pause_ms=&fail=: numbered lines, with a pause before each, or in
+ * blocks without. */
+struct lines {
+    struct api *api;
+    uint64_t count, pause_ms;
+    bool fails;
+};
+
+static enum status produce_lines(void *context, struct http_sink *sink, struct error *err) {
+    struct lines *lines = context;
+    struct buffer block;
+    enum status status = STATUS_OK;
+    buffer_init(&block, ANSWER_MAX);
+    for (uint64_t i = 0; i < lines->count && !status; i++) {
+        if (lines->pause_ms) usleep((useconds_t)(lines->pause_ms * 1000));
+        buffer_printf(&block, NULL, "line %llu of a long answer\n", (unsigned long long)i);
+        if (block.size < BLOCK_SIZE && !lines->pause_ms && i + 1 < lines->count) continue;
+        status = sink->write(sink, buffer_view(&block), err);
+        block.size = 0;
+    }
+    buffer_free(&block);
+    if (!status && lines->fails) status = error_set(err, STATUS_IO, "as it was asked to");
+    return status;
+}
+
+static void release_lines(void *context) {
+    struct lines *lines = context;
+    atomic_fetch_sub(&lines->api->producing, 1);
+    free(lines);
+}
+
+static void put_stream(struct api *api, const struct http_request *request,
+                       struct http_response *response) {
+    struct lines *lines = calloc(1, sizeof(*lines));
+    if (!lines) abort();
+    *lines = (struct lines){.api = api,
+                            .count = query_number(request, "lines"),
+                            .pause_ms = query_number(request, "pause_ms"),
+                            .fails = query_number(request, "fail")};
+    atomic_fetch_add(&api->producing, 1);
+    put(response, 200, "");
+    response->produce = produce_lines;
+    response->release = release_lines;
+    response->context = lines;
 }
 
 /* One line for each part: name, filename, type, size, and the sum of its bytes. */
@@ -101,6 +150,8 @@ void api_handle(struct api *api, struct http_request *request, struct http_respo
     } else if (is_path(request, "/echo")) {
         put(response, 200, "");
         buffer_append(&response->body, request->body.data, request->body.size, NULL);
+    } else if (is_path(request, "/stream")) {
+        put_stream(api, request, response);
     } else if (is_path(request, "/form")) {
         put_form(request, response);
     } else if (is_path(request, "/embed/image")) {

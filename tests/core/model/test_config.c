@@ -79,6 +79,26 @@ START_TEST(open_clip_everything) {
     ck_assert_float_eq(config.preprocess.mean[1], 0.25f);
     ck_assert_float_eq(config.preprocess.std[2], 2);
     ck_assert(config.tokenizer.canonicalize);
+    ck_assert(!config.no_ln_pre && !config.patch_mean && !config.bidirectional);
+    ck_assert(!config.vision.layer_scale);
+}
+END_TEST
+
+/* The towers that differ a little from OpenAI's. */
+START_TEST(open_clip_variants) {
+    struct model_config config =
+        parsed(model_config_parse_open_clip,
+               "{\"model_cfg\":{\"vision_cfg\":{\"no_ln_pre\":true,\"pool_type\":\"avg\","
+               "\"final_ln_after_pool\":true,\"ls_init_value\":1e-4},"
+               "\"text_cfg\":{\"no_causal_mask\":true,\"pool_type\":\"last\",\"pad_id\":1,"
+               "\"proj_bias\":true}}}");
+    ck_assert(config.no_ln_pre && config.patch_mean && config.bidirectional);
+    ck_assert(config.vision.layer_scale && !config.text.layer_scale);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_LAST);
+    ck_assert_uint_eq(config.pad_token, 1);
+    config = parsed(model_config_parse_open_clip,
+                    "{\"model_cfg\":{\"text_cfg\":{\"pool_type\":\"first\"}}}");
+    ck_assert_int_eq(config.pooling, MODEL_POOL_FIRST);
 }
 END_TEST
 
@@ -94,10 +114,12 @@ START_TEST(open_clip_refused) {
     } rows[] = {
         {VISION("\"layers\":[3,4,6,3]"), STATUS_UNSUPPORTED, "ModifiedResNet"},
         {VISION("\"timm_model_name\":\"x\""), STATUS_UNSUPPORTED, "timm image tower"},
-        {VISION("\"ls_init_value\":1e-4"), STATUS_UNSUPPORTED, "LayerScale"},
         {VISION("\"attentional_pool\":true"), STATUS_UNSUPPORTED, "CoCa"},
-        {VISION("\"no_ln_pre\":true"), STATUS_UNSUPPORTED, "CLIPA"},
-        {VISION("\"pool_type\":\"avg\""), STATUS_UNSUPPORTED, "\"avg\", supported is \"tok\""},
+        {VISION("\"qk_norm\":true"), STATUS_UNSUPPORTED, "normalised queries and keys"},
+        {VISION("\"pool_type\":\"avg\""), STATUS_UNSUPPORTED,
+         "\"avg\", supported are \"tok\", and"},
+        {VISION("\"pool_type\":\"none\""), STATUS_UNSUPPORTED, "\"none\", supported are \"tok\""},
+        {VISION("\"no_ln_pre\":1"), STATUS_UNPROCESSABLE, "no_ln_pre is not true or false"},
         {VISION("\"width\":100,\"head_width\":64"), STATUS_UNPROCESSABLE,
          "vision_cfg: a width of 100 is no multiple of head_width 64"},
         {VISION("\"width\":0"), STATUS_UNPROCESSABLE, "vision_cfg.width is not a whole number"},
@@ -110,10 +132,11 @@ START_TEST(open_clip_refused) {
         {"{\"model_cfg\":{\"vision_cfg\":[]}}", STATUS_UNPROCESSABLE,
          "vision_cfg is not an object"},
         {TEXT("\"hf_model_name\":\"roberta-base\""), STATUS_UNSUPPORTED, "transformers text tower"},
-        {TEXT("\"no_causal_mask\":true"), STATUS_UNSUPPORTED, "bidirectional"},
+        {TEXT("\"no_causal_mask\":0"), STATUS_UNPROCESSABLE, "no_causal_mask is not true or"},
         {TEXT("\"embed_cls\":true"), STATUS_UNSUPPORTED, "CoCa"},
-        {TEXT("\"proj_bias\":true"), STATUS_UNSUPPORTED, "projection with bias"},
-        {TEXT("\"pool_type\":\"last\""), STATUS_UNSUPPORTED, "\"last\", supported are"},
+        {TEXT("\"pool_type\":\"none\""), STATUS_UNSUPPORTED, "\"none\", supported are"},
+        {TEXT("\"vocab_size\":10,\"pad_id\":10"), STATUS_UNPROCESSABLE,
+         "pad_id is not a whole number from 0 to 9"},
         {TEXT("\"vocab_size\":10,\"pool_type\":\"eos\",\"eos_id\":10"), STATUS_UNPROCESSABLE,
          "eos_id is not a whole number from 0 to 9"},
         {TEXT("\"tokenizer_kwargs\":{\"clean\":\"x\"}"), STATUS_UNSUPPORTED, "clean is \"x\""},
@@ -278,7 +301,8 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, open_clip_defaults);
     tcase_add_test(tests, open_clip_everything);
-    tcase_add_loop_test(tests, open_clip_refused, 0, 32);
+    tcase_add_test(tests, open_clip_variants);
+    tcase_add_loop_test(tests, open_clip_refused, 0, 33);
     tcase_add_test(tests, hf_defaults);
     tcase_add_loop_test(tests, hf_end_token, 0, 5);
     tcase_add_test(tests, hf_config_dict);

@@ -16,6 +16,7 @@
 #include "core/model/positions.h"
 #include "core/model/safetensors.h"
 #include "core/model/vision.h"
+#include "core/model/weights.h"
 #include "tests/support/npy.h"
 #include "tests/support/shared.h"
 
@@ -60,26 +61,26 @@ static void check_close(const float *found, const char *expected_file) {
 }
 
 /* One patch of a [3, height, width] image, from its upper left corner on. */
-static float *cut_patch(float *to, const float *corner, size_t height, size_t width) {
+static float *cut_patch(float *to, const float *corner, size_t height, size_t width, size_t side) {
     for (size_t c = 0; c < 3; c++) {
-        for (size_t y = 0; y < PATCH; y++) {
-            memcpy(to, corner + (c * height + y) * width, PATCH * sizeof(*to));
-            to += PATCH;
+        for (size_t y = 0; y < side; y++) {
+            memcpy(to, corner + (c * height + y) * width, side * sizeof(*to));
+            to += side;
         }
     }
     return to;
 }
 
 /* float [count, 3, height, width] to patches as the tower takes them. */
-static float *cut(const struct npy *pixels) {
+static float *cut(const struct npy *pixels, size_t side) {
     size_t height = pixels->shape[2], width = pixels->shape[3];
     float *patches = calloc(pixels->count, sizeof(*patches)), *to = patches;
     ck_assert_ptr_nonnull(patches);
     for (size_t i = 0; i < pixels->shape[0]; i++) {
         const float *image = pixels->floats + i * 3 * height * width;
-        for (size_t row = 0; row < height; row += PATCH) {
-            for (size_t column = 0; column < width; column += PATCH) {
-                to = cut_patch(to, image + row * width + column, height, width);
+        for (size_t row = 0; row < height; row += side) {
+            for (size_t column = 0; column < width; column += side) {
+                to = cut_patch(to, image + row * width + column, height, width, side);
             }
         }
     }
@@ -89,7 +90,7 @@ static float *cut(const struct npy *pixels) {
 static void check_images(const struct model *model, const char *input, const char *expected) {
     struct npy pixels = read_npy(input);
     uint32_t count = (uint32_t)pixels.shape[0];
-    float *patches = cut(&pixels);
+    float *patches = cut(&pixels, model_info(model)->patch_size);
     size_t dim = model_info(model)->embed_dim;
     float *out = calloc(count * dim, sizeof(*out));
     float *embeddings[64];
@@ -150,6 +151,52 @@ START_TEST(every_naming_scheme_and_type) {
 }
 END_TEST
 
+/* What PyTorch has written: archives, the older form, training checkpoints, whole modules. */
+START_TEST(every_file_form) {
+    if (shared_missing()) return;
+    struct model_options bare = {.head_width = 32};
+    check_model(TINY "hf_sharded", NULL, "f16_weights_");
+    check_model(TINY "hf_sharded/model.safetensors.index.json", &bare, "f16_weights_");
+    check_model(TINY "pt/state_dict_f16.pt", &bare, "f16_weights_");
+    check_model(TINY "pt/open_clip_training_ckpt_f16.pt", &bare, "f16_weights_");
+    check_model(TINY "pt/legacy_nonzip_f16.pt", &bare, "f16_weights_");
+    check_model(TINY "pt/pickled_module_f16.pt", &bare, "f16_weights_");
+    check_model(TINY "pt/pytorch_model.bin", &bare, "f16_weights_");
+}
+END_TEST
+
+/* Tensors that are views of one storage: shifted, turned, a column, of no elements. */
+START_TEST(views_of_a_storage) {
+    if (shared_missing()) return;
+    struct npy base = read_npy(TINY "pt/views_base.npy");
+    size_t rows = base.shape[0], columns = base.shape[1];
+    char *path = shared_path(TINY "pt/views.pt");
+    struct file_map file;
+    struct tensors tensors;
+    ck_assert_int_eq(file_map_open(&file, path, NULL), STATUS_OK);
+    ck_assert_int_eq(weights_parse_file(&tensors, file.bytes, NULL), STATUS_OK);
+    free(path);
+    float part[64], turned[64], column[64], scalar;
+    ck_assert_uint_le(base.count, 64);
+    tensor_widen(part, tensors_find(&tensors, "a"), 0, 3 * columns);
+    ck_assert_mem_eq(part, base.floats + 2 * columns, 3 * columns * sizeof(float));
+    tensor_widen(turned, tensors_find(&tensors, "a_t"), 0, base.count);
+    tensor_widen(column, tensors_find(&tensors, "p"), 0, rows);
+    for (size_t i = 0; i < base.count; i++) {
+        ck_assert_float_eq(turned[i % columns * rows + i / columns], base.floats[i]);
+    }
+    for (size_t i = 0; i < rows; i++) ck_assert_float_eq(column[i], base.floats[i * columns + 1]);
+    tensor_widen(part, tensors_find(&tensors, "bf"), 0, base.count);
+    for (size_t i = 0; i < base.count; i++) ck_assert_float_eq_tol(part[i], base.floats[i], 0.02f);
+    tensor_widen(&scalar, tensors_find(&tensors, "scalar"), 0, 1);
+    ck_assert_float_eq(scalar, 2.5f);
+    ck_assert_uint_eq(tensors_find(&tensors, "empty")->data.size, 0);
+    tensors_free(&tensors);
+    file_map_close(&file);
+    npy_free(&base);
+}
+END_TEST
+
 /* Weights and a configuration from different places, together in a directory. */
 static void check_config(const char *config, const char *name, const char *weights) {
     char directory[] = "/tmp/clipd-test-XXXXXX", weights_link[64], config_link[64];
@@ -189,14 +236,26 @@ START_TEST(other_configurations) {
 }
 END_TEST
 
-/* What needs nothing more: pooling at an end token, an MLP of an odd width. */
-START_TEST(open_clip_variants) {
+/* OpenAI's own archive, and towers that differ a little from OpenAI's: LayerScale, the mean of
+ * the patches, bidirectional texts, other pooling, a projection with bias. */
+START_TEST(variants) {
     if (shared_missing()) return;
-    static const char *const names[] = {"oc_eos_pool", "oc_gelu_mlpratio"};
-    for (size_t i = 0; i < 2; i++) {
+    static const struct {
+        const char *name, *file;
+    } rows[] = {
+        {"tiny_openai_jit", "/model.pt"},
+        {"oc_eos_pool", ""},
+        {"oc_gelu_mlpratio", ""},
+        {"oc_layerscale", ""},
+        {"oc_clipa", ""},
+        {"oc_siglip_text", ""},
+        {"oc_mobileclip_text", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char path[96], input[128], expected[128];
-        snprintf(path, sizeof(path), "goldens/models/%s", names[i]);
+        snprintf(path, sizeof(path), "goldens/models/%s%s", rows[i].name, rows[i].file);
         struct model *model = open_model(path, NULL);
+        snprintf(path, sizeof(path), "goldens/models/%s", rows[i].name);
         snprintf(input, sizeof(input), "%s/inputs/pixel_values.npy", path);
         snprintf(expected, sizeof(expected), "%s/expected/image_features.npy", path);
         check_images(model, input, expected);
@@ -216,11 +275,6 @@ START_TEST(families_of_a_later_day) {
         {"tiny_rn", "ModifiedResNet"},
         {"hf_siglip", "siglip"},
         {"oc_coca", "CoCa"},
-        {"oc_clipa", "CLIPA"},
-        {"oc_layerscale", "LayerScale"},
-        {"oc_siglip_text", "bidirectional"},
-        {"oc_mobileclip_text", "bidirectional"},
-        {"tiny_vit/hf_sharded", "model.safetensors.index.json"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char relative[96];
@@ -411,7 +465,9 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, every_naming_scheme_and_type);
     tcase_add_test(tcase, other_configurations);
-    tcase_add_test(tcase, open_clip_variants);
+    tcase_add_test(tcase, every_file_form);
+    tcase_add_test(tcase, views_of_a_storage);
+    tcase_add_test(tcase, variants);
     tcase_add_test(tcase, families_of_a_later_day);
     tcase_add_test(tcase, activations);
     tcase_add_test(tcase, other_image_sizes);

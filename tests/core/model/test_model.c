@@ -17,6 +17,7 @@
 #include "tests/support/npy.h"
 
 #define GOLDEN "tests/golden/model/"
+#define TORCH "../torch/"
 
 enum { IMAGE = 16, EMBED_DIM = 12, IMAGES = 3, TEXTS = 4, CONTEXT = 10 };
 
@@ -108,6 +109,14 @@ START_TEST(features) {
          MODEL_POOL_ARGMAX},
         {"open_clip", NULL, "f16_quick_gelu", 0, MODEL_NAMES_OPEN_CLIP, MODEL_POOL_ARGMAX},
         {"hf", NULL, "bf16_quick_gelu", 0, MODEL_NAMES_HF, MODEL_POOL_EOS},
+        /* The same in the file forms of PyTorch, and in shards. */
+        {TORCH "archive.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "training.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "script.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "legacy.pt", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "parameters.bin", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "untyped.pth", NULL, "f16_quick_gelu", 8, MODEL_NAMES_OPENAI, MODEL_POOL_ARGMAX},
+        {TORCH "sharded", NULL, "bf16_quick_gelu", 0, MODEL_NAMES_HF, MODEL_POOL_EOS},
     };
     struct model_options options = {.activation = rows[_i].activation,
                                     .head_width = rows[_i].head_width};
@@ -156,6 +165,70 @@ START_TEST(information) {
     ck_assert_uint_eq(info->preprocess.filter, 3);
     ck_assert(info->preprocess.convert_first);
     ck_assert_str_eq(model_activation_name(MODEL_GELU_ERF), "gelu");
+    model_close(model);
+}
+END_TEST
+
+/* LayerScale, no ln_pre, the mean of the patches, texts without a mask whose padding counts, the
+ * last row, a projection with bias: one model that has them all. */
+START_TEST(variant) {
+    struct model *model = open_golden("variant", (struct model_options){0});
+    float images[IMAGES][EMBED_DIM], texts[TEXTS][EMBED_DIM];
+    encode(model, images, texts);
+    check_close(images[0], "variant_gelu_images");
+    for (size_t i = 0; i < TEXTS; i++) {
+        struct model_text text = {.ids = inputs.ids[i]};
+        float *row = texts[i];
+        while (text.ids[text.count++] != 49) {
+        }
+        model_encode_texts(model, 0, NULL, &text, 1, &row);
+    }
+    check_close(texts[0], "variant_gelu_texts");
+    ck_assert_uint_eq(model_info(model)->parameters, 18593 - 32 + 12 + 4 * 16 + 4 * 24);
+    model_close(model);
+}
+END_TEST
+
+/* A text tower without its projection: that of the whole model, applied afterwards, gives the
+ * same. In diffusers' folders. */
+START_TEST(text_tower_alone) {
+    struct model *model = open_golden(TORCH "diffusers", (struct model_options){0});
+    ck_assert_uint_eq(model_info(model)->vision.layers, 0);
+    ck_assert_uint_eq(model_info(model)->embed_dim, 24);
+    ck_assert(!model_info(model)->text.projected);
+    struct file_map file;
+    struct tensors tensors;
+    float projection[EMBED_DIM * 24], pooled[24], *row = pooled, texts[TEXTS][EMBED_DIM];
+    ck_assert_int_eq(file_map_open(&file, GOLDEN "hf/model.safetensors", NULL), STATUS_OK);
+    ck_assert_int_eq(safetensors_parse(&tensors, file.bytes, NULL), STATUS_OK);
+    tensor_widen(projection, tensors_find(&tensors, "text_projection.weight"), 0,
+                 sizeof(projection) / sizeof(projection[0]));
+    for (size_t i = 0; i < TEXTS; i++) {
+        struct model_text text = {.ids = inputs.ids[i], .count = CONTEXT};
+        model_encode_texts(model, 0, NULL, &text, 1, &row);
+        for (size_t j = 0; j < EMBED_DIM; j++) {
+            texts[i][j] = 0;
+            for (size_t k = 0; k < 24; k++) texts[i][j] += projection[j * 24 + k] * pooled[k];
+        }
+    }
+    check_close(texts[0], "bf16_quick_gelu_texts");
+    tensors_free(&tensors);
+    file_map_close(&file);
+    model_close(model);
+}
+END_TEST
+
+START_TEST(image_tower_alone) {
+    struct model *model = open_golden(TORCH "vision", (struct model_options){0});
+    float images[IMAGES][EMBED_DIM], *rows[IMAGES];
+    const uint8_t *pixels[IMAGES];
+    for (size_t i = 0; i < IMAGES; i++) {
+        pixels[i] = inputs.pixels[i];
+        rows[i] = images[i];
+    }
+    ck_assert_uint_eq(model_info(model)->text.layers, 0);
+    model_encode_images(model, 0, NULL, pixels, IMAGES, rows);
+    check_close(images[0], "bf16_quick_gelu_images");
     model_close(model);
 }
 END_TEST
@@ -365,8 +438,8 @@ START_TEST(files_that_are_not_there) {
     ck_assert_ptr_nonnull(strstr(err.message, "has no weights"));
     write_file("pytorch_model.bin", "PK", 2);
     err = open_fails(folder, (struct model_options){0});
-    ck_assert_int_eq(err.status, STATUS_UNSUPPORTED);
-    ck_assert_ptr_nonnull(strstr(err.message, "pytorch_model.bin"));
+    ck_assert_int_eq(err.status, STATUS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(err.message, "expected beside pytorch_model.bin"));
     remove_file("pytorch_model.bin");
     write_edited("openai.safetensors", "a.safetensors", "", "");
     err = open_fails(folder, (struct model_options){0});
@@ -413,8 +486,11 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 120);
     tcase_add_unchecked_fixture(tests, read_inputs, NULL);
-    tcase_add_loop_test(tests, features, 0, 5);
+    tcase_add_loop_test(tests, features, 0, 12);
     tcase_add_test(tests, information);
+    tcase_add_test(tests, variant);
+    tcase_add_test(tests, text_tower_alone);
+    tcase_add_test(tests, image_tower_alone);
     tcase_add_test(tests, padding_is_not_computed);
     tcase_add_test(tests, size_that_is_no_multiple_of_the_patch);
     tcase_add_test(tests, positions);

@@ -1,0 +1,125 @@
+/* GET /collections/{name}/export: every item, in the order of ids, as lines that
+ * POST .../items takes back, or their embeddings as a .npy file. Made while it is sent, a page of
+ * the store at a time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/collection_model.h"
+#include "api/collection_query.h"
+#include "api/npy_body.h"
+#include "api/response.h"
+
+enum { PAGE_ITEMS = 256, PIECE_SIZE = 64 << 10, PIECE_MAX = 256 << 20 };
+
+/* All that the export needs after the request is gone. */
+struct export {
+    struct collections *collections;
+    char name[COLLECTION_NAME_MAX + 1];
+    struct collection_query query;
+    bool npy;
+    uint32_t dim;
+    uint64_t rows; /* still to come, of a .npy file */
+    struct http_sink *sink;
+    struct buffer piece, last;
+    size_t visited; /* in this page */
+};
+
+static enum status flush(struct export *export, struct error *err) {
+    enum status status = export->sink->write(export->sink, buffer_view(&export->piece), err);
+    export->piece.size = 0;
+    return status;
+}
+
+static enum status visit(void *context, const struct item *item, struct error *err) {
+    struct export *export = context;
+    struct buffer *piece = &export->piece;
+    enum status status = STATUS_OK;
+    struct writer writer;
+    if (export->npy && !export->rows) return STATUS_OK;
+    export->visited++;
+    export->last.size = 0;
+    writer_init(&writer, piece);
+    if (export->npy) {
+        export->rows--;
+        writer_floats_raw(&writer, item->embedding, item->dim);
+    } else {
+        writer_begin_object(&writer);
+        item_json_write(&writer, item, &export->query.how);
+        writer_end_object(&writer);
+        writer_line(&writer);
+    }
+    status = writer_finish(&writer, err);
+    if (!status) status = buffer_append(&export->last, item->id.data, item->id.size, err);
+    return status;
+}
+
+static enum status produce(void *context, struct http_sink *sink, struct error *err) {
+    struct export *export = context;
+    const struct collection_query *query = &export->query;
+    enum status status = STATUS_OK;
+    export->sink = sink;
+    buffer_init(&export->piece, PIECE_MAX);
+    buffer_init(&export->last, COLLECTION_ID_MAX);
+    if (export->npy) status = npy_body_write_header(&export->piece, export->rows, export->dim, err);
+    do {
+        export->visited = 0;
+        if (!status) {
+            status = collection_scroll(
+                export->collections, export->name, query->filter.root, buffer_view(&export->last),
+                PAGE_ITEMS, &(struct item_visitor){query->how.parts, visit, export}, err);
+        }
+        if (!status) status = flush(export, err);
+    } while (!status && export->visited == PAGE_ITEMS);
+    if (!status && export->rows)
+        status = error_set(err, STATUS_CONFLICT, "items were taken out meanwhile");
+    buffer_free(&export->piece);
+    buffer_free(&export->last);
+    return status;
+}
+
+static void release(void *context) {
+    struct export *export = context;
+    collection_query_free(&export->query);
+    free(export);
+}
+
+static enum status read_query(struct export *export, const struct api *api,
+                              const struct http_request *request, struct error *err) {
+    const char *format = request->query(request, "format");
+    struct item_json how = {.parts = ITEM_JSON_ALL, .base64 = true};
+    export->npy = format && !strcmp(format, "npy");
+    if (format && !export->npy && strcmp(format, "ndjson") != 0) {
+        return error_set_at(err, STATUS_INVALID, "/format",
+                            "format is \"%.32s\", ndjson or npy is "
+                            "expected",
+                            format);
+    }
+    enum status status = collection_query_read(&export->query, api, request, how, err);
+    if (export->npy) export->query.how.parts = ITEM_EMBEDDING;
+    return status;
+}
+
+enum status collection_export(struct api *api, struct http_request *request,
+                              struct http_response *response, struct error *err) {
+    struct collection_spec spec;
+    struct export *export = calloc(1, sizeof(*export));
+    if (!export) return error_set(err, STATUS_NO_MEMORY, "out of memory for an export");
+    enum status status = collection_model_store(&export->collections, api, err);
+    if (!status) status = collection_describe(export->collections, request->params[0], &spec, err);
+    if (!status) status = read_query(export, api, request, err);
+    if (!status && export->npy) {
+        status = collection_count(export->collections, spec.name, export->query.filter.root,
+                                  &export->rows, err);
+    }
+    if (status) {
+        release(export);
+        return status;
+    }
+    memcpy(export->name, spec.name, sizeof(export->name));
+    export->dim = spec.dim;
+    response_init(response, 200, export->npy ? "application/x-npy" : "application/x-ndjson");
+    response->produce = produce;
+    response->release = release;
+    response->context = export;
+    return STATUS_OK;
+}

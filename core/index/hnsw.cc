@@ -1,0 +1,564 @@
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <new>
+#include <queue>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+/* Its prefetches read a word behind a full list of links, within what malloc rounds up to,
+ * which the address sanitizer cannot know. */
+#if defined(__SANITIZE_ADDRESS__)
+#define NO_MANUAL_VECTORIZATION
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NO_MANUAL_VECTORIZATION
+#endif
+#endif
+/* It uses what it does not include. */
+#include <fstream>
+#include <mutex>
+#include <unordered_map>
+
+#include <hnswlib/hnswlib.h>
+
+extern "C" {
+#include "core/base/checksum.h"
+#include "core/index/hnsw.h"
+}
+
+namespace {
+
+enum {
+    LINKS = 16,       /* per node and level; twice as many on the lowest. What its authors advise */
+    EFFORT_ADD = 100, /* candidates for the links of a new row */
+    LEVELS_MAX = 32,  /* of a file; the chance of level 8 is one in LINKS^8 */
+    LINE = 64,
+};
+
+/* A point is a code with its scale behind it. */
+struct metric {
+    const scan_kernel *kernel;
+    size_t dim, code_bytes;
+};
+
+float scale_of(const metric &metric, const void *point) {
+    float scale;
+    std::memcpy(&scale, static_cast<const char *>(point) + metric.code_bytes, sizeof(scale));
+    return scale;
+}
+
+float distance(const void *a, const void *b, const void *param) {
+    const auto &of = *static_cast<const metric *>(param);
+    return -scan_pair(of.kernel, a, b, of.dim) * (scale_of(of, a) * scale_of(of, b));
+}
+
+class space : public hnswlib::SpaceInterface<float> {
+  public:
+    explicit space(const hnsw_options &options)
+        : metric_{options.kernel, options.dim, scan_row_bytes(options.kernel, options.dim)} {}
+    size_t get_data_size() override {
+        return metric_.code_bytes + sizeof(float);
+    }
+    hnswlib::DISTFUNC<float> get_dist_func() override {
+        return distance;
+    }
+    void *get_dist_func_param() override {
+        return &metric_;
+    }
+    metric metric_;
+};
+
+using small_world = hnswlib::HierarchicalNSW<float>;
+using node = hnswlib::tableint;
+using scored = std::pair<float, node>;
+using nearest_first = std::priority_queue<scored, std::vector<scored>, std::greater<scored>>;
+using farthest_first = std::priority_queue<scored>;
+
+/* A row whose code is that of a node. */
+struct twin {
+    twin(uint64_t of_row, node of) : row(of_row), at(of) {}
+    uint64_t row;
+    node at;
+    uint32_t next = UINT32_MAX; /* of the same node; UINT32_MAX: none */
+    std::atomic<bool> forgotten{false};
+};
+
+struct twin_list {
+    uint32_t first, last;
+};
+
+struct twin_record {
+    uint64_t row, at;
+};
+
+/* What a file begins with. */
+struct head {
+    uint64_t nodes, twins, links_bytes; /* of the levels above the lowest */
+    uint32_t entry, top_level, point_bytes, links;
+};
+
+} // namespace
+
+struct hnsw {
+    hnsw(const hnsw_options &options, size_t capacity)
+        : space_(options), graph_(&space_, capacity, LINKS, EFFORT_ADD), forgotten_(capacity) {}
+    space space_;
+    small_world graph_;
+    std::vector<std::atomic<bool>> forgotten_;       /* [capacity], of nodes */
+    std::atomic<size_t> forgotten_count_{0};         /* of rows */
+    std::unordered_map<uint64_t, node> by_checksum_; /* of points */
+    std::deque<twin> twins_;                         /* by their rows */
+    std::unordered_map<node, twin_list> twins_of_;   /* of nodes that have some */
+};
+
+namespace {
+
+std::vector<char> point_of(const hnsw &hnsw, const void *code, float scale) {
+    size_t bytes = hnsw.space_.metric_.code_bytes;
+    std::vector<char> point(bytes + sizeof(scale));
+    std::memcpy(point.data(), code, bytes);
+    std::memcpy(point.data() + bytes, &scale, sizeof(scale));
+    return point;
+}
+
+float distance_to(const hnsw &hnsw, const char *point, node to) {
+    return distance(point, hnsw.graph_.getDataByInternalId(to), &hnsw.space_.metric_);
+}
+
+/* hnswlib reserves what grows; the marks move along. */
+void grow(hnsw &hnsw) {
+    size_t capacity = hnsw.graph_.max_elements_ + hnsw.graph_.max_elements_ / 4 + 1024;
+    std::vector<std::atomic<bool>> forgotten(capacity);
+    for (size_t i = 0; i < hnsw.graph_.cur_element_count; i++)
+        forgotten[i] = hnsw.forgotten_[i].load();
+    hnsw.graph_.resizeIndex(capacity);
+    hnsw.forgotten_.swap(forgotten);
+}
+
+/* ---- twins ---- */
+
+uint64_t checksum_of(const hnsw &hnsw, const char *point) {
+    bytes data = {reinterpret_cast<const uint8_t *>(point), hnsw.graph_.data_size_};
+    return checksum(data);
+}
+
+bool is_same(const hnsw &hnsw, const char *point, node at) {
+    return !std::memcmp(point, hnsw.graph_.getDataByInternalId(at), hnsw.graph_.data_size_);
+}
+
+void add_twin(hnsw &hnsw, uint64_t row, node at) {
+    uint32_t index = static_cast<uint32_t>(hnsw.twins_.size());
+    hnsw.twins_.emplace_back(row, at);
+    auto list = hnsw.twins_of_.emplace(at, twin_list{index, index});
+    if (!list.second) {
+        hnsw.twins_[list.first->second.last].next = index;
+        list.first->second.last = index;
+    }
+}
+
+/* Calls visit(twin) for those of a node that are not forgotten, the lowest row first, until
+ * it returns false. */
+template <typename visitor> void each_twin(const hnsw &hnsw, node at, visitor visit) {
+    auto list = hnsw.twins_of_.find(at);
+    if (list == hnsw.twins_of_.end()) return;
+    for (uint32_t i = list->second.first; i != UINT32_MAX; i = hnsw.twins_[i].next) {
+        const twin &twin = hnsw.twins_[i];
+        if (!twin.forgotten.load(std::memory_order_relaxed) && !visit(twin)) return;
+    }
+}
+
+bool is_node_forgotten(const hnsw &hnsw, node at) {
+    return hnsw.forgotten_[at].load(std::memory_order_relaxed);
+}
+
+/* No row of it is to be found. */
+bool is_dead(const hnsw &hnsw, node at) {
+    bool dead = is_node_forgotten(hnsw, at);
+    if (dead) {
+        each_twin(hnsw, at, [&dead](const twin &) {
+            dead = false;
+            return false;
+        });
+    }
+    return dead;
+}
+
+/* The first of `count` rows in ascending order that is not below. */
+template <typename rows> size_t lower_bound(size_t count, uint64_t row, rows row_of) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (row_of(middle) < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Where a row is: a node, a twin, or neither, when both are at their ends. */
+struct finding {
+    size_t node, twin;
+};
+
+finding find_row(const hnsw &hnsw, uint64_t row) {
+    size_t nodes = hnsw.graph_.cur_element_count, twins = hnsw.twins_.size();
+    auto label = [&](size_t i) { return hnsw.graph_.getExternalLabel(static_cast<node>(i)); };
+    auto twin_row = [&](size_t i) { return hnsw.twins_[i].row; };
+    finding found{lower_bound(nodes, row, label), lower_bound(twins, row, twin_row)};
+    if (found.node < nodes && label(found.node) != row) found.node = nodes;
+    if (found.twin < twins && twin_row(found.twin) != row) found.twin = twins;
+    return found;
+}
+
+/* ---- search ---- */
+
+/* One of hnswlib's lists of who has been seen, given back at the end. */
+class visits {
+  public:
+    explicit visits(const hnsw &hnsw)
+        : pool_(*hnsw.graph_.visited_list_pool_), list_(pool_.getFreeVisitedList()) {}
+    ~visits() {
+        pool_.releaseVisitedList(list_);
+    }
+    visits(const visits &) = delete;
+    visits &operator=(const visits &) = delete;
+    bool first(node at) {
+        if (list_->mass[at] == list_->curV) return false;
+        list_->mass[at] = list_->curV;
+        return true;
+    }
+
+  private:
+    hnswlib::VisitedListPool &pool_;
+    hnswlib::VisitedList *list_;
+};
+
+/* Downhill on the upper levels, whose nodes are few and far apart. */
+scored descend(const hnsw &hnsw, const char *point) {
+    const small_world &graph = hnsw.graph_;
+    scored best(0, graph.enterpoint_node_);
+    best.first = distance_to(hnsw, point, best.second);
+    for (int level = graph.maxlevel_; level > 0; level--) {
+        for (bool changed = true; changed;) {
+            changed = false;
+            const hnswlib::linklistsizeint *list = graph.get_linklist(best.second, level);
+            size_t count = graph.getListCount(const_cast<hnswlib::linklistsizeint *>(list));
+            for (size_t i = 1; i <= count; i++) {
+                float found = distance_to(hnsw, point, list[i]);
+                if (found >= best.first) continue;
+                best = scored(found, list[i]);
+                changed = true;
+            }
+        }
+    }
+    return best;
+}
+
+/* The neighbours that have not been seen, on their way to the cache. */
+size_t fetch_neighbours(const hnsw &hnsw, visits &seen, node of, node fresh[2 * LINKS]) {
+    const hnswlib::linklistsizeint *list = hnsw.graph_.get_linklist0(of);
+    size_t count = hnsw.graph_.getListCount(const_cast<hnswlib::linklistsizeint *>(list));
+    size_t bytes = hnsw.space_.metric_.code_bytes + sizeof(float), fresh_count = 0;
+    for (size_t i = 1; i <= count; i++) {
+        if (!seen.first(list[i])) continue;
+        const char *data = hnsw.graph_.getDataByInternalId(list[i]);
+        for (size_t at = 0; at < bytes; at += LINE) __builtin_prefetch(data + at);
+        fresh[fresh_count++] = list[i];
+    }
+    return fresh_count;
+}
+
+/* Always the nearest that is known and has not been asked for its neighbours, until it is
+ * farther than the `effort` nearest. Forgotten nodes lead on, but are not kept. */
+farthest_first walk(const hnsw &hnsw, const char *point, size_t effort) {
+    visits seen(hnsw);
+    nearest_first open;
+    farthest_first best;
+    scored start = descend(hnsw, point);
+    seen.first(start.second);
+    open.push(start);
+    if (!is_dead(hnsw, start.second)) best.push(start);
+    while (!open.empty()) {
+        scored next = open.top();
+        if (best.size() == effort && next.first > best.top().first) break;
+        open.pop();
+        node fresh[2 * LINKS];
+        size_t count = fetch_neighbours(hnsw, seen, next.second, fresh);
+        for (size_t i = 0; i < count; i++) {
+            scored found(distance_to(hnsw, point, fresh[i]), fresh[i]);
+            if (best.size() == effort && found.first >= best.top().first) continue;
+            open.push(found);
+            if (is_dead(hnsw, found.second)) continue;
+            best.push(found);
+            if (best.size() > effort) best.pop();
+        }
+    }
+    return best;
+}
+
+/* ---- files ---- */
+
+std::vector<uint32_t> upper_links(const small_world &graph) {
+    std::vector<uint32_t> links;
+    size_t words = graph.size_links_per_element_ / sizeof(uint32_t);
+    for (size_t i = 0; i < graph.cur_element_count; i++) {
+        for (int level = 1; level <= graph.element_levels_[i]; level++) {
+            const uint32_t *list = graph.get_linklist(static_cast<node>(i), level);
+            links.insert(links.end(), list, list + words);
+        }
+    }
+    return links;
+}
+
+/* A list of links within bounds, to nodes that are on the level. */
+bool is_sound(const small_world &graph, const hnswlib::linklistsizeint *list, size_t max,
+              int level) {
+    /* The number is in the lower half; the upper one holds marks that we do not use. */
+    if (list[0] > max) return false;
+    for (size_t i = 1; i <= list[0]; i++) {
+        if (list[i] >= graph.cur_element_count || graph.element_levels_[list[i]] < level)
+            return false;
+    }
+    return true;
+}
+
+bool is_sound(const small_world &graph) {
+    for (size_t i = 0; i < graph.cur_element_count; i++) {
+        node at = static_cast<node>(i);
+        if (!is_sound(graph, graph.get_linklist0(at), graph.maxM0_, 0)) return false;
+        if (i > 0 && graph.getExternalLabel(at) <= graph.getExternalLabel(at - 1)) return false;
+        for (int level = 1; level <= graph.element_levels_[i]; level++) {
+            if (!is_sound(graph, graph.get_linklist(at, level), graph.maxM_, level)) return false;
+        }
+    }
+    return true;
+}
+
+bool read_levels(small_world &graph, const head &head, hnsw_read_fn *read, void *context) {
+    std::vector<uint8_t> levels(head.nodes);
+    size_t per_level = graph.size_links_per_element_, bytes = 0;
+    if (!read(context, levels.data(), levels.size())) return false;
+    for (size_t i = 0; i < head.nodes; i++) {
+        if (levels[i] > head.top_level) return false;
+        bytes += levels[i] * per_level;
+    }
+    if (bytes != head.links_bytes || levels[head.entry] != head.top_level) return false;
+    std::vector<char> links(bytes);
+    if (!read(context, links.data(), bytes)) return false;
+    const char *from = links.data();
+    for (size_t i = 0; i < head.nodes; i++) {
+        size_t size = levels[i] * per_level;
+        /* hnswlib's destructor frees the lists of nodes that have levels. */
+        if (size && !(graph.linkLists_[i] = static_cast<char *>(std::malloc(size + 1))))
+            return false;
+        if (size) std::memcpy(graph.linkLists_[i], from, size);
+        graph.element_levels_[i] = levels[i];
+        graph.cur_element_count = i + 1;
+        from += size;
+    }
+    return true;
+}
+
+bool read_twins(hnsw &hnsw, size_t count, hnsw_read_fn *read, void *context) {
+    std::vector<twin_record> records(count);
+    if (!read(context, records.data(), count * sizeof(twin_record))) return false;
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].at >= hnsw.graph_.cur_element_count) return false;
+        node at = static_cast<node>(records[i].at);
+        uint64_t before = i ? records[i - 1].row : 0;
+        if (records[i].row <= hnsw.graph_.getExternalLabel(at) || (i && records[i].row <= before))
+            return false;
+        add_twin(hnsw, records[i].row, at);
+    }
+    for (size_t i = 0; i < hnsw.graph_.cur_element_count; i++) {
+        node at = static_cast<node>(i);
+        hnsw.by_checksum_.emplace(checksum_of(hnsw, hnsw.graph_.getDataByInternalId(at)), at);
+    }
+    return true;
+}
+
+std::unique_ptr<hnsw> read_graph(const hnsw_options &options, size_t size, hnsw_read_fn *read,
+                                 void *context) {
+    head head;
+    if (size < sizeof(head) || !read(context, &head, sizeof(head))) return nullptr;
+    size_t point_bytes = scan_row_bytes(options.kernel, options.dim) + sizeof(float);
+    size_t node_bytes = (2 * LINKS + 1) * sizeof(uint32_t) + point_bytes + sizeof(uint64_t);
+    size_t left = size - sizeof(head);
+    if (head.point_bytes != point_bytes || head.links != LINKS || head.top_level > LEVELS_MAX ||
+        head.nodes == 0 || head.nodes > left / (node_bytes + 1) || head.entry >= head.nodes)
+        return nullptr;
+    left -= head.nodes * (node_bytes + 1);
+    if (head.twins > left / sizeof(twin_record) ||
+        left - head.twins * sizeof(twin_record) != head.links_bytes)
+        return nullptr;
+    auto hnsw = std::make_unique<struct hnsw>(options, head.nodes + head.nodes / 8 + 1024);
+    small_world &graph = hnsw->graph_;
+    if (graph.size_data_per_element_ != node_bytes ||
+        !read(context, graph.data_level0_memory_, head.nodes * node_bytes) ||
+        !read_levels(graph, head, read, context))
+        return nullptr;
+    graph.enterpoint_node_ = head.entry;
+    graph.maxlevel_ = static_cast<int>(head.top_level);
+    /* Else the levels of new rows would be those of the first ones again. */
+    graph.level_generator_.seed(static_cast<unsigned>(head.nodes));
+    bool sound = is_sound(graph) && read_twins(*hnsw, head.twins, read, context);
+    return sound ? std::move(hnsw) : nullptr;
+}
+
+} // namespace
+
+extern "C" {
+
+enum status hnsw_create(struct hnsw **out, const struct hnsw_options *options, size_t capacity,
+                        struct error *err) {
+    try {
+        *out = new hnsw(*options, capacity ? capacity : 1);
+        return STATUS_OK;
+    } catch (const std::exception &) {
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for an index of %zu rows", capacity);
+    }
+}
+
+void hnsw_destroy(struct hnsw *hnsw) {
+    delete hnsw;
+}
+
+enum status hnsw_add(struct hnsw *hnsw, uint64_t row, const void *code, float scale,
+                     struct error *err) {
+    try {
+        if (hnsw->graph_.cur_element_count == hnsw->graph_.max_elements_) grow(*hnsw);
+        std::vector<char> point = point_of(*hnsw, code, scale);
+        node next = static_cast<node>(hnsw->graph_.cur_element_count);
+        auto same = hnsw->by_checksum_.emplace(checksum_of(*hnsw, point.data()), next);
+        if (!same.second && is_same(*hnsw, point.data(), same.first->second)) {
+            add_twin(*hnsw, row, same.first->second);
+            return STATUS_OK;
+        }
+        hnsw->graph_.addPoint(point.data(), row, -1);
+        /* It keeps where each label is, of which we have no need: they are in order. */
+        hnsw->graph_.label_lookup_.clear();
+        return STATUS_OK;
+    } catch (const std::exception &exception) {
+        return error_set(err, STATUS_NO_MEMORY, "cannot index row %llu: %s",
+                         static_cast<unsigned long long>(row), exception.what());
+    }
+}
+
+size_t hnsw_count(const struct hnsw *hnsw) {
+    return hnsw->graph_.cur_element_count + hnsw->twins_.size();
+}
+
+size_t hnsw_forgotten(const struct hnsw *hnsw) {
+    return hnsw->forgotten_count_;
+}
+
+size_t hnsw_bytes(const struct hnsw *hnsw) {
+    /* Of a node: what hnswlib reserves beside it, and an entry of a map. */
+    const size_t more = sizeof(std::mutex) + sizeof(int) + sizeof(char *) + sizeof(bool) + 48;
+    return hnsw->graph_.max_elements_ * (hnsw->graph_.size_data_per_element_ + more) +
+           hnsw->twins_.size() * sizeof(twin);
+}
+
+uint64_t hnsw_row(const struct hnsw *hnsw, size_t at) {
+    size_t nodes = hnsw->graph_.cur_element_count;
+    return at < nodes ? hnsw->graph_.getExternalLabel(static_cast<node>(at))
+                      : hnsw->twins_[at - nodes].row;
+}
+
+uint64_t hnsw_last(const struct hnsw *hnsw) {
+    uint64_t last = hnsw_row(hnsw, hnsw->graph_.cur_element_count - 1);
+    return hnsw->twins_.empty() ? last : std::max(last, hnsw->twins_.back().row);
+}
+
+bool hnsw_holds(const struct hnsw *hnsw, uint64_t row, const void *code, float scale) {
+    finding found = find_row(*hnsw, row);
+    if (found.twin < hnsw->twins_.size()) found.node = hnsw->twins_[found.twin].at;
+    if (found.node == hnsw->graph_.cur_element_count) return false;
+    const void *point = hnsw->graph_.getDataByInternalId(static_cast<node>(found.node));
+    return scale_of(hnsw->space_.metric_, point) == scale &&
+           !std::memcmp(point, code, hnsw->space_.metric_.code_bytes);
+}
+
+bool hnsw_forget(struct hnsw *hnsw, uint64_t row) {
+    finding found = find_row(*hnsw, row);
+    std::atomic<bool> *mark = nullptr;
+    if (found.twin < hnsw->twins_.size())
+        mark = &hnsw->twins_[found.twin].forgotten;
+    else if (found.node < hnsw->graph_.cur_element_count)
+        mark = &hnsw->forgotten_[found.node];
+    if (!mark || mark->exchange(true)) return false;
+    hnsw->forgotten_count_++;
+    return true;
+}
+
+enum status hnsw_search(const struct hnsw *hnsw, const void *code, float scale, size_t effort,
+                        struct hnsw_hit *hits, size_t *count, struct error *err) {
+    *count = 0;
+    if (hnsw_count(hnsw) == 0) return STATUS_OK;
+    try {
+        auto best = walk(*hnsw, point_of(*hnsw, code, scale).data(), effort);
+        std::vector<scored> nearest;
+        for (; !best.empty(); best.pop()) nearest.push_back(best.top());
+        /* The nearest first: twins may be more than there is room for. */
+        for (size_t i = nearest.size(); i-- > 0;) {
+            auto give = [&](uint64_t row) {
+                if (*count == effort) return false;
+                hits[*count].row = row;
+                hits[(*count)++].score = -nearest[i].first;
+                return true;
+            };
+            node at = nearest[i].second;
+            if (!is_node_forgotten(*hnsw, at)) give(hnsw_row(hnsw, at));
+            each_twin(*hnsw, at, [&](const twin &twin) { return give(twin.row); });
+        }
+        return STATUS_OK;
+    } catch (const std::exception &) {
+        *count = 0;
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for a search");
+    }
+}
+
+bool hnsw_write(const struct hnsw *hnsw, hnsw_write_fn *write, void *context) {
+    const small_world &graph = hnsw->graph_;
+    if (graph.cur_element_count == 0) return false;
+    try {
+        std::vector<uint32_t> links = upper_links(graph);
+        std::vector<uint8_t> levels(graph.element_levels_.begin(),
+                                    graph.element_levels_.begin() +
+                                        static_cast<std::ptrdiff_t>(graph.cur_element_count));
+        std::vector<twin_record> twins;
+        for (const twin &twin : hnsw->twins_) twins.push_back({twin.row, twin.at});
+        head head{graph.cur_element_count,
+                  twins.size(),
+                  links.size() * sizeof(uint32_t),
+                  graph.enterpoint_node_,
+                  static_cast<uint32_t>(graph.maxlevel_),
+                  static_cast<uint32_t>(graph.data_size_),
+                  LINKS};
+        return write(context, &head, sizeof(head)) &&
+               write(context, graph.data_level0_memory_,
+                     head.nodes * graph.size_data_per_element_) &&
+               write(context, levels.data(), levels.size()) &&
+               write(context, links.data(), head.links_bytes) &&
+               write(context, twins.data(), twins.size() * sizeof(twin_record));
+    } catch (const std::exception &) {
+        return false;
+    }
+}
+
+struct hnsw *hnsw_read(const struct hnsw_options *options, size_t size, hnsw_read_fn *read,
+                       void *context) {
+    try {
+        return read_graph(*options, size, read, context).release();
+    } catch (const std::exception &) {
+        return nullptr;
+    }
+}
+
+} // extern "C"

@@ -1,0 +1,288 @@
+#include "core/index/postgres_index.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/index/postgres_schema.h"
+
+enum {
+    WANTS_MAX = 64, /* more are dropped; the next upsert asks again */
+    EXACT_COUNT_MAX = 1000000,
+    LOCK_CLASS = 0x636C6970, /* "clip" */
+    MEMORY_MAX_KB = 1 << 20,
+};
+
+struct want {
+    uint64_t number;
+    uint32_t dim;
+    bool anew;
+};
+
+struct postgres_builder {
+    struct postgres_store *store;
+    pthread_t thread;
+    struct postgres_link *link; /* the thread's, while it builds */
+    _Atomic uint64_t stopped;   /* 0 or 1; link->current points here */
+    pthread_mutex_t lock;       /* protects what follows */
+    pthread_cond_t changed;
+    struct want wants[WANTS_MAX];
+    size_t count;
+    struct want now; /* being built; number 0: none */
+    bool stop;
+};
+
+/* ---- building ---- */
+
+/* What there is of an index. */
+struct state {
+    bool locked, exists, valid;
+    bool whole; /* not split into partitions, whose index cannot be built like this */
+    int64_t items;
+};
+
+static enum status take_state(void *context, const struct pg_result *row, struct error *err) {
+    (void)err;
+    struct state *state = context;
+    state->locked = postgres_row_bool(row, 0);
+    state->exists = postgres_row_bool(row, 1);
+    state->valid = postgres_row_bool(row, 2);
+    state->whole = postgres_row_bool(row, 3);
+    return STATUS_OK;
+}
+
+static enum status take_items(void *context, const struct pg_result *row, struct error *err) {
+    (void)err;
+    *(int64_t *)context = postgres_row_int8(row, 0);
+    return STATUS_OK;
+}
+
+/* A statement of the builder, which takes as long as it takes. */
+static enum status run_one(struct postgres_link *link, struct postgres_query *query,
+                           struct error *err) {
+    query->once = true;
+    enum status status = postgres_link_run(link, query, 1, CLOCK_NEVER, err);
+    postgres_query_free(query);
+    return status;
+}
+
+/* Takes the collection's lock if nobody has it, for as long as the connection lives. */
+static enum status read_state(struct postgres_link *link, uint64_t number, struct state *state,
+                              struct error *err) {
+    struct postgres_query query;
+    unsigned long long table = number;
+    postgres_query_init(&query);
+    postgres_query_add(&query,
+                       "SELECT pg_try_advisory_lock(%d, %d), count(*) > 0, "
+                       "coalesce(bool_and(indisvalid), false), "
+                       "EXISTS (SELECT FROM pg_class WHERE relkind = 'r' AND "
+                       "oid = to_regclass('clipd_items_%llu')) FROM pg_index "
+                       "WHERE indexrelid = to_regclass('clipd_items_%llu_hnsw')",
+                       LOCK_CLASS, (int)(number % INT32_MAX), table, table);
+    query.visit = take_state;
+    query.context = state;
+    return run_one(link, &query, err);
+}
+
+static enum status count_items(struct postgres_link *link, uint64_t number, int64_t *out,
+                               struct error *err) {
+    struct postgres_query query;
+    postgres_query_init(&query);
+    postgres_query_add(&query, "SELECT count(*) FROM clipd_items_%llu", (unsigned long long)number);
+    query.visit = take_items;
+    query.context = out;
+    return run_one(link, &query, err);
+}
+
+/* A graph that does not fit into this memory is built many times more slowly: what it needs by
+ * measurement, up to a limit, unless the database allows more anyway. */
+static enum status allow_memory(struct postgres_link *link, int64_t items, uint32_t dim,
+                                struct error *err) {
+    struct postgres_query query;
+    int64_t kilobytes = items * (2 * (int64_t)dim + 512) / 1024 * 5 / 4;
+    postgres_query_init(&query);
+    postgres_query_add(&query,
+                       "SELECT set_config('maintenance_work_mem', greatest(%lld, "
+                       "pg_size_bytes(current_setting('maintenance_work_mem')) / 1024)::text, "
+                       "false)",
+                       (long long)(kilobytes < MEMORY_MAX_KB ? kilobytes : MEMORY_MAX_KB));
+    return run_one(link, &query, err);
+}
+
+static enum status build(struct postgres_builder *builder, const struct want *want,
+                         struct error *err) {
+    struct postgres_link *link = builder->link;
+    struct state state = {0};
+    struct postgres_query query;
+    unsigned long long table = want->number;
+    enum status status = postgres_link_do(link, "SET statement_timeout = 0", CLOCK_NEVER, err);
+    if (!status) status = read_state(link, want->number, &state, err);
+    if (status || !state.locked || (state.valid && !want->anew)) return status;
+    if (!state.valid && !state.whole) return STATUS_OK;
+    status = count_items(link, want->number, &state.items, err);
+    if (!status && !state.valid && (uint64_t)state.items < builder->store->approximate_from)
+        return STATUS_OK;
+    if (!status) status = allow_memory(link, state.items, want->dim, err);
+    if (status) return status;
+    /* What was left by somebody who died over it. */
+    postgres_query_init(&query);
+    postgres_query_add(&query, "DROP INDEX IF EXISTS clipd_items_%llu_hnsw_ccnew", table);
+    if (state.exists && !state.valid) postgres_query_add(&query, ", clipd_items_%llu_hnsw", table);
+    status = run_one(link, &query, err);
+    if (status) return status;
+    postgres_query_init(&query);
+    if (state.valid)
+        postgres_query_add(&query, "REINDEX INDEX CONCURRENTLY clipd_items_%llu_hnsw", table);
+    else
+        postgres_schema_add_index(&query, want->number, want->dim);
+    return run_one(link, &query, err);
+}
+
+static void work_off(struct postgres_builder *builder, const struct want *want) {
+    struct error err = ERROR_NONE;
+    enum status status = postgres_pool_open_link(builder->store->pool, &builder->link, &err);
+    if (!status) {
+        builder->link->current = &builder->stopped;
+        builder->link->generation = 0;
+        status = build(builder, want, &err);
+        /* A collection may be dropped at any time. */
+        if (builder->link->fault == POSTGRES_FAULT_MISSING) status = STATUS_OK;
+    }
+    postgres_link_close(builder->link);
+    builder->link = NULL;
+    if (status && !atomic_load(&builder->stopped))
+        log_message(LOG_WARNING, "collections: no index of clipd_items_%llu: %s",
+                    (unsigned long long)want->number, err.message);
+}
+
+static void *run_builder(void *context) {
+    struct postgres_builder *builder = context;
+    pthread_mutex_lock(&builder->lock);
+    for (;;) {
+        while (!builder->stop && !builder->count)
+            pthread_cond_wait(&builder->changed, &builder->lock);
+        if (builder->stop) break;
+        struct want want = builder->now = builder->wants[--builder->count];
+        pthread_mutex_unlock(&builder->lock);
+        work_off(builder, &want);
+        pthread_mutex_lock(&builder->lock);
+        builder->now = (struct want){0};
+    }
+    pthread_mutex_unlock(&builder->lock);
+    return NULL;
+}
+
+void postgres_builder_want(struct postgres_builder *builder, uint64_t number, uint32_t dim,
+                           bool anew) {
+    if (dim > POSTGRES_INDEXED_DIM_MAX) return;
+    pthread_mutex_lock(&builder->lock);
+    size_t i = 0;
+    while (i < builder->count && builder->wants[i].number != number) i++;
+    if (i < WANTS_MAX) {
+        bool before = i < builder->count && builder->wants[i].anew;
+        builder->wants[i] = (struct want){.number = number, .dim = dim, .anew = anew || before};
+        if (i == builder->count) builder->count++;
+        pthread_cond_signal(&builder->changed);
+    }
+    pthread_mutex_unlock(&builder->lock);
+}
+
+enum status postgres_builder_create(struct postgres_builder **out, struct postgres_store *store,
+                                    struct error *err) {
+    struct postgres_builder *builder = calloc(1, sizeof(*builder));
+    if (!builder) return error_set(err, STATUS_NO_MEMORY, "out of memory for a thread");
+    builder->store = store;
+    pthread_mutex_init(&builder->lock, NULL);
+    pthread_cond_init(&builder->changed, NULL);
+    if (pthread_create(&builder->thread, NULL, run_builder, builder) == 0) {
+        *out = builder;
+        return STATUS_OK;
+    }
+    pthread_cond_destroy(&builder->changed);
+    pthread_mutex_destroy(&builder->lock);
+    free(builder);
+    return error_set(err, STATUS_NO_MEMORY, "cannot start a thread");
+}
+
+void postgres_builder_destroy(struct postgres_builder *builder) {
+    if (!builder) return;
+    pthread_mutex_lock(&builder->lock);
+    builder->stop = true;
+    atomic_store(&builder->stopped, 1);
+    pthread_cond_signal(&builder->changed);
+    pthread_mutex_unlock(&builder->lock);
+    pthread_join(builder->thread, NULL);
+    pthread_cond_destroy(&builder->changed);
+    pthread_mutex_destroy(&builder->lock);
+    free(builder);
+}
+
+/* ---- stats ---- */
+
+struct reading {
+    uint64_t number;
+    struct collection_stats *out;
+};
+
+static enum status take_stats(void *context, const struct pg_result *row, struct error *err) {
+    (void)err;
+    struct collection_stats *out = context;
+    bool indexed = postgres_row_bool(row, 2);
+    out->items = (uint64_t)postgres_row_int8(row, 0);
+    out->bytes_stored = (uint64_t)postgres_row_int8(row, 1);
+    out->index = indexed ? "hnsw" : "scan";
+    out->indexed = indexed ? out->items : 0;
+    out->building = postgres_row_bool(row, 3);
+    return STATUS_OK;
+}
+
+static enum status read_stats(void *context, struct postgres_link *link, uint64_t deadline_ns,
+                              struct error *err) {
+    struct reading *reading = context;
+    struct postgres_query query;
+    unsigned long long table = reading->number;
+    postgres_query_init(&query);
+    /* Counting a billion items takes minutes; PostgreSQL's own estimate will do for many. */
+    postgres_query_add(
+        &query,
+        "SELECT CASE WHEN reltuples > %d THEN reltuples::int8 "
+        "ELSE (SELECT count(*) FROM clipd_items_%llu) END, "
+        "pg_total_relation_size(oid) + coalesce((SELECT sum(pg_total_relation_size(inhrelid)) "
+        "FROM pg_inherits WHERE inhparent = pg_class.oid), 0)::int8, "
+        "EXISTS (SELECT FROM pg_index WHERE indisvalid AND indexrelid = "
+        "to_regclass('clipd_items_%llu_hnsw')), "
+        "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE relid = pg_class.oid) "
+        "FROM pg_class WHERE oid = 'clipd_items_%llu'::regclass",
+        EXACT_COUNT_MAX, table, table, table);
+    query.visit = take_stats;
+    query.context = reading->out;
+    enum status status = postgres_link_run(link, &query, 1, deadline_ns, err);
+    postgres_query_free(&query);
+    return status;
+}
+
+enum status postgres_index_stats(void *self, const struct collection_spec *spec,
+                                 struct collection_stats *out, struct error *err) {
+    struct postgres_store *store = self;
+    struct reading reading = {.out = out};
+    enum status status = postgres_store_find(store, spec, &reading.number, err);
+    if (!status) status = postgres_store_run(store, spec, read_stats, &reading, err);
+    if (status) return status;
+    pthread_mutex_lock(&store->builder->lock);
+    if (store->builder->now.number == reading.number) out->building = true;
+    for (size_t i = 0; i < store->builder->count; i++)
+        if (store->builder->wants[i].number == reading.number) out->building = true;
+    pthread_mutex_unlock(&store->builder->lock);
+    return STATUS_OK;
+}
+
+enum status postgres_index_reindex(void *self, const struct collection_spec *spec,
+                                   struct error *err) {
+    struct postgres_store *store = self;
+    uint64_t number;
+    enum status status = postgres_store_find(store, spec, &number, err);
+    if (!status) postgres_builder_want(store->builder, number, spec->dim, true);
+    return status;
+}

@@ -1,0 +1,185 @@
+/* sqlite.c - opens and closes the SQLite store, and lends its connections. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/cpu.h"
+#include "core/base/file.h"
+#include "core/index/sqlite_collections.h"
+#include "core/index/sqlite_items.h"
+#include "core/index/sqlite_schema.h"
+#include "core/index/sqlite_search.h"
+#include "core/index/sqlite_snapshot.h"
+#include "core/index/sqlite_store.h"
+#include "core/index/store.h"
+
+enum { IDLE_MAX = 16 }; /* connections that are kept for the next call */
+
+/* ---- connections ---- */
+
+struct sqlite_connection *sqlite_store_lock(struct sqlite_store *store) {
+    pthread_mutex_lock(&store->queue);
+    pthread_mutex_lock(&store->writing);
+    pthread_mutex_unlock(&store->queue);
+    return store->writer;
+}
+
+void sqlite_store_unlock(struct sqlite_store *store) {
+    sqlite_connection_reset(store->writer);
+    pthread_mutex_unlock(&store->writing);
+}
+
+enum status sqlite_store_reader(struct sqlite_connection **out, struct sqlite_store *store,
+                                struct error *err) {
+    pthread_mutex_lock(&store->lock);
+    struct sqlite_connection *reader = store->idle;
+    if (reader) {
+        store->idle = reader->next;
+        store->idle_count--;
+    }
+    pthread_mutex_unlock(&store->lock);
+    *out = reader;
+    return reader ? STATUS_OK : sqlite_connection_open(out, store->path, SQLITE_FOR_READING, err);
+}
+
+enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_store *store,
+                              const struct sqlite_collection *collection, struct error *err) {
+    int64_t found = 0;
+    enum status status = sqlite_store_reader(out, store, err);
+    if (status) return status;
+    status = sqlite_execute(*out, "BEGIN", 0, err);
+    if (!status)
+        status = sqlite_read_number(&found, *out, "SELECT 1 FROM collections WHERE number = @",
+                                    collection->number, 0, err);
+    if (!status && !found)
+        status = error_set(err, STATUS_NOT_FOUND, "collection \"%s\" was dropped meanwhile",
+                           collection->spec.name);
+    if (!status) return STATUS_OK;
+    sqlite_store_give_back(store, *out);
+    *out = NULL;
+    return status;
+}
+
+void sqlite_store_give_back(struct sqlite_store *store, struct sqlite_connection *reader) {
+    sqlite_connection_reset(reader);
+    pthread_mutex_lock(&store->lock);
+    bool keep = store->idle_count < IDLE_MAX;
+    if (keep) {
+        reader->next = store->idle;
+        store->idle = reader;
+        store->idle_count++;
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (!keep) sqlite_connection_close(reader);
+}
+
+/* ---- opening ---- */
+
+static void store_close(void *self) {
+    struct sqlite_store *store = self;
+    sqlite_collections_close(store);
+    crew_destroy(store->crew);
+    while (store->idle) {
+        struct sqlite_connection *next = store->idle->next;
+        sqlite_connection_close(store->idle);
+        store->idle = next;
+    }
+    sqlite_connection_close(store->writer);
+    if (store->lock_file >= 0) close(store->lock_file);
+    pthread_mutex_destroy(&store->queue);
+    pthread_mutex_destroy(&store->writing);
+    pthread_mutex_destroy(&store->lock);
+    free(store->directory);
+    free(store->path);
+    free(store);
+}
+
+static enum status take_directory(struct sqlite_store *store, struct error *err) {
+    if (mkdir(store->directory, 0700) && errno != EEXIST)
+        return error_set_errno(err, STATUS_IO, "make", store->directory);
+    char *path = file_join(store->directory, "lock");
+    if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    enum status status = STATUS_OK;
+    store->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_file < 0)
+        status = error_set_errno(err, STATUS_IO, "open", path);
+    else if (flock(store->lock_file, LOCK_EX | LOCK_NB))
+        status =
+            error_set(err, STATUS_CONFLICT, "%s is in use by another process", store->directory);
+    free(path);
+    return status;
+}
+
+static enum status open_file(struct sqlite_store *store, struct error *err) {
+    /* SQLite would make it readable for all; its other files get the rights of this one. */
+    int file = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) return error_set_errno(err, STATUS_IO, "open", store->path);
+    close(file);
+    enum status status =
+        sqlite_connection_open(&store->writer, store->path, SQLITE_FOR_WRITING, err);
+    return status ? status : sqlite_schema_open(store->writer, err);
+}
+
+static enum status store_ping(void *self, struct error *err) {
+    struct sqlite_store *store = self;
+    struct sqlite_connection *reader;
+    int64_t number;
+    enum status status = sqlite_store_reader(&reader, store, err);
+    if (status) return status;
+    status = sqlite_read_number(&number, reader, "SELECT count(*) FROM collections", 0, 0, err);
+    sqlite_store_give_back(store, reader);
+    return status;
+}
+
+static const struct store sqlite_store = {
+    .name = "sqlite",
+    .close = store_close,
+    .ping = store_ping,
+    .create = sqlite_collections_create,
+    .describe = sqlite_collections_describe,
+    .drop = sqlite_collections_drop,
+    .list = sqlite_collections_list,
+    .upsert = sqlite_items_upsert,
+    .fetch = sqlite_items_fetch,
+    .scroll = sqlite_items_scroll,
+    .count = sqlite_items_count,
+    .remove = sqlite_items_remove,
+    .search = sqlite_search,
+    .stats = sqlite_collections_stats,
+    .reindex = sqlite_collections_reindex,
+    .snapshot = sqlite_snapshot_write,
+    .restore = sqlite_snapshot_restore,
+};
+
+enum status sqlite_store_open(const struct store **out, void **self,
+                              const struct collections_options *options, struct error *err) {
+    struct sqlite_store *store = calloc(1, sizeof(*store));
+    if (!store) return error_set(err, STATUS_NO_MEMORY, "out of memory for a store");
+    store->features = options->features;
+    store->approximate_from = options->approximate_from;
+    store->lock_file = -1;
+    pthread_mutex_init(&store->queue, NULL);
+    pthread_mutex_init(&store->writing, NULL);
+    pthread_mutex_init(&store->lock, NULL);
+    store->directory = strdup(options->store);
+    store->path = file_join(options->store, "collections.db");
+    enum status status = STATUS_OK;
+    if (!store->directory || !store->path)
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for a store");
+    uint32_t threads = options->threads ? options->threads : cpu_usable_cores();
+    if (!status) status = crew_create(&store->crew, threads, err);
+    if (!status) status = take_directory(store, err);
+    if (!status) status = open_file(store, err);
+    if (!status) status = sqlite_collections_open(store, err);
+    if (status) {
+        store_close(store);
+        return status;
+    }
+    *out = &sqlite_store;
+    *self = store;
+    return STATUS_OK;
+}

@@ -1,0 +1,67 @@
+/* sqlite_store.h - what the files of the SQLite store share: the store and its locks.
+ *
+ * One file in a directory, which a lock file keeps to one process. One connection writes, under
+ * the writer's lock; connections that read are taken from a list, each call its own. The embeddings
+ * of each collection are in memory, too.
+ *
+ * How file and memory stay agreed: a writer puts new rows into memory before it commits and takes
+ * them out again if that fails, and takes old rows out after it. So a search may see rows that are
+ * not (or no longer) in the file, and never misses one that is. It looks every hit up in the file
+ * and starts again when one is not there; see sqlite_search.c. */
+#ifndef CORE_INDEX_SQLITE_STORE_H
+#define CORE_INDEX_SQLITE_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/index/collection.h"
+#include "core/index/sqlite_connection.h"
+#include "core/index/vectors.h"
+
+struct sqlite_collection {
+    struct collection_spec spec; /* constant, as the next two */
+    int64_t number;
+    char *cache_path;
+    struct vectors *vectors;
+    _Atomic uint64_t items;
+    _Atomic uint64_t changes; /* odd while a writer makes file and memory differ */
+    uint64_t next_row;        /* under the writer's lock */
+    /* Under the store's lock. */
+    size_t references;
+    bool dropped; /* also only with the writer's lock */
+    struct sqlite_collection *next;
+};
+
+struct sqlite_store {
+    unsigned features;
+    uint64_t approximate_from;
+    struct crew *crew; /* helps searches */
+    char *directory, *path;
+    int lock_file;
+
+    /* The writer's lock is taken in two steps, so that a thread that waits for it waits for one
+     * holder only, however soon that one comes back. */
+    pthread_mutex_t queue, writing;
+    struct sqlite_connection *writer;
+
+    pthread_mutex_t lock;                  /* protects what follows */
+    struct sqlite_collection *collections; /* by name */
+    struct sqlite_connection *idle;
+    size_t idle_count;
+};
+
+/* Takes the writer's lock; the connection has no transaction yet. */
+struct sqlite_connection *sqlite_store_lock(struct sqlite_store *store);
+/* What was not committed is rolled back. */
+void sqlite_store_unlock(struct sqlite_store *store);
+
+/* A connection to read with, in no transaction yet. */
+enum status sqlite_store_reader(struct sqlite_connection **out, struct sqlite_store *store,
+                                struct error *err);
+/* The same, looking at the file as it is now until it is given back. STATUS_NOT_FOUND if the
+ * collection was dropped. */
+enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_store *store,
+                              const struct sqlite_collection *collection, struct error *err);
+void sqlite_store_give_back(struct sqlite_store *store, struct sqlite_connection *reader);
+
+#endif

@@ -1,0 +1,245 @@
+#include "core/model/weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/model/json.h"
+#include "core/model/pytorch.h"
+#include "core/model/safetensors.h"
+
+enum { SHARDS_MAX = 1024, INDEX_SIZE_MAX = 16 << 20, HASH_CHUNK = 16 << 20 };
+
+/* ---- files ---- */
+
+/* The identity is read before the file: one that is replaced in between then looks older
+ * than it is, and the next start packs it once more. No device: containers number theirs
+ * anew at every start. */
+static enum status map(struct file_map *out, struct sha256_run *identity, const char *path,
+                       struct error *err) {
+    struct stat info;
+    char text[128];
+    *out = (struct file_map){0};
+    if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "read", path);
+    snprintf(text, sizeof(text), "%llu %lld %lld.%09ld\n", (unsigned long long)info.st_ino,
+             (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    sha256_add(identity, bytes_of(text));
+    return file_map_open(out, path, err);
+}
+
+static bool is_safetensors(struct bytes file) {
+    return file.size > 8 && file.data[8] == '{';
+}
+
+static bool is_index(struct bytes file) {
+    return file.size && file.data[0] == '{' && !is_safetensors(file);
+}
+
+/* ---- the index ---- */
+
+static enum status parse_index(json_t **root, json_t **map, struct bytes text, struct error *err) {
+    if (text.size > INDEX_SIZE_MAX) {
+        return error_set(err, STATUS_TOO_LARGE, "an index of shards of %zu bytes, at most %d",
+                         text.size, INDEX_SIZE_MAX);
+    }
+    enum status status = json_parse(root, text, "index of shards", err);
+    if (status) return status;
+    *map = json_object_get(*root, "weight_map");
+    const char *tensor;
+    json_t *file;
+    if (!json_is_object(*map)) {
+        status = error_set(err, STATUS_UNPROCESSABLE, "the index of shards has no weight_map");
+    }
+    json_object_foreach(*map, tensor, file) {
+        if (json_is_string(file) || status) continue;
+        status = error_set(err, STATUS_UNPROCESSABLE,
+                           "index of shards: the file of tensor %.120s is not a string", tensor);
+    }
+    if (status) json_decref(*root);
+    return status;
+}
+
+/* A shard lies beside its index and nowhere else. */
+static bool is_plain_name(const char *name) {
+    if (!name[0] || !strcmp(name, ".") || !strcmp(name, "..") || strlen(name) > 200) return false;
+    for (const char *c = name; *c; c++) {
+        if (*c == '/' || *c == '\\' || (unsigned char)*c < 0x20) return false;
+    }
+    return true;
+}
+
+static enum status add_name(struct weights *weights, const char *name, struct error *err) {
+    for (size_t i = 0; i < weights->count; i++) {
+        if (!strcmp(weights->files[i].name, name)) return STATUS_OK;
+    }
+    if (!is_plain_name(name)) {
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "index of shards: \"%.120s\" is not the name of a file beside it", name);
+    }
+    if (weights->count == SHARDS_MAX) {
+        return error_set(err, STATUS_TOO_LARGE, "the index names more than %d shards", SHARDS_MAX);
+    }
+    char *copy = strdup(name);
+    if (!copy) return error_set(err, STATUS_NO_MEMORY, "out of memory for a shard's name");
+    weights->files[weights->count++].name = copy;
+    return STATUS_OK;
+}
+
+static int by_name(const void *a, const void *b) {
+    const struct weights_file *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static enum status list_shards(struct weights *out, struct error *err) {
+    json_t *root, *map, *file;
+    const char *tensor;
+    enum status status = parse_index(&root, &map, out->index.bytes, err);
+    if (status) return status;
+    out->files = calloc(SHARDS_MAX, sizeof(*out->files));
+    if (!out->files) {
+        json_decref(root);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for shards");
+    }
+    out->count = 0;
+    json_object_foreach(map, tensor, file) {
+        if (!status) status = add_name(out, json_string_value(file), err);
+    }
+    json_decref(root);
+    if (!status && !out->count) {
+        status = error_set(err, STATUS_UNPROCESSABLE, "the index of shards names no tensors");
+    }
+    if (out->count) qsort(out->files, out->count, sizeof(*out->files), by_name);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static enum status open_shards(struct weights *out, struct sha256_run *identity, const char *path,
+                               struct error *err) {
+    const char *slash = strrchr(path, '/');
+    char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!directory) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    enum status status = list_shards(out, err);
+    for (size_t i = 0; i < out->count && !status; i++) {
+        char *shard = file_join(directory, out->files[i].name);
+        if (!shard)
+            status = error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+        else
+            status = map(&out->files[i].map, identity, shard, err);
+        free(shard);
+    }
+    free(directory);
+    return status;
+}
+
+static enum status open_files(struct weights *out, struct sha256_run *identity, const char *path,
+                              struct error *err) {
+    struct file_map file;
+    enum status status = map(&file, identity, path, err);
+    if (status) return status;
+    if (is_index(file.bytes)) {
+        out->index = file;
+        return open_shards(out, identity, path, err);
+    }
+    out->files = calloc(1, sizeof(*out->files));
+    if (!out->files) {
+        file_map_close(&file);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for a file");
+    }
+    out->files[0].map = file;
+    out->count = 1;
+    return STATUS_OK;
+}
+
+enum status weights_open(struct weights *out, const char *path, struct error *err) {
+    *out = (struct weights){.files = NULL};
+    struct sha256_run *identity = sha256_begin();
+    if (!identity) return error_set(err, STATUS_NO_MEMORY, "out of memory for a digest");
+    enum status status = open_files(out, identity, path, err);
+    sha256_end(identity, out->identity);
+    if (status) weights_close(out);
+    return status;
+}
+
+void weights_close(struct weights *weights) {
+    for (size_t i = 0; i < weights->count; i++) {
+        free(weights->files[i].name);
+        file_map_close(&weights->files[i].map);
+    }
+    free(weights->files);
+    file_map_close(&weights->index);
+    *weights = (struct weights){.files = NULL};
+}
+
+/* ---- tensors ---- */
+
+enum status weights_parse_file(struct tensors *out, struct bytes file, struct error *err) {
+    if (!is_safetensors(file) && pytorch_sniff(file)) return pytorch_parse(out, file, err);
+    return safetensors_parse(out, file, err);
+}
+
+/* A shard has what the index says of it. */
+static enum status check_shard(const struct tensors *tensors, const char *name, json_t *map,
+                               struct error *err) {
+    const char *tensor;
+    json_t *file;
+    json_object_foreach(map, tensor, file) {
+        if (strcmp(json_string_value(file), name) != 0 || tensors_find(tensors, tensor)) continue;
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "tensor %.120s is not in %.80s, where the index of shards says it is",
+                         tensor, name);
+    }
+    return STATUS_OK;
+}
+
+static enum status add_file(struct tensors *out, const struct weights_file *file, json_t *map,
+                            struct error *err) {
+    struct tensors part;
+    struct error problem = ERROR_NONE;
+    enum status status = weights_parse_file(&part, file->map.bytes, &problem);
+    if (status && !file->name) return error_pass(err, &problem);
+    if (status) return error_set(err, status, "%.80s: %.230s", file->name, problem.message);
+    for (size_t i = 0; i < part.count; i++) part.list[i].mapped = !part.list[i].owned;
+    if (map) status = check_shard(&part, file->name, map, err);
+    if (!status) status = tensors_move(out, &part, err);
+    tensors_free(&part);
+    return status;
+}
+
+enum status weights_parse(struct tensors *out, const struct weights *weights, struct error *err) {
+    json_t *root = NULL, *map = NULL;
+    enum status status = STATUS_OK;
+    *out = (struct tensors){.list = NULL};
+    if (weights->index.bytes.size) status = parse_index(&root, &map, weights->index.bytes, err);
+    if (status) return status;
+    for (size_t i = 0; i < weights->count && !status; i++) {
+        status = add_file(out, &weights->files[i], map, err);
+    }
+    json_decref(root);
+    if (!status) status = tensors_sort_unique(out, err);
+    if (status)
+        tensors_free(out);
+    else
+        tensors_strip(out);
+    return status;
+}
+
+enum status weights_digest(char hex[SHA256_HEX_SIZE], const struct weights *weights,
+                           struct error *err) {
+    uint8_t digest[SHA256_SIZE];
+    struct sha256_run *run = sha256_begin();
+    if (!run) return error_set(err, STATUS_NO_MEMORY, "out of memory for a digest");
+    for (size_t i = 0; i < weights->count; i++) {
+        struct bytes rest = weights->files[i].map.bytes;
+        while (rest.size) {
+            struct bytes part = {rest.data, rest.size < HASH_CHUNK ? rest.size : HASH_CHUNK};
+            sha256_add(run, part);
+            file_map_release(part);
+            rest = (struct bytes){rest.data + part.size, rest.size - part.size};
+        }
+    }
+    sha256_end(run, digest);
+    sha256_print(hex, digest);
+    return STATUS_OK;
+}

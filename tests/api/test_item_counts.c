@@ -1,0 +1,66 @@
+/* How many items collections have, as metrics tell it. */
+#include "api/item_counts.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct item_counts *counts;
+
+static const char *text(void) {
+    static char copy[65536];
+    struct buffer buffer;
+    buffer_init(&buffer, sizeof(copy) - 1);
+    struct exposition out = {.out = &buffer, .error = ERROR_NONE};
+    item_counts_write(&out, counts);
+    memcpy(copy, buffer.data, buffer.size);
+    copy[buffer.size] = '\0';
+    buffer_free(&buffer);
+    return copy;
+}
+
+START_TEST(they_move) {
+    ck_assert_int_eq(item_counts_create(&counts, NULL), STATUS_OK);
+    item_counts_add(counts, "unknown", 3);
+    ck_assert_ptr_null(strstr(text(), "unknown"));
+    item_counts_set(counts, "a", 5);
+    item_counts_set(counts, "b", 1);
+    item_counts_add(counts, "a", 2);
+    item_counts_add(counts, "a", -4);
+    ck_assert_ptr_nonnull(strstr(text(), "clipd_collection_items{collection=\"a\"} 3\n"));
+    item_counts_drop(counts, "a");
+    item_counts_drop(counts, "a");
+    ck_assert_ptr_null(strstr(text(), "\"a\""));
+    ck_assert_ptr_nonnull(strstr(text(), "clipd_collection_items{collection=\"b\"} 1\n"));
+    item_counts_destroy(counts);
+    item_counts_destroy(NULL);
+}
+END_TEST
+
+START_TEST(they_are_bounded) {
+    ck_assert_int_eq(item_counts_create(&counts, NULL), STATUS_OK);
+    for (int i = 0; i <= ITEM_COUNTS_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "c%d", i);
+        item_counts_set(counts, name, 1);
+    }
+    ck_assert_ptr_nonnull(strstr(text(), "\"c255\""));
+    ck_assert_ptr_null(strstr(text(), "\"c256\""));
+    item_counts_destroy(counts);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("item_counts");
+    TCase *tests = tcase_create("item_counts");
+    tcase_add_test(tests, they_move);
+    tcase_add_test(tests, they_are_bounded);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,87 @@
+/* Paths to rows: parts, encoded characters, methods. */
+#include "api/routes.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct http_request request;
+static const struct route *other;
+
+static const char *find(enum http_method method, const char *path) {
+    request = (struct http_request){.method = method, .path = path};
+    const struct route *route = routes_find(&other, &request);
+    return route ? route->operation_id : "";
+}
+
+START_TEST(fixed_paths) {
+    ck_assert_str_eq(find(HTTP_GET, "/models"), "listModels");
+    ck_assert_str_eq(find(HTTP_HEAD, "/models"), "listModels");
+    ck_assert_str_eq(find(HTTP_POST, "/%65mbed/text"), "embedText");
+    static const char *const none[] = {"",         "/",        "models",          "/models/",
+                                       "//models", "/model",   "/modelss",        "/embed",
+                                       "/embed/",  "/Models",  "/embed%2Ftext",   "/embed/text/x",
+                                       "/mod%",    "/model%7", "/model%zz",       "/models%00",
+                                       "/%",       "*",        "http://x/models", "/models?x"};
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        ck_assert_str_eq(find(HTTP_GET, none[i]), "");
+        ck_assert_msg(!other, "%s", none[i]);
+    }
+}
+END_TEST
+
+START_TEST(parameters) {
+    ck_assert_str_eq(find(HTTP_PUT, "/collections/a%20b"), "putCollection");
+    ck_assert_str_eq(request.params[0], "a b");
+    ck_assert_str_eq(find(HTTP_GET, "/collections/c/items/a%2fb%2F%25"), "getItem");
+    ck_assert_str_eq(request.params[0], "c");
+    ck_assert_str_eq(request.params[1], "a/b/%");
+    ck_assert_str_eq(find(HTTP_GET, "/collections/c/items/x/thumbnail"), "getThumbnail");
+    ck_assert_str_eq(find(HTTP_GET, "/collections/items/items/thumbnail/thumbnail"),
+                     "getThumbnail");
+    ck_assert_str_eq(find(HTTP_GET, "/collections/"), "");
+    ck_assert_str_eq(find(HTTP_GET, "/collections//items"), "");
+    ck_assert_str_eq(find(HTTP_GET, "/collections/c/items/"), "");
+    ck_assert_str_eq(find(HTTP_GET, "/collections/c/items/a%00b"), "");
+}
+END_TEST
+
+START_TEST(long_parameters) {
+    char path[2000] = "/collections/c/items/";
+    size_t start = strlen(path);
+    memset(path + start, 'x', COLLECTION_ID_MAX + 1);
+    ck_assert_str_eq(find(HTTP_GET, path), "getItem");
+    ck_assert_uint_eq(strlen(request.params[1]), COLLECTION_ID_MAX + 1);
+    memset(path + start, 'x', 1500);
+    ck_assert_str_eq(find(HTTP_GET, path), "");
+}
+END_TEST
+
+START_TEST(methods) {
+    char allowed[ROUTES_ALLOWED_SIZE];
+    ck_assert_str_eq(find(HTTP_DELETE, "/models"), "");
+    ck_assert_ptr_nonnull(other);
+    routes_allowed(allowed, other);
+    ck_assert_str_eq(allowed, "GET, HEAD");
+    ck_assert_str_eq(find(HTTP_POST, "/collections/x"), "");
+    routes_allowed(allowed, other);
+    ck_assert_str_eq(allowed, "GET, HEAD, PUT, DELETE");
+    for (size_t i = 0; i < routes_count; i++) routes_allowed(allowed, &routes[i]);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("routes");
+    TCase *tests = tcase_create("routes");
+    tcase_add_test(tests, fixed_paths);
+    tcase_add_test(tests, parameters);
+    tcase_add_test(tests, long_parameters);
+    tcase_add_test(tests, methods);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+"""Kills, freezes and promotes real PostgreSQL servers and clipd's store under load.
+
+  run_chaos.py CHAOS_CLIENT
+
+What must hold: no search gives a wrong answer, nothing acknowledged is lost, a database
+that is down or silent is told as "unavailable" within a second, and calls are answered
+again within two seconds of the database. Needs what tools/postgres_for_tests.sh prepare
+makes. Exits 1 when something does not hold."""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOOL = os.path.join(ROOT, "tools/postgres_for_tests.sh")
+CLIENT = os.path.abspath(sys.argv[1])
+UNAVAILABLE_MS = 1000
+AGAIN_S = 2.0
+servers = []
+
+
+def tool(*arguments):
+    # A server inherits what it is started with, so its output must not be a pipe of ours.
+    with tempfile.TemporaryFile("w+") as out:
+        subprocess.run([TOOL, *arguments], check=True, stdout=out, stdin=subprocess.DEVNULL)
+        out.seek(0)
+        return out.read().strip()
+
+
+def server(kind, name, *more):
+    name = f"{name}-{os.getpid()}"
+    servers.append(name)
+    return name, tool(kind, name, *more)
+
+
+class Client:
+    """A process of chaos_client; its lines are read as they come."""
+
+    def __init__(self, store, prefix):
+        self.calls = []  # (what, id, status, ms, when)
+        self.process = subprocess.Popen([CLIENT, store, prefix], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            if line.endswith("\n"):
+                what, identifier, status, took, when = line.split()
+                self.calls.append((what, identifier, status, float(took), float(when)))
+
+    def stop(self, kill=False):
+        if kill:
+            self.process.kill()
+        else:
+            self.process.stdin.close()
+        self.process.wait()
+        self.thread.join()
+        self.process.stdout.close()
+        if kill:
+            self.process.stdin.close()
+        elif self.process.returncode:
+            sys.exit(f"chaos_client: exit {self.process.returncode}")
+
+    def acknowledged(self):
+        return {call[1] for call in self.calls if call[0] == "write" and call[2] == "ok"}
+
+    def between(self, start, end):
+        """Calls that began after `start` and ended before `end`."""
+        return [call for call in self.calls if call[4] - call[3] / 1000 >= start and call[4] <= end]
+
+
+def must(holds, message):
+    if not holds:
+        sys.exit("chaos: " + message)
+
+
+def check(clients, store):
+    acknowledged = set().union(*(client.acknowledged() for client in clients))
+    done = subprocess.run([CLIENT, store], check=True, capture_output=True, text=True)
+    lost = acknowledged - set(done.stdout.split())
+    wrong = sum(call[2] == "wrong" for client in clients for call in client.calls)
+    must(not lost, f"{len(lost)} acknowledged writes are lost: {sorted(lost)[:5]}")
+    must(wrong == 0, f"{wrong} wrong answers")
+    return len(acknowledged), sum(len(client.calls) for client in clients)
+
+
+def wait_until_good(client, since, limit=10.0):
+    """How long after `since` a write and a search were answered."""
+    while time.monotonic() < since + limit:
+        good = [call for call in client.calls if call[4] >= since and call[2] == "ok"]
+        if {"write", "search"} <= {call[0] for call in good}:
+            return max(next(call[4] for call in good if call[0] == what)
+                       for what in ("write", "search")) - since
+        time.sleep(0.01)
+    sys.exit(f"chaos: no good answer within {limit} s")
+
+
+def kill_replicas():
+    """Two replicas on one database; one after the other is killed in the middle of its work."""
+    _, store = server("start", "replicas")
+    steady, dead = Client(store, "steady"), []
+    for kill in range(8):
+        client = Client(store, f"victim{kill}")
+        time.sleep(random.uniform(0.3, 0.8))
+        client.stop(kill=True)
+        dead.append(client)
+    steady.stop()
+    failed = [call for call in steady.calls if call[2] != "ok"]
+    must(not failed, f"the replica that lives on saw {failed[:3]}")
+    writes, calls = check([steady, *dead], store)
+    print(f"  8 replicas killed: {writes} acknowledged writes, 0 lost; {calls} calls, 0 wrong")
+
+
+def stop_database():
+    """The database is silent, dies, is stopped and comes back."""
+    name, store = server("start", "stopped")
+    client = Client(store, "only")
+    wait_until_good(client, time.monotonic())
+    for away, back in (("freeze", "thaw"), ("kill", "again"), ("stop", "again"), ("freeze", "thaw")):
+        time.sleep(0.5)
+        tool(away, name)
+        start = time.monotonic()
+        time.sleep(3)
+        end = time.monotonic()
+        calls = client.between(start, end)
+        tool(back, name)
+        again = wait_until_good(client, time.monotonic())
+        # Those that were on their way when it happened, too.
+        slowest = max(call[3] for call in client.calls if call[4] >= start)
+        must(calls and {call[2] for call in calls} == {"unavailable"},
+             f"{away}: calls gave {set(call[2] for call in calls)}")
+        must(slowest <= UNAVAILABLE_MS, f"{away}: a call took {slowest} ms")
+        must(again <= AGAIN_S, f"{back}: answered after {again:.2f} s")
+        print(f"  {away}: {len(calls)} calls unavailable, slowest {slowest:.0f} ms; "
+              f"{back}: answers after {again:.2f} s")
+    client.stop()
+    check([client], store)
+
+
+def lose_primary():
+    """The primary dies; its synchronous standby takes over."""
+    primary, store = server("start", "first")
+    clients, outages = [], []
+    for round_number in range(3):
+        standby, other = server("standby", f"next{round_number}", primary)
+        both = f"{store.rsplit('/', 1)[0]},{other.split('@')[1]}?target_session_attrs=read-write"
+        client = Client(both, f"round{round_number}")
+        clients.append(client)
+        wait_until_good(client, time.monotonic())
+        time.sleep(1)
+        tool("kill", primary)
+        time.sleep(0.5)
+        # From here on somebody may become the primary.
+        start = time.monotonic()
+        tool("promote", standby)
+        outages.append(wait_until_good(client, start))
+        must(outages[-1] <= AGAIN_S, f"answered {outages[-1]:.2f} s after promotion began")
+        time.sleep(0.5)
+        client.stop()
+        slowest = max(call[3] for call in client.calls)
+        must(slowest <= UNAVAILABLE_MS, f"a call took {slowest} ms")
+        check([client], other)
+        primary, store = standby, other
+    writes, _ = check(clients, store)
+    print(f"  3 primaries killed: {writes} acknowledged writes, 0 lost; answers "
+          f"{', '.join(f'{outage:.2f}' for outage in outages)} s after promotion began")
+
+
+SCENARIOS = (kill_replicas, stop_database, lose_primary)
+
+
+def main():
+    random.seed(7)
+    try:
+        for scenario in SCENARIOS:
+            print(f"{scenario.__name__}:", flush=True)
+            scenario()
+    finally:
+        for name in servers:
+            tool("remove", name)
+
+
+main()

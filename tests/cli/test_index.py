@@ -1,0 +1,259 @@
+"""A folder of images as a collection: indexed, indexed again, followed, searched, deduped."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from program import BINARY, DATA, MODEL, NO_INPUT, ROOT, UNAVAILABLE, USAGE, clipd, environment
+
+sys.path.insert(0, os.path.join(ROOT, "tests/http"))
+from harness import SHARED, Server
+from images import png
+
+PICTURES = os.path.join(ROOT, "docs/pictures")
+
+
+def lines(output):
+    return [json.loads(line) for line in output.splitlines()]
+
+
+class Library(unittest.TestCase):
+    def setUp(self):
+        self.folder = os.path.realpath(tempfile.mkdtemp())
+        self.pictures = os.path.join(self.folder, "pictures")
+        os.makedirs(self.pictures + "/deep/er")
+        for name, target in (("ship.jpg", "ship.jpg"), ("airplane.jpg", "deep/er/air plane.JPG")):
+            shutil.copy(os.path.join(PICTURES, name), os.path.join(self.pictures, target))
+        for name in ("notes.txt", ".hidden.jpg"):
+            self.write(name, b"x")
+        self.env = {"CLIPD_STORE": self.folder + "/store", "CLIPD_MODEL": MODEL, "CLIPD_PRECISION": "fp32"}
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def path(self, name):
+        return os.path.join(self.pictures, name)
+
+    def write(self, name, data):
+        with open(self.path(name), "wb") as file:
+            file.write(data)
+
+    def run_it(self, *arguments, code=0):
+        found, out, err = clipd(*arguments, env=self.env)
+        self.assertEqual(found, code, err)
+        return out, err
+
+    def index(self, *more, code=0):
+        """(put in, unchanged, failed, taken out)"""
+        _, err = self.run_it("index", self.pictures, "--collection", "photos", *more, code=code)
+        return tuple(map(int, re.search(
+            r"(\d+) put in, (\d+) unchanged, (\d+) failed, (\d+) taken out", err).groups()))
+
+    def search(self, *arguments):
+        return lines(self.run_it("search", *arguments, "--collection", "photos")[0])
+
+    def test_again_and_again(self):
+        self.assertEqual(self.index(), (2, 0, 0, 0))
+        self.assertEqual(self.index(), (0, 2, 0, 0))
+        self.write("new.png", png(30, 20))
+        self.write("broken.png", b"\x89PNG\r\n\x1a\n")
+        self.assertEqual(self.index(code=DATA), (1, 2, 1, 0))
+        os.utime(self.path("ship.jpg"), (1, 1))
+        os.remove(self.path("broken.png"))
+        os.remove(self.path("new.png"))
+        self.assertEqual(self.index(), (1, 1, 0, 0))
+        self.assertEqual(len(self.search("a ship")), 3)
+        self.assertEqual(self.index("--prune"), (0, 2, 0, 1))
+        self.assertEqual(len(self.search("a ship")), 2)
+
+    def test_prune_leaves_other_folders(self):
+        self.index()
+        os.makedirs(self.folder + "/pictures2")
+        shutil.move(self.path("ship.jpg"), self.folder + "/pictures2/ship.jpg")
+        self.run_it("index", self.folder + "/pictures2", "--collection", "photos")
+        os.remove(self.folder + "/pictures2/ship.jpg")
+        self.assertEqual(self.index("--prune"), (0, 1, 0, 1))
+        ids = [hit["id"] for hit in self.search("a ship")]
+        self.assertIn(self.folder + "/pictures2/ship.jpg", ids)
+
+    def test_many_files(self):
+        for i in range(70):
+            self.write(f"{i}.png", png(8 + i, 8))
+        self.assertEqual(self.index("--no-thumbnails"), (72, 0, 0, 0))
+        self.assertEqual(self.index(), (0, 72, 0, 0))
+
+    def test_search(self):
+        self.index()
+        hits = self.search("a photo of a ship", "--top-k", "2")
+        self.assertEqual([hit["metadata"]["name"] for hit in hits], ["ship.jpg", "air plane.JPG"])
+        self.assertEqual(hits[0]["id"], self.path("ship.jpg"))
+        self.assertEqual(hits[0]["metadata"]["size"], os.stat(self.path("ship.jpg")).st_size)
+        self.assertAlmostEqual(hits[0]["score"], 0.625, places=2)
+        hits = self.search("--image", "docs/pictures/airplane.jpg", "--top-k", "1")
+        self.assertAlmostEqual(hits[0]["score"], 1, places=5)
+        self.assertEqual(hits[0]["metadata"]["name"], "air plane.JPG")
+        mixed = self.search("a photo of a ship", "--image", "docs/pictures/airplane.jpg")
+        self.assertLess(mixed[0]["score"], 1)
+
+    def test_a_page(self):
+        name = "<img src=x onerror=alert(1)>&'\".png"
+        self.write(name, png(300, 200))
+        self.index()
+        page = self.folder + "/page.html"
+        self.run_it("search", "<script>ship", "--collection", "photos", "--html", page)
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        self.assertEqual(self.run_it("search", "<script>ship", "--collection", "photos", "--html", "-")[0],
+                         text.encode())
+        self.assertEqual(text.count("<figure>"), 3)
+        self.assertEqual(text.count("<img alt=\"\" src=\"data:image/"), 3)
+        self.assertNotIn("<script", text)
+        self.assertNotIn("<img src", text)
+        self.assertIn("&#60;img src=x onerror=alert(1)&#62;&#38;&#39;&#34;.png", text)
+        self.assertIn("default-src 'none'", text)
+
+    def test_open(self):
+        self.index()
+        tools = self.folder + "/bin"
+        os.makedirs(tools)
+        with open(tools + "/xdg-open", "w", encoding="ascii") as file:
+            file.write(f'#!/bin/sh\necho "$1" > {self.folder}/shown\n')
+        os.chmod(tools + "/xdg-open", 0o755)
+        self.env["PATH"] = tools + ":" + os.environ["PATH"]
+        self.run_it("search", "a ship", "--collection", "photos", "--open")
+        with open(self.folder + "/shown", encoding="ascii") as file:
+            shown = file.read().strip()
+        with open(shown, encoding="utf-8") as file:
+            self.assertIn("<figure>", file.read())
+        os.remove(shown)
+        self.env["PATH"] = "/nonexistent"
+        self.run_it("search", "a ship", "--collection", "photos", "--open", code=UNAVAILABLE)
+
+    def test_dedupe(self):
+        shutil.copy(self.path("ship.jpg"), self.path("again.jpg"))
+        with open(self.path("ship.jpg"), "rb") as file:
+            self.write("nearly.jpg", file.read() + b"\0")
+        self.index()
+        clusters = lines(self.run_it("dedupe", "--collection", "photos")[0])
+        names = [(c["tier"], [os.path.basename(item["id"]) for item in c["items"]]) for c in clusters]
+        self.assertEqual(names, [("file", ["again.jpg", "ship.jpg"]),
+                                 ("embedding", ["again.jpg", "nearly.jpg", "ship.jpg"])])
+
+    def test_collections(self):
+        self.assertEqual(self.run_it("collections")[0], b"")
+        self.index()
+        [found] = lines(self.run_it("collections")[0])
+        self.assertEqual((found["name"], found["items"], found["model"]), ("photos", 2, "starter"))
+        self.run_it("collections", "--drop", "photos")
+        self.assertEqual(self.run_it("collections")[0], b"")
+        self.run_it("collections", "--drop", "photos", code=NO_INPUT)
+
+    def test_follow(self):
+        process = subprocess.Popen([BINARY, "index", self.pictures, "--collection", "photos", "--follow"],
+                                   cwd=ROOT, env=environment(**self.env), stderr=subprocess.PIPE)
+        try:
+            self.assertIn(b"2 put in", process.stderr.readline())
+            self.write("first.png", png(9, 9))
+            os.makedirs(self.path("new/folder"))
+            time.sleep(0.3)
+            self.write("new/folder/second.png", png(10, 9))
+            shutil.move(self.path("ship.jpg"), self.path("boat.jpg"))
+            os.remove(self.path("deep/er/air plane.JPG"))
+            time.sleep(2)
+            self.assertIsNone(process.poll())
+        finally:
+            process.terminate()
+            process.communicate()
+        names = {os.path.basename(hit["id"]) for hit in self.search("x")}
+        self.assertEqual(names, {"first.png", "second.png", "boat.jpg"})
+
+    def test_an_interruption_loses_nothing(self):
+        for i in range(200):
+            self.write(f"{i}.png", png(300, 300, (i, 0, 0)))
+        process = subprocess.Popen([BINARY, "index", self.pictures, "--collection", "photos"],
+                                   cwd=ROOT, env=environment(**self.env), stderr=subprocess.DEVNULL)
+        time.sleep(0.6)
+        process.kill()
+        process.wait()
+        put, unchanged, _, _ = self.index()
+        self.assertEqual(put + unchanged, 202)
+        self.assertEqual(self.index()[1], 202)
+
+    def test_beside_a_server(self):
+        with Server(MODEL, args=["--set", "store.location=" + self.env["CLIPD_STORE"]]) as server:
+            while server.get("/readyz")[0] != 200:
+                time.sleep(0.01)
+            code, out, err = clipd("collections", env=self.env)
+            self.assertEqual(out, b"")
+            self.assertNotEqual(code, 0)
+            self.assertIn("if a server has it open, stop the server, or ask it over HTTP", err)
+
+    def test_another_model(self):
+        self.index()
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(os.path.join(ROOT, MODEL), folder + "/m")
+            weights = folder + "/m/model.safetensors"
+            with open(weights, "r+b") as file:
+                file.seek(-4, os.SEEK_END)
+                file.write(b"\0\0\0\0")
+            self.env["CLIPD_MODEL"] = folder + "/m"
+            _, err = self.run_it("index", self.pictures, "--collection", "photos", code=DATA)
+            self.assertIn("is of model starter", err)
+            self.run_it("search", "x", "--collection", "photos", code=DATA)
+
+    def test_wrong_usage(self):
+        for arguments in (["index"], ["index", "x"], ["index", "--collection", "x"], ["search"],
+                          ["search", "x"], ["search", "x", "y", "--collection", "z"],
+                          ["search", "--collection", "x"], ["search", "x", "--collection", "y", "--top-k", "0"],
+                          ["dedupe"], ["dedupe", "x", "--collection", "y"],
+                          ["dedupe", "--collection", "x", "--threshold", "2"], ["collections", "x"],
+                          ["eval"], ["eval", "speed", "x"], ["eval", "retrieval"]):
+            out, err = self.run_it(*arguments, code=USAGE)
+            self.assertEqual(out, b"")
+            self.assertNotEqual(err, "")
+        self.run_it("index", "/nonexistent", "--collection", "x", code=NO_INPUT)
+        self.run_it("search", "x", "--collection", "none", code=NO_INPUT)
+        self.run_it("search", "x", "--collection", ".", code=DATA)
+
+    def test_the_users_own_store(self):
+        del self.env["CLIPD_STORE"]
+        self.env["XDG_DATA_HOME"] = self.folder + "/data"
+        self.index()
+        self.assertTrue(os.path.isdir(self.folder + "/data/clipd"))
+        del self.env["XDG_DATA_HOME"]
+        self.env["HOME"] = ""
+        _, err = self.run_it("collections", code=USAGE)
+        self.assertIn("expected --store DIR", err)
+
+
+class Evaluation(unittest.TestCase):
+    def test_retrieval(self):
+        archive = os.path.join(SHARED, "training/flickr8k-1000.tar")
+        if not os.path.exists(archive):
+            self.skipTest("no photographs with captions")
+        with tempfile.TemporaryDirectory() as folder:
+            env = {"CLIPD_STORE": folder + "/s", "CLIPD_PRECISION": "fp32"}
+            code, out, err = clipd("eval", "retrieval", archive, "--model", MODEL, env=env)
+            self.assertEqual(code, 0, err)
+            found = json.loads(out)
+            self.assertEqual((found["images"], found["captions"]), (1000, 5000))
+            for depth, recall in ((1, 0.163), (5, 0.382), (10, 0.494)):
+                self.assertAlmostEqual(found[f"recall@{depth}"], recall, delta=0.005)
+            self.assertEqual(clipd("collections", env=env)[1], b"")
+
+    def test_no_archive(self):
+        with tempfile.TemporaryDirectory() as folder:
+            env = {"CLIPD_STORE": folder + "/s"}
+            for path, expected in (("README.md", DATA), ("/nonexistent", NO_INPUT)):
+                self.assertEqual(clipd("eval", "retrieval", path, "--model", MODEL, env=env)[0], expected)
+            self.assertEqual(clipd("collections", env=env)[1], b"")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,25 @@
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/support/folder.h"
+#include "tests/support/store_suite.h"
+
+START_TEST(test_suite) {
+    char *folder = folder_make();
+    store_suite_run((size_t)_i, folder);
+    folder_remove(folder);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("sqlite");
+    TCase *tcase = tcase_create("suite");
+    tcase_add_loop_test(tcase, test_suite, 0, (int)store_suite_count());
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,102 @@
+"""openapi.yaml as a test case: every answer is held against what its operation documents,
+and what was never provoked can be told."""
+
+import json
+import re
+import time
+import unittest
+
+import schema
+
+# 500 would be a bug, so nothing provokes it.
+EXCUSED = {"500"}
+
+document = schema.load()
+operations = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, item in document["paths"].items()
+    for method, operation in item.items()
+    if method != "parameters"
+}
+seen = set()
+
+
+def unseen(names):
+    """(operation, status) of what the operations document and nobody has provoked."""
+    documented = {(name, status) for name in names
+                  for status in operations[name][2]["responses"] if status not in EXCUSED}
+    return documented - seen
+
+
+def setting(name, value):
+    return ["--set", f"{name}={value}"]
+
+
+def ready(server):
+    while server.get("/readyz")[0] != 200:
+        time.sleep(0.02)
+
+
+def parse(kind, body):
+    """The JSON values of a body, one for each line of NDJSON; text or bytes else."""
+    if kind == "application/x-ndjson":
+        return [json.loads(line) for line in body.splitlines()]
+    if "json" in kind:
+        return [json.loads(body)]
+    return [body.decode("utf-8" if kind.startswith(("text/", "application/yaml")) else "latin-1")]
+
+
+class Contract(unittest.TestCase):
+    def answer(self, operation, status, reply):
+        """Holds a reply against what the operation documents; returns the parsed body, of
+        NDJSON a list, of images and arrays the bytes."""
+        found, headers, body = reply
+        self.assertEqual(found, status, body[:500])
+        documented = operations[operation][2]["responses"][str(status)]
+        documented = schema.resolve(document, documented)
+        seen.add((operation, str(status)))
+        self.assertRegex(headers["X-Request-Id"], r"^[\x21-\x7e]{1,64}$")
+        for name in documented.get("headers", {}):
+            self.assertIn(name, headers)
+        kind = headers["Content-Type"].split(";")[0]
+        content = documented["content"].get(kind, documented["content"].get(
+            kind.split("/")[0] + "/*"))
+        self.assertIsNotNone(content, kind)
+        values = parse(kind, body)
+        for value in values:
+            schema.check(document, content["schema"], value)
+        if kind == "application/problem+json":
+            self.assertEqual(values[0]["status"], status)
+            self.assertEqual(values[0]["instance"], headers["X-Request-Id"])
+        if kind == "application/x-ndjson":
+            return values
+        return values[0] if "json" in kind or "text" in kind or "yaml" in kind else body
+
+    def call(self, server, operation, status, body=None, content_type=None, query="", path=None,
+             **headers):
+        method, template, _ = operations[operation]
+        path = template.format(**path) if path else template
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if content_type:
+            headers["Content-Type"] = content_type
+        reply = server.request(method, path + query, body, headers)
+        return self.answer(operation, status, reply)
+
+    def json(self, server, operation, status, value, **options):
+        """Posts JSON that fits the request's schema, or is meant to be refused."""
+        if status == 200:
+            content = operations[operation][2]["requestBody"]["content"]
+            schema.check(document, content["application/json"]["schema"], value)
+        return self.call(
+            server, operation, status, json.dumps(value), "application/json", **options
+        )
+
+    def check_411(self, server, operation, read_until_closed):
+        method, path, _ = operations[operation]
+        with server.socket() as sock:
+            sock.sendall(f"{method} {re.sub('[{}]', '', path)} HTTP/1.1\r\nHost: x\r\n"
+                         "Connection: close\r\n\r\n".encode())
+            head, body = read_until_closed(sock).split(b"\r\n\r\n", 1)
+        lines = head.decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:])
+        self.answer(operation, 411, (int(lines[0].split()[1]), headers, body))

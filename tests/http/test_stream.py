@@ -1,0 +1,132 @@
+"""Answers that are made while they are sent: whole, cut off, slow, given up, drained."""
+
+import json
+import socket
+import threading
+import time
+import unittest
+
+from harness import FakeServer, read_until_closed
+
+SLACK_S = 5
+
+
+def lines(count):
+    return b"".join(b"line %d of a long answer\n" % i for i in range(count))
+
+
+def wait_for(condition, seconds=SLACK_S):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+class Streams(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = FakeServer(request_timeout_s=2, requests_max=4).__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
+
+    def producing(self):
+        return json.loads(self.server.get("/stats")[2])["producing"]
+
+    def open(self, target, version="1.1", **options):
+        sock = self.server.socket(**options)
+        sock.sendall(f"GET {target} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+        return sock
+
+    def test_whole(self):
+        for count in (0, 1, 1000, 300000):
+            status, headers, body = self.server.get(f"/stream?lines={count}")
+            self.assertEqual((status, headers["Transfer-Encoding"]), (200, "chunked"))
+            self.assertEqual(body, lines(count))
+        with self.open("/stream?lines=1000", "1.0") as sock:
+            self.assertTrue(read_until_closed(sock).endswith(b"\r\n\r\n" + lines(1000)))
+
+    def test_the_connection_is_kept(self):
+        connection = self.server.connection()
+        for count in (3, 30000, 2):
+            connection.request("GET", f"/stream?lines={count}&pause_ms={5 if count < 9 else 0}")
+            self.assertEqual(connection.getresponse().read(), lines(count))
+        connection.request("HEAD", "/stream?lines=3")
+        self.assertEqual(connection.getresponse().read(), b"")
+        connection.request("GET", "/ping")
+        self.assertEqual(connection.getresponse().read(), b"pong\n")
+        connection.close()
+
+    def test_lines_come_when_they_are_made(self):
+        with self.open("/stream?lines=3&pause_ms=300") as sock:
+            data, started = b"", time.monotonic()
+            while b"line 0" not in data:
+                data += sock.recv(4096)
+            self.assertLess(time.monotonic() - started, 0.8)
+
+    def test_a_failure_cuts_it_off(self):
+        with self.open("/stream?lines=10&fail=1") as sock:
+            data = read_until_closed(sock)
+        self.assertIn(b"line 9", data)
+        self.assertFalse(data.endswith(b"0\r\n\r\n"))
+        self.assertIn("the answer was cut off: as it was asked to", self.server.log())
+
+    def test_a_client_that_leaves_ends_it(self):
+        with self.open("/stream?lines=100000000") as sock:
+            sock.recv(1000)
+            self.assertEqual(self.producing(), 1)
+        self.assertTrue(wait_for(lambda: self.producing() == 0))
+        with self.open("/stream?lines=100000&pause_ms=5") as sock:
+            sock.recv(1000)
+        self.assertTrue(wait_for(lambda: self.producing() == 0))
+
+    def test_a_client_that_does_not_read_is_cut_off(self):
+        with self.open("/stream?lines=100000000") as sock:
+            self.assertTrue(wait_for(lambda: self.producing() == 1))
+            self.assertTrue(wait_for(lambda: self.producing() == 0, 4 + SLACK_S))
+            self.assertEqual(self.server.get("/ping")[0], 200)
+            sock.shutdown(socket.SHUT_WR)
+
+    def test_a_slow_maker_is_waited_for(self):
+        body = self.server.get("/stream?lines=3&pause_ms=1200")[2]
+        self.assertEqual(body, lines(3))
+
+    def test_it_counts_as_a_request_until_it_is_made(self):
+        socks = [self.open("/stream?lines=100000000") for _ in range(4)]
+        self.assertTrue(wait_for(lambda: self.producing() == 4))
+        self.assertEqual(self.server.get("/sleep?ms=0")[0], 503)
+        for sock in socks:
+            sock.close()
+        self.assertTrue(wait_for(lambda: self.producing() == 0))
+        self.assertTrue(wait_for(lambda: self.server.get("/sleep?ms=0")[0] == 200))
+
+    def test_an_encoded_slash_is_none(self):
+        self.assertEqual(self.server.get("/path%2fof/it?x=1")[0], 200)
+        self.assertEqual(self.server.get("/path/of/it")[0], 404)
+
+
+class Drains(unittest.TestCase):
+    def test_a_stream_is_finished(self):
+        with FakeServer() as server:
+            found = []
+            client = threading.Thread(
+                target=lambda: found.append(server.get("/stream?lines=5&pause_ms=200")[2]))
+            client.start()
+            time.sleep(0.3)
+            self.assertEqual(server.stop(), 0)
+            client.join()
+            self.assertEqual(found, [lines(5)])
+
+    def test_an_endless_one_is_not(self):
+        for target in ("/stream?lines=100000000", "/stream?lines=100000000&pause_ms=10"):
+            with FakeServer(drain_ms=300) as server, server.socket() as sock:
+                sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                sock.recv(1000)
+                started = time.monotonic()
+                self.assertEqual(server.stop(), 0)
+                self.assertLess(time.monotonic() - started, 0.3 + SLACK_S)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
