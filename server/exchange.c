@@ -181,10 +181,7 @@ static bool add_headers(struct MHD_Response *out, const struct exchange *exchang
     for (size_t i = 0; i < response->headers_count; i++)
         ok &= MHD_add_response_header(out, response->headers[i].name, response->headers[i].value) ==
               MHD_YES;
-    /* Of a streamed answer to HEAD libmicrohttpd 0.9.75 sends the last chunk, which would be
-     * taken for the start of the next answer. */
-    bool stray = exchange->stream && exchange->request.method == HTTP_HEAD;
-    if (stray || atomic_load(&exchange->service->draining))
+    if (atomic_load(&exchange->service->draining))
         ok &= MHD_add_response_header(out, "Connection", "close") == MHD_YES;
     return ok;
 }
