@@ -173,6 +173,12 @@ static void refuse(struct exchange *exchange, int http_status, const struct erro
     exchange->stage = STAGE_ANSWERED;
 }
 
+/* libmicrohttpd 0.9.75 may send a last chunk behind the headers that answer a HEAD: the next
+ * answer must not be looked for behind it. */
+static bool is_stream_of_head(const struct exchange *exchange) {
+    return exchange->response.produce && exchange->request.method == HTTP_HEAD;
+}
+
 static bool add_headers(struct MHD_Response *out, const struct exchange *exchange) {
     const struct http_response *response = &exchange->response;
     bool ok = MHD_add_response_header(out, "X-Request-Id", exchange->request.id) == MHD_YES;
@@ -181,7 +187,7 @@ static bool add_headers(struct MHD_Response *out, const struct exchange *exchang
     for (size_t i = 0; i < response->headers_count; i++)
         ok &= MHD_add_response_header(out, response->headers[i].name, response->headers[i].value) ==
               MHD_YES;
-    if (atomic_load(&exchange->service->draining))
+    if (atomic_load(&exchange->service->draining) || is_stream_of_head(exchange))
         ok &= MHD_add_response_header(out, "Connection", "close") == MHD_YES;
     return ok;
 }
@@ -206,6 +212,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
     uint64_t now = clock_now_ns(), timeout_ns = exchange->service->request_timeout_ns;
     size_t size;
     exchange->loop->calls++;
+    if (!exchange->stream) return MHD_CONTENT_READER_END_OF_STREAM;
     if (exchange->paused_ns) exchange->deadline_ns += now - exchange->paused_ns;
     exchange->paused_ns = 0;
     switch (stream_read(exchange->stream, out, room, &size)) {
@@ -229,7 +236,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
 
 static struct MHD_Response *create_response(struct exchange *exchange) {
     struct http_response *response = &exchange->response;
-    if (exchange->stream)
+    if (exchange->stream || is_stream_of_head(exchange))
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
                                                  exchange, NULL);
     /* The body is freed by exchange_end(), which libmicrohttpd calls afterwards. */
@@ -364,9 +371,10 @@ static void produce(struct exchange *exchange) {
     struct stream_options options = {
         .wake = wake_reader, .context = exchange, .stopping = &service->stopping};
     memcpy(id, exchange->request.id, sizeof(id));
-    if (stream_create(&stream, &options, &err) != STATUS_OK) {
+    bool wanted = !is_stream_of_head(exchange);
+    if (!wanted || stream_create(&stream, &options, &err) != STATUS_OK) {
         response.release(response.context);
-        refuse(exchange, 0, &err);
+        if (wanted) refuse(exchange, 0, &err);
         resume(exchange);
         return;
     }
