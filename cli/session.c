@@ -31,7 +31,11 @@ int session_load_config(struct config *out, const char *path, const char *const 
     struct error err = ERROR_NONE;
     enum status status =
         config_load(out, find_config(path, buffer), (const char *const *)environ, flags, &err);
-    if (status == STATUS_OK) return EX_OK;
+    if (status == STATUS_OK) {
+        log_init(out->log_level, out->log_format);
+        config_warn_of_unknown((const char *const *)environ);
+        return EX_OK;
+    }
     console_fail(&err);
     return status == STATUS_NOT_FOUND ? EX_NOINPUT : EX_CONFIG;
 }

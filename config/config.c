@@ -64,7 +64,7 @@ static const char *find_variable(const char *const *environment, const char *nam
     return NULL;
 }
 
-static void warn_of_unknown(const char *const *environment) {
+void config_warn_of_unknown(const char *const *environment) {
     static const char *const others[] = {"CLIPD_CONFIG", "CLIPD_MODEL"};
     for (; *environment; environment++) {
         if (strncmp(*environment, "CLIPD_", 6) != 0) continue;
@@ -227,7 +227,6 @@ enum status config_load(struct config *out, const char *path, const char *const 
         config_free(out);
         return status;
     }
-    warn_of_unknown(environment);
     return STATUS_OK;
 }
 

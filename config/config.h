@@ -46,12 +46,16 @@ struct config {
  * environment takes the place of the file's list.
  *
  * STATUS_NOT_FOUND or STATUS_IO when the file cannot be read; else STATUS_INVALID, and
- * the message names the line, variable or flag at fault. A variable that begins with
- * CLIPD_ and is none of ours is a warning in the log: container platforms make such
- * names up for a service called "clipd". On failure there is nothing to free. */
+ * the message names the line, variable or flag at fault. On failure there is nothing to
+ * free. */
 enum status config_load(struct config *out, const char *path, const char *const *environment,
                         const char *const *flags, struct error *err);
 void config_free(struct config *config);
+
+/* A variable that begins with CLIPD_ and is none of ours is a warning in the log, whose
+ * level and format the configuration says: container platforms make such names up for a
+ * service called "clipd". */
+void config_warn_of_unknown(const char *const *environment);
 
 /* Appends the whole configuration as YAML that config_load() reads back, but for a password
  * in the address of the store, which is left out. */

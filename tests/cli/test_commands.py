@@ -363,6 +363,14 @@ class Configuration(unittest.TestCase):
         self.assertEqual(clipd(*check)[0], CONFIG)
         self.assertEqual(clipd("serve", "--config", self.path)[0], NO_INPUT)
 
+    def test_warnings_heed_the_log_options(self):
+        arguments = ("info", "--model", MODEL)
+        code, _, warnings = clipd(*arguments, env={"CLIPD_FOO": "1", "CLIPD_LOG_FORMAT": "json"})
+        self.assertEqual(code, 0)
+        self.assertIn("CLIPD_FOO", json.loads(warnings)["message"])
+        self.assertEqual(clipd(*arguments, env={"CLIPD_FOO": "1", "CLIPD_LOG_LEVEL": "error"})[2],
+                         "")
+
     def test_where_the_file_is_found(self):
         os.mkdir(os.path.join(self.folder.name, "clipd"))
         folder, self.path = self.folder.name, os.path.join(self.folder.name, "clipd", "clipd.yaml")

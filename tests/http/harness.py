@@ -38,7 +38,9 @@ class Process:
 
     def __init__(self, command, env=None, start_timeout=120):
         self.command = command
-        self.env = dict(os.environ, **(env or {}))
+        kept = {name: value for name, value in os.environ.items()
+                if not name.startswith("CLIPD_")}  # what is meant for the tests
+        self.env = dict(kept, **(env or {}))
         self.start_timeout = start_timeout
         self.port = None
         self.process = None
