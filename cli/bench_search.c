@@ -233,9 +233,12 @@ static enum status put_items(struct bench *bench, double *seconds, struct error 
     size_t dim = bench->options.dim;
     float *embeddings = malloc(sizeof(*embeddings) * PUT_ROWS * dim);
     uint64_t *rows = malloc(sizeof(*rows) * PUT_ROWS);
+    if (!embeddings || !rows) {
+        free(embeddings);
+        free(rows);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for embeddings");
+    }
     enum status status = STATUS_OK;
-    if (!embeddings || !rows)
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for embeddings");
     for (uint64_t at = 0; at < bench->options.items && !status; at += PUT_ROWS) {
         uint64_t left = bench->options.items - at;
         size_t count = left < PUT_ROWS ? (size_t)left : PUT_ROWS;

@@ -7,7 +7,7 @@ status=0
 # deny FOLDER PATTERN REASON [EXCEPT]: no file under FOLDER may include PATTERN.
 deny() {
     [ -d "$1" ] || return
-    found=$(grep -rnE --include='*.[ch]' --exclude-dir=build --exclude-dir=tests "^#include [<\"]($2)" "$1")
+    found=$(grep -rnE --include='*.[ch]' --include='*.cc' --exclude-dir=build --exclude-dir=tests "^#include [<\"]($2)" "$1")
     [ -n "${4:-}" ] && found=$(printf '%s\n' "$found" | grep -vE "^($4):")
     [ -z "$found" ] && return
     printf '%s\n  ^ %s\n' "$found" "$3"

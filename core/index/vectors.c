@@ -133,9 +133,12 @@ static enum status begin_call(struct call *call, struct vectors *vectors,
     *call = (struct call){.count = count};
     call->queries = fits ? calloc(count, sizeof(*call->queries)) : NULL;
     call->prepared = fits ? aligned_alloc(SCAN_STEP, bytes) : NULL;
+    if (!call->queries || !call->prepared) {
+        end_call(call);
+        error_set(err, STATUS_NO_MEMORY, "out of memory for %zu searches", count);
+        return STATUS_NO_MEMORY;
+    }
     enum status status = STATUS_OK;
-    if (!call->queries || !call->prepared)
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu searches", count);
     for (size_t i = 0; i < count && !status; i++) {
         struct sweep_query *query = &call->queries[i];
         query->embedding = queries[i].embedding;

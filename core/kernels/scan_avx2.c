@@ -10,7 +10,14 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { SUMS = 8, BYTES = 32, FLOATS = 8, LINE = 64 };
+enum {
+    SUMS = 8,
+    BYTES = 32, /* of a vector */
+    FLOATS = 8,
+    LINE = 64,
+    BYTES_AT_ONCE = 2 * BYTES, /* in several sums, so that they do not wait for each other */
+    FLOATS_AT_ONCE = 4 * FLOATS,
+};
 
 static inline __m256i load_int8(const char *row, size_t i) {
     return _mm256_loadu_si256((const __m256i *)(const void *)(row + i));
@@ -154,7 +161,7 @@ static void tile_fp32(const struct scan_tile *tile, size_t rows, size_t queries)
 static float pair_int8(const void *a, const void *b, size_t stride) {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-    for (size_t k = 0; k < stride; k += 2 * BYTES) {
+    for (size_t k = 0; k < stride; k += BYTES_AT_ONCE) {
 #pragma GCC unroll 2
         for (size_t i = 0; i < 2; i++) {
             __m256i left = load_int8(a, k + i * BYTES), right = load_int8(b, k + i * BYTES);
@@ -171,7 +178,7 @@ static float pair_bf16(const void *a, const void *b, size_t stride) {
     __m256 sum[4];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) sum[i] = _mm256_setzero_ps();
-    for (size_t k = 0; k < stride; k += 4 * FLOATS) {
+    for (size_t k = 0; k < stride; k += FLOATS_AT_ONCE) {
 #pragma GCC unroll 4
         for (size_t i = 0; i < 4; i++) {
             size_t at = k + i * FLOATS;

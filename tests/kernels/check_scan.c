@@ -10,7 +10,7 @@
 #include "core/kernels/scan.h"
 #include "tests/support/kernel_sets.h"
 
-enum { ROWS = 11, QUERIES = 6 };
+enum { ROWS = 11, QUERIES = 6, SCORES = QUERIES * ROWS };
 
 static const size_t dims[] = {1, 2, 63, 64, 65, 100, 512, 768};
 
@@ -91,56 +91,57 @@ static double tolerance_of(enum scan_precision precision, size_t dim) {
     return 1e-6;
 }
 
-START_TEST(scores_are_dot_products) {
-    for (size_t set = 0; set < KERNEL_SETS; set++) {
-        for (int precision = SCAN_INT8; precision <= SCAN_FP32; precision++) {
-            for (size_t d = 0; d < DIMS; d++) {
-                struct setting setting;
-                set_up(&setting, kernel_set(set), (enum scan_precision)precision, dims[d]);
-                double tolerance = tolerance_of((enum scan_precision)precision, dims[d]);
-                float scores[QUERIES * ROWS];
-                score(&setting, scores, 0, ROWS, QUERIES);
-                for (size_t i = 0; i < QUERIES * ROWS; i++) {
-                    double magnitude, wanted = exact(&setting, i % ROWS, i / ROWS, &magnitude);
-                    ck_assert_msg(fabs((double)scores[i] - wanted) <= tolerance * magnitude,
-                                  "%s %s, precision %d, dim %zu: %g, %g", kernel_set_name(set),
-                                  scan_kernel_name(setting.kernel), precision, dims[d],
-                                  (double)scores[i], wanted);
-                }
-                tear_down(&setting);
-            }
+static void check_scores(const struct setting *setting, enum scan_precision precision) {
+    double tolerance = tolerance_of(precision, setting->dim);
+    float scores[SCORES];
+    score(setting, scores, 0, ROWS, QUERIES);
+    for (size_t i = 0; i < SCORES; i++) {
+        double magnitude, wanted = exact(setting, i % ROWS, i / ROWS, &magnitude);
+        ck_assert_msg(fabs((double)scores[i] - wanted) <= tolerance * magnitude,
+                      "%s, precision %d, dim %zu: %g, %g", scan_kernel_name(setting->kernel),
+                      (int)precision, setting->dim, (double)scores[i], wanted);
+    }
+}
+
+/* From any row on, with any number of queries. */
+static void check_company(const struct setting *setting, enum scan_precision precision) {
+    float all[SCORES], some[SCORES];
+    score(setting, all, 0, ROWS, QUERIES);
+    for (size_t i = 0; i < SCORES; i++) {
+        size_t first = i % ROWS, queries = i / ROWS + 1, rows = ROWS - first;
+        score(setting, some, first, rows, queries);
+        for (size_t k = 0; k < queries * rows; k++) {
+            const float *wanted = &all[k / rows * ROWS + first + k % rows];
+            ck_assert(same_bits(&some[k], wanted, sizeof(float)));
         }
     }
+    if (precision == SCAN_FP32) {
+        float alone = scan_dot(setting->kernel, setting->rows + 3 * setting->dim,
+                               setting->queries + setting->dim, setting->dim);
+        ck_assert(same_bits(&alone, &all[ROWS + 3], sizeof(alone)));
+    }
+}
+
+static void each_setting(void (*check)(const struct setting *, enum scan_precision)) {
+    enum { PRECISIONS = SCAN_FP32 + 1 };
+    for (size_t i = 0; i < (size_t)KERNEL_SETS * PRECISIONS; i++) {
+        enum scan_precision precision = (enum scan_precision)(i % PRECISIONS);
+        for (size_t d = 0; d < DIMS; d++) {
+            struct setting setting;
+            set_up(&setting, kernel_set(i / PRECISIONS), precision, dims[d]);
+            check(&setting, precision);
+            tear_down(&setting);
+        }
+    }
+}
+
+START_TEST(scores_are_dot_products) {
+    each_setting(check_scores);
 }
 END_TEST
 
 START_TEST(same_bits_in_any_company) {
-    for (size_t set = 0; set < KERNEL_SETS; set++) {
-        for (int precision = SCAN_INT8; precision <= SCAN_FP32; precision++) {
-            for (size_t d = 0; d < DIMS; d++) {
-                struct setting setting;
-                set_up(&setting, kernel_set(set), (enum scan_precision)precision, dims[d]);
-                float all[QUERIES * ROWS], some[QUERIES * ROWS];
-                score(&setting, all, 0, ROWS, QUERIES);
-                for (size_t first = 0; first < ROWS; first++) {
-                    for (size_t queries = 1; queries <= QUERIES; queries++) {
-                        size_t rows = ROWS - first;
-                        score(&setting, some, first, rows, queries);
-                        for (size_t i = 0; i < queries * rows; i++) {
-                            ck_assert(same_bits(&some[i], &all[i / rows * ROWS + first + i % rows],
-                                                sizeof(float)));
-                        }
-                    }
-                }
-                if (precision == SCAN_FP32) {
-                    float alone = scan_dot(setting.kernel, setting.rows + 3 * dims[d],
-                                           setting.queries + dims[d], dims[d]);
-                    ck_assert(same_bits(&alone, &all[ROWS + 3], sizeof(alone)));
-                }
-                tear_down(&setting);
-            }
-        }
-    }
+    each_setting(check_company);
 }
 END_TEST
 
@@ -148,7 +149,7 @@ END_TEST
 START_TEST(int8_is_the_same_everywhere) {
     for (size_t d = 0; d < DIMS; d++) {
         struct setting wanted, setting;
-        float expected[QUERIES * ROWS], scores[QUERIES * ROWS];
+        float expected[SCORES], scores[SCORES];
         set_up(&wanted, 0, SCAN_INT8, dims[d]);
         score(&wanted, expected, 0, ROWS, QUERIES);
         size_t bytes = scan_row_bytes(wanted.kernel, dims[d]);

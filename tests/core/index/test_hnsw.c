@@ -19,11 +19,19 @@
 #include "tests/support/embeddings.h"
 #include "tests/support/kernel_sets.h"
 
-enum { DIM = 64, ROWS = 3000, TOP = 10, DAMAGED = 1000 };
+enum { DIM = 64, ROWS = 3000, TOP = 10, PAIRS = TOP * TOP, DAMAGED = 1000, REMOVED = 17 };
 
 static char directory[] = "/tmp/clipd-hnsw-XXXXXX";
 static char cache[64];
 static float *embeddings; /* [ROWS, DIM] */
+
+static uint64_t number_of(size_t index) {
+    return 2 * index;
+}
+
+static const float *of_row(size_t index) {
+    return embeddings + index * DIM;
+}
 
 static struct vectors *make(enum collection_precision precision, const char *path) {
     struct vectors_options options = {.dim = DIM,
@@ -76,7 +84,7 @@ static double recall(struct vectors *vectors) {
         struct vectors_hit found[TOP], wanted[TOP];
         ck_assert_uint_eq(find(vectors, queries + q * DIM, false, found), TOP);
         ck_assert_uint_eq(find(vectors, queries + q * DIM, true, wanted), TOP);
-        for (size_t i = 0; i < TOP * TOP; i++) {
+        for (size_t i = 0; i < PAIRS; i++) {
             bool same = found[i / TOP].row == wanted[i % TOP].row;
             /* The same row has the same score whichever way it was found. */
             if (same) ck_assert(found[i / TOP].score == wanted[i % TOP].score);
@@ -205,26 +213,26 @@ START_TEST(a_restart_uses_the_cache) {
     vectors = make_full(COLLECTION_INT8, cache);
     wait_for(vectors, ROWS);
     ck_assert(recall(vectors) >= 0.99);
-    uint64_t row = 2 * 17;
+    uint64_t row = number_of(REMOVED);
     vectors_remove(vectors, &row, 1);
     vectors_destroy(vectors);
     ck_assert_uint_eq(written_at(cache), written);
     /* A row fewer and some more: the rest is added, and the file is written again. */
     float *more = embeddings_make(100, DIM, 5);
     vectors = make(COLLECTION_INT8, cache);
-    put(vectors, embeddings, 0, 17);
-    put(vectors, embeddings, 18, ROWS);
+    put(vectors, embeddings, 0, REMOVED);
+    put(vectors, embeddings, REMOVED + 1, ROWS);
     vectors_ready(vectors);
     wait_for(vectors, ROWS - 1);
     uint64_t rows[100];
-    for (size_t i = 0; i < 100; i++) rows[i] = 2 * ROWS + i;
+    for (size_t i = 0; i < 100; i++) rows[i] = number_of(ROWS) + i;
     ck_assert_int_eq(vectors_put(vectors, rows, more, 100, NULL), STATUS_OK);
     wait_for(vectors, ROWS + 99);
     for (size_t i = 0; i < 100; i++) {
         struct vectors_hit hits[TOP];
         find(vectors, more + i * DIM, false, hits);
         ck_assert_uint_eq(hits[0].row, rows[i]);
-        find(vectors, embeddings + 17 * DIM, false, hits);
+        find(vectors, of_row(REMOVED), false, hits);
         ck_assert_uint_ne(hits[0].row, row);
     }
     vectors_destroy(vectors);
@@ -254,16 +262,16 @@ START_TEST(a_stale_cache_is_built_anew) {
     /* One row is missing in the file. */
     unlink(cache);
     vectors = make(COLLECTION_INT8, cache);
-    put(vectors, embeddings, 0, 17);
-    put(vectors, embeddings, 18, ROWS);
+    put(vectors, embeddings, 0, REMOVED);
+    put(vectors, embeddings, REMOVED + 1, ROWS);
     vectors_ready(vectors);
     wait_for(vectors, ROWS - 1);
     vectors_destroy(vectors);
     vectors = make_full(COLLECTION_INT8, cache);
     wait_for(vectors, ROWS);
     struct vectors_hit hits[TOP];
-    find(vectors, embeddings + 17 * DIM, false, hits);
-    ck_assert_uint_eq(hits[0].row, 2 * 17);
+    find(vectors, of_row(REMOVED), false, hits);
+    ck_assert_uint_eq(hits[0].row, number_of(REMOVED));
     vectors_destroy(vectors);
     free(others);
 }

@@ -85,7 +85,7 @@ static void check(struct vectors *vectors, const struct world *world,
     }
     qsort(scores, expected, sizeof(*scores), descending);
     if (expected > query->top) expected = query->top;
-    struct vectors_hit *hits = malloc(query->top * sizeof(*hits));
+    struct vectors_hit *hits = malloc((query->top + 1) * sizeof(*hits));
     size_t count = search(vectors, query, hits);
     ck_assert_uint_eq(count, expected);
     for (size_t i = 0; i < count; i++) {
@@ -263,7 +263,13 @@ END_TEST
 
 /* ---- searches while rows come and go ---- */
 
-enum { BUSY_DIM = 64, BUSY_ROWS = 6000, BUSY_KEPT = 500, BUSY_READERS = 4 };
+enum {
+    BUSY_DIM = 64,
+    BUSY_ROWS = 6000,
+    BUSY_KEPT = 500,
+    BUSY_BEGIN = 2 * BUSY_KEPT, /* rows, from which on some are taken out */
+    BUSY_READERS = 4,
+};
 
 struct busy {
     struct vectors *vectors;
@@ -309,7 +315,7 @@ START_TEST(searches_while_rows_come_and_go) {
     for (size_t at = 0; at < BUSY_ROWS; at += 50) {
         put(busy.vectors, embeddings, BUSY_DIM, at, 50);
         atomic_store(&busy.in, at + 50);
-        if (at < 2 * BUSY_KEPT) continue;
+        if (at < BUSY_BEGIN) continue;
         for (size_t i = at - BUSY_KEPT; i < at - BUSY_KEPT + 49; i++) take_out(busy.vectors, i);
     }
     atomic_store(&busy.over, true);
