@@ -158,7 +158,7 @@ $O/core/kernels/%_avx512.o $O/core/kernels/%_avx512.tidy: ISA := $(ISA_AVX512)
 $O/core/kernels/%_avx512_bf16.o $O/core/kernels/%_avx512_bf16.tidy: ISA := $(ISA_AVX512) -mavx512bf16
 $O/core/kernels/%_avx512_vnni.o $O/core/kernels/%_avx512_vnni.tidy: ISA := $(ISA_AVX512) -mavx512vnni
 endif
-$O/core/kernels/%_generic.o: ISA := -O3
+$O/core/kernels/%_generic.o $O/core/kernels/scan.o: ISA := -O3
 
 $O/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -11,6 +11,7 @@ enum {
     HUGE_PAGE = 2 << 20,
     CHUNK_ROWS_MIN = 64,
     CHUNK_BYTES = 32 << 20, /* of embeddings, about: what a compaction copies at most */
+    FILL_ROWS = 256,        /* that one thread writes at a time */
 };
 
 /* ---- chunks ---- */
@@ -90,6 +91,31 @@ static void fill(const struct chunks *chunks, struct chunk *chunk, size_t at, ui
     atomic_store_explicit(&chunk->gone[at], 0, memory_order_relaxed);
 }
 
+/* Consecutive rows on their way into a chunk. */
+struct filling {
+    const struct chunks *chunks;
+    struct chunk *chunk;
+    size_t at, count;
+    const uint64_t *rows;    /* [count] */
+    const float *embeddings; /* [count, dim] */
+};
+
+static void fill_unit(void *context, size_t unit) {
+    const struct filling *filling = context;
+    size_t end = (unit + 1) * FILL_ROWS < filling->count ? (unit + 1) * FILL_ROWS : filling->count;
+    for (size_t i = unit * FILL_ROWS; i < end; i++) {
+        fill(filling->chunks, filling->chunk, filling->at + i, filling->rows[i],
+             filling->embeddings + i * filling->chunks->dim);
+    }
+}
+
+/* Many rows by all threads: most of the time is the kernel's, which clears the memory when
+ * it is first touched. */
+static void fill_rows(struct filling filling) {
+    crew_run(filling.chunks->crew, (filling.count + FILL_ROWS - 1) / FILL_ROWS, fill_unit,
+             &filling);
+}
+
 /* ---- views ---- */
 
 struct view *chunks_take_view(struct chunks *chunks) {
@@ -165,12 +191,13 @@ bool view_find(const struct view *view, uint64_t row, struct place *out) {
 /* ---- the writer ---- */
 
 enum status chunks_init(struct chunks *chunks, size_t dim, enum scan_precision precision,
-                        unsigned features, struct error *err) {
+                        unsigned features, struct crew *crew, struct error *err) {
     const struct scan_kernel *kernel = scan_kernel_find(features, precision);
     *chunks = (struct chunks){.dim = dim,
                               .stride = scan_stride(dim),
                               .row_bytes = scan_row_bytes(kernel, dim),
                               .kernel = kernel,
+                              .crew = crew,
                               .exact = scan_kernel_find(features, SCAN_FP32)};
     struct view *view = make_view(0);
     if (!view) return error_set(err, STATUS_NO_MEMORY, "out of memory for embeddings");
@@ -221,8 +248,7 @@ static struct view *extend(const struct chunks *chunks, const uint64_t *rows,
         }
         append_chunk(view, chunk);
         size_t take = least(count, chunk->capacity);
-        for (size_t i = 0; i < take; i++)
-            fill(chunks, chunk, i, rows[i], embeddings + i * chunks->dim);
+        fill_rows((struct filling){chunks, chunk, 0, take, rows, embeddings});
         atomic_store_explicit(&chunk->count, (uint32_t)take, memory_order_release);
         rows += take;
         embeddings += take * chunks->dim;
@@ -247,8 +273,7 @@ enum status chunks_put(struct chunks *chunks, const uint64_t *rows, const float 
             return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu embeddings", count);
         }
     }
-    for (size_t i = 0; i < room; i++)
-        fill(chunks, last, used + i, rows[i], embeddings + i * chunks->dim);
+    if (room) fill_rows((struct filling){chunks, last, used, room, rows, embeddings});
     /* In the order of the rows: who sees one sees all before it. */
     if (room) atomic_store_explicit(&last->count, (uint32_t)(used + room), memory_order_release);
     if (extended) publish(chunks, extended);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/index/crew.h"
 #include "core/kernels/scan.h"
 
 struct chunk {
@@ -40,6 +41,7 @@ struct chunks {
     size_t dim, stride, row_bytes;    /* elements, elements with padding, bytes of one's codes */
     const struct scan_kernel *kernel; /* of the codes */
     const struct scan_kernel *exact;  /* fp32 */
+    struct crew *crew;                /* helps to write many rows; may be NULL */
     pthread_mutex_t writing;          /* one writer at a time */
     pthread_mutex_t lock;             /* protects `view`, the pointer */
     struct view *view;
@@ -49,7 +51,7 @@ struct chunks {
 };
 
 enum status chunks_init(struct chunks *chunks, size_t dim, enum scan_precision precision,
-                        unsigned features, struct error *err);
+                        unsigned features, struct crew *crew, struct error *err);
 /* No view may be held. Zeroed memory is allowed. */
 void chunks_free(struct chunks *chunks);
 

@@ -11,7 +11,7 @@
 #include "core/index/sqlite_schema.h"
 #include "core/index/store.h"
 
-enum { LOAD_BATCH = 1024 }; /* embeddings that go to memory at once */
+enum { LOAD_BATCH = 4096 }; /* embeddings that go to memory at once */
 
 int64_t sqlite_collections_checksum(uint64_t row, struct bytes embedding) {
     /* An odd factor gives each row a number of its own: 2^64 over the golden ratio. */

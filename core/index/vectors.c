@@ -38,8 +38,9 @@ enum status vectors_create(struct vectors **out, const struct vectors_options *o
     struct vectors *vectors = calloc(1, sizeof(*vectors));
     if (!vectors) return error_set(err, STATUS_NO_MEMORY, "out of memory for embeddings");
     vectors->options = *options;
-    enum status status = chunks_init(&vectors->chunks, options->dim,
-                                     precision_of(options->precision), options->features, err);
+    enum status status =
+        chunks_init(&vectors->chunks, options->dim, precision_of(options->precision),
+                    options->features, options->crew, err);
     if (status) {
         free(vectors);
         return status;
