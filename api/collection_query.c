@@ -45,7 +45,7 @@ enum status collection_query_read(struct collection_query *out, const struct api
     enum status status = STATUS_OK;
     if (filter) status = read_filter(out, filter, err);
     if (!status && limit) status = read_limit(&out->limit, limit, most, err);
-    if (!status && include) status = item_json_parse_parts(&out->how.parts, include, err);
+    if (!status && include) status = item_json_parse_parts(&out->how, include, err);
     if (!status && encoding)
         status = body_parse_encoding(&out->how.base64, bytes_of(encoding), "/encoding", err);
     return status;

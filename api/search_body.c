@@ -260,8 +260,8 @@ static enum status read_whole(struct search_body *body, struct error *err) {
                               body->queries_count, SEARCH_QUERIES_MAX);
     }
     if (!status) {
-        status = item_json_read_parts(&body->how.parts, &body->json,
-                                      json_object_get(root, "include"), "/include", err);
+        status = item_json_read_parts(&body->how, &body->json, json_object_get(root, "include"),
+                                      "/include", err);
     }
     if (!status && encoding)
         status = json_body_string(&text, &body->json, encoding, "/encoding", err);

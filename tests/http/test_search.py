@@ -30,6 +30,20 @@ class Searches(Store):
                          "include": ["embedding", "text", "digest", "thumbnail"]})[0]
         self.assertEqual(hit["embedding"], pack(at(0.9)))
 
+    def test_single_fields(self):
+        def metadata(*include):
+            return self.hits({"id": "3", "top_k": 1, "include": list(include)})[0].get("metadata")
+        whole = {"n": 3, "cat": "a", "tags": ["t1"], "deep": {"ok": True}}
+        self.assertEqual(metadata("metadata.n", "metadata.deep.ok", "digest"),
+                         {"n": 3, "deep": {"ok": True}})
+        self.assertEqual(metadata("metadata.none", "metadata.n.x", "metadata.deep.x"), {})
+        self.assertEqual(metadata("metadata.deep", "metadata.deep.ok", "metadata.tags"),
+                         {"tags": ["t1"], "deep": {"ok": True}})
+        self.assertEqual(metadata("metadata.n", "metadata"), whole)
+        self.assertIsNone(metadata("text"))
+        item = self.call_on("getItem", item="3", query="?include=metadata.n,text")
+        self.assertEqual((item["metadata"], item["text"]), ({"n": 3}, "number 3 dog"))
+
     def test_several_queries(self):
         value = self.json_on("search", {"queries": [
             {"embedding": at(0), "top_k": 1}, {"embedding": at(0), "filter": {"or": []}},
@@ -120,6 +134,9 @@ class Searches(Store):
                  ({"id": "1", "exact": 1}, "/exact"), ({"id": "1", "score_min": "x"}, "/score_min"),
                  ({"id": "1", "words": "x", "words_weight": 2}, "/words_weight"),
                  ({"id": "1", "words": 2}, "/words"), ({"id": "1", "include": ["x"]}, "/include/0"),
+                 ({"id": "1", "include": ["metadata."]}, "/include/0"),
+                 ({"id": "1", "include": ["metadata." + "x" * 201]}, "/include/0"),
+                 ({"id": "1", "include": ["metadata.x"] * 33}, "/include/32"),
                  ({"id": "1", "include": "x"}, "/include"), ({"id": "1", "encoding": "x"}, "/encoding"),
                  ({"mixture": []}, "/mixture"), ({"mixture": {}}, "/mixture"),
                  ({"mixture": [{"id": "1"}] * 17}, "/mixture"), ({"mixture": [{}]}, "/mixture/0"),
