@@ -8,7 +8,7 @@
 
 #include "core/index/sweep.h"
 
-enum { INDEXER_EFFORT = 64 }; /* by default: a recall of 0.99 among a million */
+enum { INDEXER_EFFORT = 128 }; /* by default: recall@10 of 0.98 among a million in clusters */
 
 struct indexer;
 
