@@ -23,7 +23,9 @@ const CLIPD = process.env.CLIPD || path.join(ROOT, 'build/release/clipd');
 const PEERS = path.join(ROOT, 'build/peers');
 const MODEL = path.join(ROOT, 'build/bench/ViT-B-32');
 const PACKAGE = 'onnxruntime-node@1.30.0';
-const TOKENS = 77, REPEATS = 3;
+/* A model of ONNX computes all of TOKENS for every text; clipd stops at the text's end, so
+ * that an ordinary caption, of CAPTION_TOKENS, is a row of its own. */
+const TOKENS = 77, CAPTION_TOKENS = 16, REPEATS = 3;
 
 function readOptions() {
     const cores = Math.max(1, os.availableParallelism());
@@ -205,7 +207,7 @@ async function measurePeer(session, feed, batch, seconds) {
 /* Rows of both modes, {throughput, lone}, where there are two. */
 function measureClipd(cell, seconds) {
     const rows = clipd(['bench', '--model', MODEL, '--json', '--tower', cell.tower, '--precision', cell.precision,
-                        '--threads', `${cell.threads}`, '--batch', `${cell.batch}`, '--tokens', `${TOKENS}`,
+                        '--threads', `${cell.threads}`, '--batch', `${cell.batch}`, '--tokens', `${cell.tokens}`,
                         '--seconds', `${seconds / REPEATS}`, '--repeats', `${REPEATS}`]);
     return Object.fromEntries(rows.map((row) => [row.mode, row]));
 }
@@ -236,7 +238,8 @@ async function measureCell(ort, checkpoint, files, cell, options) {
 
 function printRow(row) {
     const number = (value, width) => (value === undefined ? '-' : value.toFixed(2)).padStart(width);
-    console.log(row.tower.padEnd(6) + row.precision.padEnd(6) + String(row.threads).padStart(7) +
+    const tower = row.tower === 'text' ? `text ${row.tokens}` : row.tower;
+    console.log(tower.padEnd(8) + row.precision.padEnd(6) + String(row.threads).padStart(7) +
                 String(row.batch).padStart(6) + number(row.onnxruntime, 13) + number(row.clipd, 10) +
                 number(row.ratio, 8) + number(row.ratio_cpu, 8) + number(row.lone, 10) + number(row.ratio_lone, 8));
 }
@@ -250,14 +253,16 @@ async function main() {
                 Object.entries(cosines).map(([name, value]) => `${name} ${value.toFixed(6)}`).join(', '));
     console.log('inputs a second, best of rounds; in CPU: the ratio by CPU time of one thread, which neighbours ' +
                 'disturb less; lone: one input at a time over all threads\n' +
-                'tower prec  threads batch  onnxruntime     clipd   ratio  in CPU      lone   ratio');
+                'tower   prec  threads batch  onnxruntime     clipd   ratio  in CPU      lone   ratio');
     const rows = [];
     for (const tower of options.towers)
         for (const precision of options.precisions)
             for (const threads of options.threads)
-                for (const batch of options.batch) {
-                    rows.push(await measureCell(ort, checkpoint, files, {tower, precision, threads, batch}, options));
-                    printRow(rows[rows.length - 1]);
+                for (const batch of options.batch)
+                    for (const tokens of tower === 'text' ? [CAPTION_TOKENS, TOKENS] : [TOKENS]) {
+                        const cell = {tower, precision, threads, batch, tokens};
+                        rows.push(await measureCell(ort, checkpoint, files, cell, options));
+                        printRow(rows[rows.length - 1]);
                 }
     const torch = spawnSync('python3', [path.join(__dirname, 'torch_bf16.py'), CLIPD, `${options.seconds}`],
                             {stdio: ['ignore', 'inherit', 'inherit']});
