@@ -263,7 +263,7 @@ async function main() {
                         const cell = {tower, precision, threads, batch, tokens};
                         rows.push(await measureCell(ort, checkpoint, files, cell, options));
                         printRow(rows[rows.length - 1]);
-                }
+                    }
     const torch = spawnSync('python3', [path.join(__dirname, 'torch_bf16.py'), CLIPD, `${options.seconds}`],
                             {stdio: ['ignore', 'inherit', 'inherit']});
     if (options.json)
