@@ -141,9 +141,11 @@ class Metrics(unittest.TestCase):
     def test_log_lines(self):
         self.server.post("/embed/text", b'{"texts":["a","b"]}', headers={"X-Request-Id": "line-1"})
         self.server.get("/" + "x" * 3000, headers={"X-Request-Id": "line-2"})
-        # The line is written when the answer is out, which may be after we have read it.
+        # A line is written when the answer is out, which may be after we have read it, and by
+        # the thread of its connection.
         deadline = time.monotonic() + 10
-        while "line-2" not in self.server.log() and time.monotonic() < deadline:
+        while not all(line in self.server.log() for line in ("line-1", "line-2")):
+            self.assertLess(time.monotonic(), deadline, "the lines do not come")
             time.sleep(0.02)
         events = [json.loads(line) for line in self.server.log().splitlines()]
         lines = {event.get("id"): event for event in events if event["message"] == "request"}
