@@ -28,7 +28,9 @@ ALL_LDLIBS   = $(shell pkg-config --libs $(DEPS)) -lstdc++ -lm $(LDLIBS)
 SANITIZE_release :=
 SANITIZE_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE_tsan    := -fsanitize=thread
-SANITIZE_fuzz    := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+# clang's check of function types needs its C++ runtime, which a C program does not link.
+SANITIZE_fuzz    := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize=function \
+                    -fno-sanitize-recover=all
 
 # `make V=1` shows the commands.
 Q := $(if $(V),,@)
