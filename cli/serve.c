@@ -8,6 +8,7 @@
  * exits at once. They may arrive in any thread: OpenBLAS starts some before main(), so
  * that blocking them here does not block them there. */
 #include <getopt.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -196,7 +197,11 @@ static void answer(struct service *service) {
     log_message(LOG_INFO, "stopped");
 }
 
+/* Memory of many short-lived threads would lie idle in an arena of each. */
+enum { ARENAS_MAX = 2 };
+
 static int serve(struct service *service) {
+    mallopt(M_ARENA_MAX, ARENAS_MAX);
     signal(SIGPIPE, SIG_IGN);
     handle_signals(exit_cleanly);
     int code = start(service);

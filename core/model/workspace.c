@@ -80,10 +80,14 @@ static enum status create_lane(struct lane *lane, const struct sizes *sizes, str
                    sizes->attention + scales + 2 * starts + 16 * (size_t)ALIGNMENT;
     size_t page = (size_t)2 << 20;
     total = (total + page - 1) / page * page;
-    uint8_t *at = lane->memory = aligned_alloc(page, total);
-    if (!at) return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu bytes", total);
+    /* Zeros, because padding must be finite; and untouched, so that rows which no batch ever
+     * fills take no memory. */
+    lane->memory = calloc(1, total + page);
+    if (!lane->memory)
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu bytes", total);
+    uint8_t *at = lane->memory;
+    at += (page - (uintptr_t)at % page) % page;
     madvise(at, total, MADV_HUGEPAGE);
-    memset(at, 0, total); /* padding must be finite, and the pages are wanted now */
     lane->x = (float *)part(&at, sizes->x);
     lane->input = part(&at, sizes->input);
     lane->hidden = part(&at, sizes->hidden);
