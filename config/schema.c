@@ -68,7 +68,7 @@ const struct schema_key schema_keys[] = {
      FIELD(api.body_max),
      .min = KIB,
      .max = GIB,
-     .meaning = "bytes of a request body with images"},
+     .meaning = "bytes of a request body with images, or of a line of NDJSON"},
     {.name = "limits.text_body_max",
      .kind = SCHEMA_SIZE,
      FIELD(api.text_body_max),

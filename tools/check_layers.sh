@@ -29,7 +29,7 @@ deny core/batch    'core/(image|text|model|kernels|index|classify)/|core/(engine
 deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on the engine'
 deny core/index 'core/(image|model|batch|classify)/|core/text/[^u]|core/(engine|registry|runtime)' 'the index takes embeddings, and of texts knows UTF-8'
 
-deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange)\.[ch]'
+deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange|exchange_state|head|answer)\.[ch]'
 deny .  'jansson.h'            'JSON lives in api/, config/, cli/ and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+)\.[ch]'
 deny .  'cblas.h|openblas'     'only core/kernels/gemm_blas.c speaks BLAS'  './core/kernels/gemm_blas.c'
 deny .  'jpeglib.h|turbojpeg.h' 'only core/image/jpeg.c speaks JPEG'   './core/image/jpeg.c'

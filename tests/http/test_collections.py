@@ -244,6 +244,31 @@ class Items(Store):
         values = self.call_on("upsertItems", 200, b"", "application/x-ndjson")
         self.assertEqual(values, [{"total": {"inserted": 0, "updated": 0, "failed": 0}}])
 
+    def test_ndjson_of_any_length(self):
+        """More than a body may have otherwise, sent in chunks as it is made; of its lines only
+        the memory for a few megabytes is taken."""
+        total, note = 16000, "x" * 2000
+        sent = (json.dumps({"id": f"{i:05}", "embedding": pack(at(i)), "metadata": {"n": note}}).encode() + b"\n"
+                for i in range(total))
+        values = self.call_on("upsertItems", 200, sent, "application/x-ndjson")
+        self.assertEqual(values[-1], {"total": {"inserted": total, "updated": 0, "failed": 0}})
+        self.assertEqual(sum(value["lines"] for value in values[:-1]), total)
+        self.assertEqual(self.call_on("countItems"), {"items": total})
+
+    def test_ndjson_that_cannot_go_on(self):
+        good = json.dumps({"id": "a", "embedding": pack(at(1))}).encode() + b"\n"
+        endless = b'{"id": "b", "text": "' + b"x" * (21 << 20)
+        problem = self.call_on("upsertItems", 413, good + endless, "application/x-ndjson")
+        self.assertEqual(problem["detail"], "lines 1 to 1 are in, the others are not: "
+                         "line 2 has more than 20971520 bytes")
+        self.assertEqual(self.listed(), ["a"])
+        self.call_on("upsertItems", 404, good, "application/x-ndjson", name="none")
+        many_bad = b"[]\n" * 60000
+        values = self.call_on("upsertItems", 200, many_bad, "application/x-ndjson")
+        total = values[-1]["total"]
+        self.assertEqual(total["failed"], 60000)
+        self.assertEqual(total["batches_unreported"] + len(values) - 1, -(-60000 // 256))
+
     def test_npy(self):
         rows = [at(i) for i in range(300)]
         value = self.call_on("upsertItems", 200, npy(rows), "application/x-npy", "?prefix=r")
