@@ -69,6 +69,7 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     }
     if (!status) status = config_tower_read_kwargs(tower, &vision, err);
     if (!status) status = read_vision_pooling(out, &vision, err);
+    if (!status) status = json_read_bool(model, "mask_image", &tower->pruned, err);
     if (status) return status;
     tower->heads = tower->width / head_width;
     if (tower->width % head_width == 0) return STATUS_OK;
