@@ -29,12 +29,16 @@ struct blueprint_tower {
     struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
 };
 
-struct blueprint {
-    struct blueprint_tower vision, text;
-    /* vision */
+/* What a ViT has before its blocks. */
+struct blueprint_vit {
     struct source class_embedding;
     struct blueprint_linear patch; /* [width, 3 * patch_size^2], no bias */
     struct blueprint_norm ln_pre;  /* none with info.no_ln_pre */
+};
+
+struct blueprint {
+    struct blueprint_tower vision, text;
+    struct blueprint_vit vit; /* with MODEL_IMAGE_VIT */
     /* text */
     struct source embedding; /* [vocab_size, width] */
 

@@ -29,6 +29,10 @@ size_t model_patches(const struct model_info *info) {
     return rows * columns;
 }
 
+size_t model_image_tokens(const struct model_info *info) {
+    return 1 + model_patches(info);
+}
+
 static double tower_operations(const struct model_tower *tower, uint32_t embed_dim, size_t tokens) {
     double rows = (double)tokens, width = tower->width, mlp_width = tower->mlp_width;
     double products = 2 * rows * width * (4 * width + 2 * mlp_width);
@@ -40,7 +44,7 @@ static double tower_operations(const struct model_tower *tower, uint32_t embed_d
 double model_image_operations(const struct model_info *info) {
     double patches = (double)model_patches(info), patch_size = info->patch_size;
     return 2 * patches * 3 * patch_size * patch_size * info->vision.width +
-           tower_operations(&info->vision, info->embed_dim, 1 + model_patches(info));
+           tower_operations(&info->vision, info->embed_dim, model_image_tokens(info));
 }
 
 double model_text_operations(const struct model_info *info, size_t tokens) {

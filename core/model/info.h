@@ -14,6 +14,11 @@
 enum model_precision { MODEL_FP32, MODEL_BF16, MODEL_INT8 };
 enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
+/* What an image goes through. */
+enum model_image_tower { MODEL_IMAGE_VIT };
+/* What becomes the embedding of an image: the class token, or the mean of the patches
+ * (CLIPA). */
+enum model_image_pooling { MODEL_IMAGE_CLASS, MODEL_IMAGE_PATCH_MEAN };
 /* Which row of a text becomes its embedding: that of the largest id, the first that is
  * `end_token`, the first or the last of the whole context. */
 enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS, MODEL_POOL_FIRST, MODEL_POOL_LAST };
@@ -70,8 +75,10 @@ struct model_info {
     uint32_t image_width;            /* image_size, but for oblong images */
     uint32_t context_length, vocab_size;
     struct model_tower vision, text;
-    bool no_ln_pre, patch_mean; /* CLIPA: the mean of the patches, not the class token */
-    bool bidirectional;         /* every token of a text sees every other, and padding, too */
+    enum model_image_tower image_tower;
+    enum model_image_pooling image_pooling;
+    bool no_ln_pre;
+    bool bidirectional; /* every token of a text sees every other, and padding, too */
     enum model_pooling pooling;
     uint32_t end_token; /* for MODEL_POOL_EOS */
     uint32_t pad_token; /* what fills the context of a bidirectional tower */
@@ -92,6 +99,8 @@ const char *model_precision_name(enum model_precision precision);
 bool model_precision_parse(enum model_precision *out, const char *name);
 /* Patches of an image, without the class token. */
 size_t model_patches(const struct model_info *info);
+/* Rows of an image in the blocks of the image tower. */
+size_t model_image_tokens(const struct model_info *info);
 
 /* What a tower costs for one input by the textbook: two operations for each product that
  * is added, in all rows of all layers. Savings, such as a last layer for the pooled row

@@ -55,7 +55,7 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
 static enum status make_tower(struct maker *maker, const struct model_info *info,
                               const struct model_tower *shape, double positions,
                               struct blueprint_tower *out, struct error *err) {
-    size_t tokens = shape == &info->text ? info->context_length : 1 + model_patches(info);
+    size_t tokens = shape == &info->text ? info->context_length : model_image_tokens(info);
     double narrow = 1 / sqrt((double)shape->width);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
@@ -97,9 +97,9 @@ enum status invent_model(struct blueprint *out, struct model_info *info,
     *out = (struct blueprint){.computed = {NULL}};
     set_info(info, architecture);
     size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
-    out->class_embedding = make(&maker, 1, width, 1 / sqrt((double)width));
-    out->patch = make_linear(&maker, width, k, 1 / sqrt((double)k), NULL);
-    out->ln_pre = make_norm(&maker, width, false);
+    out->vit.class_embedding = make(&maker, 1, width, 1 / sqrt((double)width));
+    out->vit.patch = make_linear(&maker, width, k, 1 / sqrt((double)k), NULL);
+    out->vit.ln_pre = make_norm(&maker, width, false);
     enum status status =
         make_tower(&maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
     if (status) return status;

@@ -271,12 +271,12 @@ void transformer_forward(const struct tower *tower, const struct pass *pass) {
     size_t rows = sequences->start[sequences->count];
     for (uint32_t i = 0; i < tower->shape.layers; i++) {
         const struct block *block = &tower->blocks[i];
-        bool last = i + 1 == tower->shape.layers && !tower->mean;
+        bool last = i + 1 == tower->shape.layers && tower->pooling == MODEL_IMAGE_CLASS;
         rows = attention_part(tower, block, pass, rows, last);
         mlp_part(&tower->shape, block, pass, rows);
         if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
-    if (tower->mean) average_rows(pass, tower->shape.width);
+    if (tower->pooling == MODEL_IMAGE_PATCH_MEAN) average_rows(pass, tower->shape.width);
 }
 
 void transformer_project(const struct tower *tower, const struct pass *pass,

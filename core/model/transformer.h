@@ -32,8 +32,8 @@ void pass_multiply(const struct pass *pass, const struct linear *linear, size_t 
                    size_t stride);
 
 /* Runs all blocks over the sequences in lane->x. Of the last layer only the pooled rows
- * are computed: they, or with tower->mean the means, end up as the first sequences->count
- * rows of lane->x. */
+ * are computed: they, or with MODEL_IMAGE_PATCH_MEAN the means, end up as the first
+ * sequences->count rows of lane->x. */
 void transformer_forward(const struct tower *tower, const struct pass *pass);
 
 /* The end of both towers: the pooled rows through the last LayerNorm and the projection.

@@ -1,4 +1,4 @@
-/* vision.h - the ViT image tower (SPEC 1.1). */
+/* vision.h - images to embeddings, whatever the image tower is: vit.h and its like. */
 #ifndef CORE_MODEL_VISION_H
 #define CORE_MODEL_VISION_H
 

@@ -61,8 +61,8 @@ static void measure(struct sizes *sizes, const struct towers *towers,
     measure_tower(sizes, &towers->vision, info->embed_dim);
     measure_tower(sizes, &towers->text, info->embed_dim);
     if (towers->vision.shape.layers) {
-        most(&sizes->input, sizes->rows * row_bytes(&towers->patch));
-        most(&sizes->row, towers->patch.weight.k * sizeof(float));
+        most(&sizes->input, sizes->rows * row_bytes(&towers->vit.patch));
+        most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));
     }
     sizes->sequences = sizes->rows;
 }

@@ -386,7 +386,7 @@ START_TEST(levels_of_pixels) {
     struct npy want = read_npy("goldens/preprocess/expected/u8_to_f32_torchvision.npy");
     struct model_config config;
     struct levels levels;
-    model_config_init(&config);
+    config_init(&config);
     vision_set_levels(&levels, &config.preprocess);
     ck_assert_uint_eq(want.shape[0], 3);
     ck_assert_uint_eq(want.count, sizeof(levels) / sizeof(float));
