@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "core/model/pooling.h"
+#include "core/model/transformer.h"
+
 struct embed {
     const struct towers *towers;
     const struct model_info *info;
@@ -87,5 +90,5 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
                   workspace_wide_stride(towers->vision.shape.width));
     team_run(pass->team, count * tokens, enter_rows, &embed);
     transformer_forward(&towers->vision, pass);
-    transformer_project(&towers->vision, pass, embeddings);
+    pooling_project(&towers->vision, pass, embeddings);
 }
