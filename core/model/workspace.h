@@ -21,6 +21,10 @@ struct sequences {
 struct scratch {
     float *row;      /* the longest row of floats */
     void *attention; /* attention_scratch_size() */
+    /* conv_scratch_size() */
+    void *strip;
+    float *lines;
+    struct row_scale *scales;
 };
 
 struct lane {
