@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/blueprint_resnet.h"
 #include "core/model/blueprint_text.h"
 #include "core/model/blueprint_vit.h"
 #include "core/model/draft.h"
@@ -57,6 +58,7 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     draft->info->image_tower = draft->names.vision->tower;
     switch (draft->info->image_tower) {
     case MODEL_IMAGE_VIT: return blueprint_vit_draw(draft, out, err);
+    case MODEL_IMAGE_RESNET: return blueprint_resnet_draw(draft, out, err);
     }
     return STATUS_INTERNAL;
 }
@@ -92,6 +94,7 @@ enum status blueprint_draw(struct blueprint *out, struct model_info *info, struc
 void blueprint_free(struct blueprint *blueprint) {
     free(blueprint->vision.blocks);
     free(blueprint->text.blocks);
+    free(blueprint->resnet.blocks);
     for (size_t i = 0; i < 2; i++) free(blueprint->computed[i]);
     *blueprint = (struct blueprint){.computed = {NULL}};
 }

@@ -34,9 +34,7 @@ static enum status choose_grid(struct draft *draft, uint32_t side, struct grid *
     return STATUS_OK;
 }
 
-/* Positions for the grid that is wanted; interpolated when the checkpoint has
- * another. */
-static enum status take_vision_positions(struct draft *draft, size_t width, struct blueprint *out,
+enum status blueprint_vit_take_positions(struct draft *draft, size_t width, struct blueprint *out,
                                          struct error *err) {
     size_t dims[2] = {0, width};
     struct source *positions = &out->vision.positions;
@@ -98,7 +96,7 @@ enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struc
     if (!status) {
         status = draft_take_blocks(draft, PLAN_VISION, width[0], &out->vision, err);
     }
-    if (!status) status = take_vision_positions(draft, width[0], out, err);
+    if (!status) status = blueprint_vit_take_positions(draft, width[0], out, err);
     if (!status) {
         status = draft_take_norm(draft, "", names->ln_post, width[0], &out->vision.ln_end, err);
     }

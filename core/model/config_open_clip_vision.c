@@ -17,11 +17,30 @@ static enum status refuse_vision(const struct json_place *vision, struct error *
         {"scale_fc", "scaled MLP"},
         {"input_patchnorm", "normalised patches"},
     };
-    const json_t *layers = vision->object ? json_object_get(vision->object, "layers") : NULL;
-    if (json_is_array(layers)) {
-        return families_refuse(err, "vision_cfg.layers is a list", "a ModifiedResNet image tower");
-    }
     return config_tower_refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
+}
+
+/* A list of layers makes a ModifiedResNet: the blocks of its stages. */
+static enum status read_layers(struct model_config *out, const struct json_place *vision,
+                               struct error *err) {
+    const json_t *list = vision->object ? json_object_get(vision->object, "layers") : NULL;
+    if (!json_is_array(list)) {
+        return json_read_u32(vision, "layers", 1, CONFIG_LAYERS_MAX, &out->vision.layers, err);
+    }
+    out->patch_size = out->vision.layers = 0;
+    for (size_t i = 0; i < MODEL_RESNET_STAGES; i++) {
+        const json_t *blocks = json_array_get(list, i);
+        json_int_t value = json_integer_value(blocks);
+        if (json_array_size(list) != MODEL_RESNET_STAGES || value < 1 ||
+            value > CONFIG_LAYERS_MAX) {
+            return error_set(err, STATUS_UNPROCESSABLE,
+                             "%s.layers is a list, of which 4 numbers of 1 to %d are expected",
+                             vision->path, CONFIG_LAYERS_MAX);
+        }
+        out->resnet[i] = (uint32_t)value;
+        out->vision.layers += out->resnet[i];
+    }
+    return STATUS_OK;
 }
 
 /* The class token through the last LayerNorm, or the mean of the patches. That of
@@ -56,9 +75,6 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     if (!status) status = refuse_vision(&vision, err);
     if (!status) status = json_read_u32(&vision, "width", 1, CONFIG_SIZE_MAX, &tower->width, err);
     if (!status) {
-        status = json_read_u32(&vision, "layers", 1, CONFIG_LAYERS_MAX, &tower->layers, err);
-    }
-    if (!status) {
         status = json_read_u32(&vision, "head_width", 1, CONFIG_SIZE_MAX, &head_width, err);
     }
     if (!status) {
@@ -67,12 +83,14 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     if (!status) {
         status = json_read_u32(&vision, "image_size", 1, CONFIG_SIZE_MAX, &out->image_size, err);
     }
+    if (!status) status = read_layers(out, &vision, err);
     if (!status) status = config_tower_read_kwargs(tower, &vision, err);
     if (!status) status = read_vision_pooling(out, &vision, err);
     if (!status) status = json_read_bool(model, "mask_image", &tower->pruned, err);
     if (status) return status;
-    tower->heads = tower->width / head_width;
-    if (tower->width % head_width == 0) return STATUS_OK;
+    uint32_t width = out->resnet[0] ? 32 * tower->width : tower->width; /* of attention */
+    tower->heads = width / head_width;
+    if (width % head_width == 0) return STATUS_OK;
     return error_set(err, STATUS_UNPROCESSABLE, "%s: a width of %u is no multiple of head_width %u",
-                     vision.path, tower->width, head_width);
+                     vision.path, width, head_width);
 }

@@ -15,7 +15,7 @@ enum model_precision { MODEL_FP32, MODEL_BF16, MODEL_INT8 };
 enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
 /* What an image goes through. */
-enum model_image_tower { MODEL_IMAGE_VIT };
+enum model_image_tower { MODEL_IMAGE_VIT, MODEL_IMAGE_RESNET };
 /* What becomes the embedding of an image: the class token, or the mean of the patches
  * (CLIPA). */
 enum model_image_pooling { MODEL_IMAGE_CLASS, MODEL_IMAGE_PATCH_MEAN };
@@ -40,6 +40,15 @@ struct model_tower {
     enum model_activation activation;
     float layer_norm_eps;
     bool projection_bias;
+};
+
+enum { MODEL_RESNET_STAGES = 4 };
+
+/* What a ModifiedResNet has beside a width and layers, which are the channels of its last map,
+ * and the blocks of all stages and the attention behind them. */
+struct model_resnet {
+    uint32_t width; /* channels that its first stage works with */
+    uint32_t blocks[MODEL_RESNET_STAGES];
 };
 
 /* What the checkpoint says of its preprocessing (SPEC 6.2, 6.6, 7.4), as plain
@@ -87,6 +96,7 @@ struct model_info {
     uint32_t context_length, vocab_size;
     struct model_tower vision, text;
     enum model_image_tower image_tower;
+    struct model_resnet resnet; /* with MODEL_IMAGE_RESNET */
     enum model_image_pooling image_pooling;
     bool no_ln_pre;
     bool bidirectional; /* every token of a text sees every other, and padding, too */
@@ -109,7 +119,7 @@ const char *model_activation_name(enum model_activation activation);
 const char *model_precision_name(enum model_precision precision);
 bool model_precision_parse(enum model_precision *out, const char *name);
 struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer);
-/* Patches of an image, without the class token. */
+/* Patches of an image, without the class token; pixels of the last map of a ResNet. */
 size_t model_patches(const struct model_info *info);
 /* Rows of an image in the blocks of the image tower. */
 size_t model_image_tokens(const struct model_info *info);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/model/invent_resnet.h"
+
 enum { CONTEXT_LENGTH = 77, VOCAB_SIZE = 49408 };
 
 /* Numbers the weights, so that each has a seed of its own. */
@@ -96,8 +98,23 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                        .std = {0.25f, 0.25f, 0.25f},
                        .rescale = 1 / 255.0f},
     };
+    const struct model_resnet *resnet = architecture_resnet(a);
+    if (resnet) {
+        info->image_tower = MODEL_IMAGE_RESNET;
+        info->resnet = *resnet;
+        info->vision.projection_bias = true;
+    }
     snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
     snprintf(info->sha256, sizeof(info->sha256), "random");
+}
+
+static enum status invent_vit(struct blueprint *out, const struct model_info *info,
+                              struct maker *maker, struct error *err) {
+    size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
+    out->vit.class_embedding = make(maker, 1, width, 1 / sqrt((double)width));
+    out->vit.patch = make_linear(maker, width, k, 1 / sqrt((double)k), NULL);
+    out->vit.ln_pre = make_norm(maker, width, false);
+    return make_tower(maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
 }
 
 enum status invent_model(struct blueprint *out, struct model_info *info,
@@ -106,12 +123,9 @@ enum status invent_model(struct blueprint *out, struct model_info *info,
     struct maker maker = {.outliers = outliers};
     *out = (struct blueprint){.computed = {NULL}};
     set_info(info, architecture);
-    size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
-    out->vit.class_embedding = make(&maker, 1, width, 1 / sqrt((double)width));
-    out->vit.patch = make_linear(&maker, width, k, 1 / sqrt((double)k), NULL);
-    out->vit.ln_pre = make_norm(&maker, width, false);
-    enum status status =
-        make_tower(&maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
+    enum status status = info->image_tower == MODEL_IMAGE_RESNET
+                             ? invent_resnet(out, info, &maker.count, err)
+                             : invent_vit(out, info, &maker, err);
     if (status) return status;
     out->embedding = make(&maker, info->vocab_size, info->text.width, 1);
     return make_tower(&maker, info, &info->text, 0.01, &out->text, err);

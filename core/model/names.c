@@ -52,6 +52,9 @@ static const struct vision_names vision_schemes[] = {
      .block = "visual.transformer.resblocks.%u.",
      .layer = &openai_layer,
      .proj_transposed = true},
+    {.tower = MODEL_IMAGE_RESNET,
+     .sign = "visual.attnpool.",
+     .positions = "visual.attnpool.positional_embedding"},
 };
 
 static const struct text_names text_schemes[] = {
@@ -134,7 +137,10 @@ bool names_ignorable(const char *name) {
     for (size_t i = 0; i < sizeof(ignorable) / sizeof(ignorable[0]); i++) {
         if (!strcmp(ignorable[i], name)) return true;
     }
-    return false;
+    /* A BatchNorm's count of its training steps. */
+    static const char counter[] = ".num_batches_tracked";
+    size_t size = strlen(name), end = sizeof(counter) - 1;
+    return size >= end && !strcmp(name + size - end, counter);
 }
 
 bool names_in_tower(const char *name) {

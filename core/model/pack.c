@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/resnet_pack.h"
+
 /* The block is constant for everybody but the packer. */
 static void *writable(const void *place) {
     void *same;
@@ -121,6 +123,7 @@ static enum status pack_vision(const struct towers *towers, const struct bluepri
                                const struct plan *plan, struct error *err) {
     switch (towers->image_tower) {
     case MODEL_IMAGE_VIT: return pack_vit(towers, from, plan, err);
+    case MODEL_IMAGE_RESNET: return resnet_pack(towers, from, plan, err);
     }
     return STATUS_INTERNAL;
 }

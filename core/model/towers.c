@@ -44,10 +44,21 @@ static void place_vit(struct walk *walk, const struct model_info *info, const st
     place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
 }
 
+static void place_resnet(struct walk *walk, const struct model_info *info, const struct plan *plan,
+                         struct towers *out) {
+    struct tower *tower = &out->vision;
+    size_t width = info->vision.width;
+    resnet_place(&out->resnet, walk, info, plan);
+    tower->positions = walk_floats(walk, tower->tokens_max * width);
+    walk_linear(walk, plan->projection[PLAN_VISION], info->embed_dim, width, true,
+                &tower->projection);
+}
+
 static void place_vision(struct walk *walk, const struct model_info *info, const struct plan *plan,
                          struct towers *out) {
     switch (info->image_tower) {
     case MODEL_IMAGE_VIT: place_vit(walk, info, plan, out); return;
+    case MODEL_IMAGE_RESNET: place_resnet(walk, info, plan, out); return;
     }
 }
 
@@ -79,11 +90,22 @@ static enum status create_tower(struct tower *out, const struct model_tower *sha
     return error_set(err, STATUS_NO_MEMORY, "out of memory for %u layers", shape->layers);
 }
 
+/* One query for each head of a ResNet: attention costs nothing and stays in fp32. */
+static enum status create_vision(struct towers *out, const struct model_info *info,
+                                 const struct plan *plan, unsigned features, struct error *err) {
+    if (info->image_tower != MODEL_IMAGE_RESNET || !info->vision.layers) {
+        return create_tower(&out->vision, &info->vision, plan->layers[PLAN_VISION], features, err);
+    }
+    out->vision.shape = info->vision;
+    out->vision.attention_precision = GEMM_FP32;
+    out->vision.attention = attention_kernel_find(features, GEMM_FP32);
+    return resnet_create(&out->resnet, info, err);
+}
+
 enum status towers_create(struct towers *out, const struct model_info *info,
                           const struct plan *plan, unsigned features, struct error *err) {
     *out = (struct towers){.rows = row_kernels_find(features), .image_tower = info->image_tower};
-    enum status status =
-        create_tower(&out->vision, &info->vision, plan->layers[PLAN_VISION], features, err);
+    enum status status = create_vision(out, info, plan, features, err);
     if (!status) {
         status = create_tower(&out->text, &info->text, plan->layers[PLAN_TEXT], features, err);
     }
@@ -131,9 +153,9 @@ static enum status mix_tower(struct tower *out, const struct tower *other, const
     const struct block *blocks = out->blocks;
     out->blocks = NULL;
     if (!layers) return STATUS_OK;
-    out->blocks = calloc(layers, sizeof(*blocks));
-    if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for layers");
-    for (uint32_t i = 0; i < layers; i++) {
+    if (blocks) out->blocks = calloc(layers, sizeof(*blocks));
+    if (blocks && !out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for layers");
+    for (uint32_t i = 0; blocks && i < layers; i++) {
         out->blocks[i] = blocks[i];
         mix_block(&out->blocks[i], &other->blocks[i], plan->layers[which][i]);
     }
@@ -147,7 +169,12 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
                        const struct plan *plan, struct error *err) {
     *out = *int8;
     out->text.blocks = NULL;
+    out->resnet.blocks = NULL;
     enum status status = mix_tower(&out->vision, &other->vision, plan, PLAN_VISION, err);
+    if (!status && out->image_tower == MODEL_IMAGE_RESNET) {
+        out->resnet.blocks = int8->resnet.blocks;
+        status = resnet_mix(&out->resnet, &other->resnet, plan, err);
+    }
     if (!status) {
         out->text.blocks = int8->text.blocks;
         status = mix_tower(&out->text, &other->text, plan, PLAN_TEXT, err);
@@ -160,5 +187,6 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
 void towers_free(struct towers *towers) {
     free(towers->vision.blocks);
     free(towers->text.blocks);
+    resnet_free(&towers->resnet);
     *towers = (struct towers){0};
 }

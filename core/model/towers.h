@@ -6,6 +6,7 @@
 #include "core/kernels/attention.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
+#include "core/model/resnet.h"
 #include "core/model/walk.h"
 
 struct block {
@@ -40,7 +41,8 @@ struct towers {
     struct tower vision, text; /* shape.layers 0: no such tower */
     const struct row_kernels *rows;
     enum model_image_tower image_tower;
-    struct vit vit; /* with MODEL_IMAGE_VIT */
+    struct vit vit;       /* with MODEL_IMAGE_VIT */
+    struct resnet resnet; /* with MODEL_IMAGE_RESNET */
     /* text */
     const float *embedding; /* [vocab_size, width] */
     size_t bytes;           /* of the block */

@@ -244,6 +244,8 @@ START_TEST(variants) {
         const char *name, *file;
     } rows[] = {
         {"tiny_openai_jit", "/model.pt"},
+        {"tiny_rn", ""},
+        {"tiny_rn", "/openai.safetensors"},
         {"oc_eos_pool", ""},
         {"oc_gelu_mlpratio", ""},
         {"oc_layerscale", ""},
@@ -272,7 +274,6 @@ START_TEST(families_of_a_later_day) {
     static const struct {
         const char *path, *word;
     } rows[] = {
-        {"tiny_rn", "ModifiedResNet"},
         {"hf_siglip", "siglip"},
         {"oc_coca", "CoCa"},
     };
