@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/model/blueprint_resnet.h"
 #include "core/model/blueprint_text.h"
@@ -62,6 +63,13 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     return STATUS_INTERNAL;
 }
 
+static bool tells_of_pruning(const struct tensors *tensors) {
+    for (size_t i = 0; i < tensors->count; i++) {
+        if (strstr(tensors->list[i].name, TENSORS_PRUNING_MASK)) return true;
+    }
+    return false;
+}
+
 enum status blueprint_draw(struct blueprint *out, struct model_info *info, struct tensors *tensors,
                            const struct model_config *config, struct error *err) {
     struct draft draft = {.tensors = tensors, .config = config, .info = info};
@@ -69,6 +77,7 @@ enum status blueprint_draw(struct blueprint *out, struct model_info *info, struc
     enum status status = names_recognise(&draft.names, tensors, err);
     if (status) return status;
     const struct names *names = &draft.names;
+    draft.pruned = tells_of_pruning(tensors);
     bool is_hf = names->has_vision ? names->vision->is_hf : names->text->is_hf;
     info->naming = config->found ? config->naming : is_hf ? MODEL_NAMES_HF : MODEL_NAMES_OPENAI;
     /* A tower that the configuration describes must be there: its first tensor will be

@@ -16,6 +16,7 @@ struct config_tower {
     enum model_activation activation;
     float layer_norm_eps;
     bool layer_scale;
+    bool pruned; /* width and heads are those of the model that it was pruned from */
 };
 
 struct model_config {

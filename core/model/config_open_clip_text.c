@@ -80,6 +80,7 @@ enum status config_open_clip_text_read(struct model_config *out, const struct js
         status = json_read_u32(&text, "vocab_size", 2, CONFIG_VOCAB_MAX, &out->vocab_size, err);
     }
     if (!status) status = config_tower_read_kwargs(tower, &text, err);
+    if (!status) status = json_read_bool(model, "mask_text", &tower->pruned, err);
     if (!status) status = read_text_pooling(out, &text, err);
     return status ? status : read_clean(out, &text, err);
 }

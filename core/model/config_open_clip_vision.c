@@ -86,6 +86,7 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     if (!status) status = read_layers(out, &vision, err);
     if (!status) status = config_tower_read_kwargs(tower, &vision, err);
     if (!status) status = read_vision_pooling(out, &vision, err);
+    if (!status) status = json_read_bool(model, "mask_image", &tower->pruned, err);
     if (status) return status;
     uint32_t width = out->resnet[0] ? 32 * tower->width : tower->width; /* of attention */
     tower->heads = width / head_width;

@@ -17,6 +17,7 @@ struct draft {
     const struct model_config *config;
     struct model_info *info;
     bool has_vision, has_text; /* towers that are to be drawn */
+    bool pruned;               /* the file tells of TinyCLIP's pruning */
 };
 
 /* A number that the configuration states must be what the weights have. */

@@ -18,7 +18,6 @@ static const struct {
     {"a CLIP with a transformers text tower", "text.transformer.embeddings."},
     {"CoCa", "text.cls_emb"},
     {"Chinese-CLIP", "bert."},
-    {"TinyCLIP in its training form", "_image_encoder."},
     {"MobileCLIP in Apple's form", "image_encoder.model."},
 };
 

@@ -33,12 +33,20 @@ size_t model_image_tokens(const struct model_info *info) {
     return 1 + model_patches(info);
 }
 
+struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer) {
+    if (tower->pruned) return tower->pruned_layers[layer];
+    return (struct model_layer){.heads = tower->heads, .mlp_width = tower->mlp_width};
+}
+
 static double tower_operations(const struct model_tower *tower, uint32_t embed_dim, size_t tokens) {
-    double rows = (double)tokens, width = tower->width, mlp_width = tower->mlp_width;
-    double products = 2 * rows * width * (4 * width + 2 * mlp_width);
-    double attention = 4 * rows * rows * width;
-    double projection = tower->projected ? 2 * width * embed_dim : 0;
-    return tower->layers * (products + attention) + projection;
+    double rows = (double)tokens, width = tower->width;
+    double operations = tower->projected ? 2 * width * embed_dim : 0;
+    for (uint32_t i = 0; i < tower->layers; i++) {
+        struct model_layer layer = model_tower_layer(tower, i);
+        double attention = (double)layer.heads * tower->head_width, mlp = layer.mlp_width;
+        operations += 2 * rows * width * (4 * attention + 2 * mlp) + 4 * rows * rows * attention;
+    }
+    return operations;
 }
 
 /* Of one convolution, that makes `pixels`. */

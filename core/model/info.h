@@ -23,9 +23,20 @@ enum model_image_pooling { MODEL_IMAGE_CLASS, MODEL_IMAGE_PATCH_MEAN };
  * `end_token`, the first or the last of the whole context. */
 enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS, MODEL_POOL_FIRST, MODEL_POOL_LAST };
 
+/* Towers that were pruned layer by layer (TinyCLIP's automatic models) are no deeper. */
+enum { MODEL_PRUNED_MAX = 64 };
+
+/* 0: that half of the layer is not there, and its rows pass unchanged. */
+struct model_layer {
+    uint32_t heads, mlp_width;
+};
+
 struct model_tower {
     uint32_t width, layers, heads, mlp_width; /* layers 0: the checkpoint has no such tower */
-    bool projected;                           /* false: the pooled features are the embedding */
+    uint32_t head_width;
+    bool pruned; /* layers differ: `pruned_layers` counts, heads and mlp_width are the most */
+    struct model_layer pruned_layers[MODEL_PRUNED_MAX];
+    bool projected; /* false: the pooled features are the embedding */
     enum model_activation activation;
     float layer_norm_eps;
     bool projection_bias;
@@ -107,6 +118,7 @@ const char *model_activation_name(enum model_activation activation);
 /* "fp32", "bf16", "int8". */
 const char *model_precision_name(enum model_precision precision);
 bool model_precision_parse(enum model_precision *out, const char *name);
+struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer);
 /* Patches of an image, without the class token; pixels of the last map of a ResNet. */
 size_t model_patches(const struct model_info *info);
 /* Rows of an image in the blocks of the image tower. */

@@ -82,14 +82,14 @@ enum status pack_linear(const struct linear *to, const struct blueprint_linear *
 
 static enum status pack_block(const struct block *to, const struct blueprint_block *from,
                               const uint8_t plan[PLAN_PRODUCTS], size_t width, struct error *err) {
-    pack_norm(&to->ln_1, &from->ln_1);
-    pack_norm(&to->ln_2, &from->ln_2);
+    if (to->qkv.blob) pack_norm(&to->ln_1, &from->ln_1);
+    if (to->fc.blob) pack_norm(&to->ln_2, &from->ln_2);
     enum status status = pack_linear(&to->qkv, &from->qkv, &to->ln_1, plan[PLAN_QKV], err);
     if (!status) status = pack_linear(&to->out, &from->out, NULL, plan[PLAN_OUT], err);
     if (!status) status = pack_linear(&to->fc, &from->fc, &to->ln_2, plan[PLAN_FC], err);
     if (!status) status = pack_linear(&to->proj, &from->proj, NULL, plan[PLAN_PROJ], err);
-    if (plan[PLAN_QKV] == MODEL_INT8) clear_norm(&to->ln_1, width);
-    if (plan[PLAN_FC] == MODEL_INT8) clear_norm(&to->ln_2, width);
+    if (to->qkv.blob && plan[PLAN_QKV] == MODEL_INT8) clear_norm(&to->ln_1, width);
+    if (to->fc.blob && plan[PLAN_FC] == MODEL_INT8) clear_norm(&to->ln_2, width);
     return status;
 }
 

@@ -6,14 +6,19 @@
 #include "core/kernels/isa.h"
 
 static void place_block(struct walk *walk, const struct model_tower *shape,
-                        const uint8_t plan[PLAN_PRODUCTS], struct block *out) {
-    size_t width = shape->width, mlp_width = shape->mlp_width;
-    walk_norm(walk, width, &out->ln_1);
-    walk_linear(walk, plan[PLAN_QKV], 3 * width, width, true, &out->qkv);
-    walk_linear(walk, plan[PLAN_OUT], width, width, true, &out->out);
-    walk_norm(walk, width, &out->ln_2);
-    walk_linear(walk, plan[PLAN_FC], mlp_width, width, true, &out->fc);
-    walk_linear(walk, plan[PLAN_PROJ], width, mlp_width, true, &out->proj);
+                        struct model_layer layer, const uint8_t plan[PLAN_PRODUCTS],
+                        struct block *out) {
+    size_t width = shape->width, attention = (size_t)layer.heads * shape->head_width;
+    if (layer.heads) {
+        walk_norm(walk, width, &out->ln_1);
+        walk_linear(walk, plan[PLAN_QKV], 3 * attention, width, true, &out->qkv);
+        walk_linear(walk, plan[PLAN_OUT], width, attention, true, &out->out);
+    }
+    if (layer.mlp_width) {
+        walk_norm(walk, width, &out->ln_2);
+        walk_linear(walk, plan[PLAN_FC], layer.mlp_width, width, true, &out->fc);
+        walk_linear(walk, plan[PLAN_PROJ], width, layer.mlp_width, true, &out->proj);
+    }
 }
 
 static void place_tower(struct walk *walk, uint32_t embed_dim, const struct plan *plan,
@@ -21,7 +26,8 @@ static void place_tower(struct walk *walk, uint32_t embed_dim, const struct plan
     const struct model_tower *shape = &out->shape;
     out->positions = walk_floats(walk, out->tokens_max * shape->width);
     for (uint32_t i = 0; i < shape->layers; i++) {
-        place_block(walk, shape, plan->layers[which][i], &out->blocks[i]);
+        place_block(walk, shape, model_tower_layer(shape, i), plan->layers[which][i],
+                    &out->blocks[i]);
     }
     walk_norm(walk, shape->width, &out->ln_end);
     if (!shape->projected) return;

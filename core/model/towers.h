@@ -11,9 +11,9 @@
 
 struct block {
     struct norm ln_1, ln_2;
-    struct linear qkv;  /* [3 * width, width] */
-    struct linear out;  /* [width, width] */
-    struct linear fc;   /* [mlp_width, width] */
+    struct linear qkv;  /* [3 * heads * head_width, width], or there is no attention */
+    struct linear out;  /* [width, heads * head_width] */
+    struct linear fc;   /* [mlp_width, width], or there is no MLP */
     struct linear proj; /* [width, mlp_width] */
 };
 

@@ -8,7 +8,7 @@
 struct attend {
     const struct pass *pass;
     const struct tower *tower;
-    const struct linear *next; /* takes the result */
+    const struct block *block;
     bool pooled_only;
 };
 
@@ -16,7 +16,7 @@ struct attend {
 static void place_output(const struct attend *attend, struct attention_call *call, size_t row,
                          size_t column) {
     const struct lane *lane = attend->pass->lane;
-    const struct gemm_weight *next = &attend->next->weight;
+    const struct gemm_weight *next = &attend->block->out.weight;
     switch (gemm_kernel_precision(next->kernel)) {
     case GEMM_FP32:
         call->out_stride = gemm_row_stride(next->kernel, next->k);
@@ -39,10 +39,11 @@ static void place_output(const struct attend *attend, struct attention_call *cal
 static void attend_head(const struct attend *attend, size_t sequence, size_t head, void *scratch) {
     const struct tower *tower = attend->tower;
     const struct lane *lane = attend->pass->lane;
-    size_t width = tower->shape.width, depth = width / tower->shape.heads;
+    const struct linear *qkv = &attend->block->qkv;
+    size_t width = attend->block->out.weight.k, depth = tower->shape.head_width;
     size_t first = lane->sequences.start[sequence];
     size_t element = tower->attention_precision == GEMM_BF16 ? sizeof(uint16_t) : sizeof(float);
-    struct attention_call call = {.stride = workspace_qkv_stride(&tower->shape),
+    struct attention_call call = {.stride = workspace_qkv_stride(qkv),
                                   .tokens = lane->sequences.start[sequence + 1] - first,
                                   .head_dim = depth,
                                   .scale = 1 / sqrtf((float)depth),
@@ -66,7 +67,7 @@ static void attend_head(const struct attend *attend, size_t sequence, size_t hea
 static void attend_heads(void *context, size_t begin, size_t end, uint32_t member) {
     const struct attend *attend = context;
     void *scratch = attend->pass->workspace->lanes[member].scratch.attention;
-    size_t heads = attend->tower->shape.heads;
+    size_t heads = attend->block->out.weight.k / attend->tower->shape.head_width;
     for (size_t i = begin; i < end; i++) attend_head(attend, i / heads, i % heads, scratch);
 }
 
@@ -77,7 +78,7 @@ static void project_qkv(const struct tower *tower, const struct linear *linear,
                              .call = {.a = pass->lane->input,
                                       .m = rows,
                                       .c = pass->lane->qkv,
-                                      .c_stride = workspace_qkv_stride(&tower->shape),
+                                      .c_stride = workspace_qkv_stride(linear),
                                       .output = half ? GEMM_STORE_BF16 : GEMM_STORE_F32}};
     pass_run(pass, &m);
 }
@@ -100,12 +101,13 @@ static size_t attention_part(const struct tower *tower, const struct block *bloc
     struct pass_rows normed = {&block->ln_1, shape->layer_norm_eps, lane->x, shape->width};
     pass_prepare(pass, &normed, &block->qkv, lane->input, rows);
     project_qkv(tower, &block->qkv, pass, rows);
-    struct attend attend = {.pass = pass, .tower = tower, .next = &block->out, .pooled_only = last};
-    team_run(pass->team, lane->sequences.count * shape->heads, attend_heads, &attend);
+    struct attend attend = {.pass = pass, .tower = tower, .block = block, .pooled_only = last};
+    team_run(pass->team, lane->sequences.count * (block->out.weight.k / shape->head_width),
+             attend_heads, &attend);
     if (last) rows = gather_pooled(pass, shape->width);
     if (gemm_kernel_precision(block->out.weight.kernel) == GEMM_INT8) {
         struct pass_rows plain = {.from = lane->wide,
-                                  .stride = workspace_wide_stride(shape->width)};
+                                  .stride = workspace_wide_stride(block->out.weight.k)};
         pass_prepare(pass, &plain, &block->out, lane->input, rows);
     }
     pass_add(pass, &block->out, lane->input, rows);
@@ -157,8 +159,11 @@ void transformer_forward(const struct tower *tower, const struct pass *pass) {
     for (uint32_t i = 0; i < tower->shape.layers; i++) {
         const struct block *block = &tower->blocks[i];
         bool last = i + 1 == tower->shape.layers && tower->pooling == MODEL_IMAGE_CLASS;
-        rows = attention_part(tower, block, pass, rows, last);
-        mlp_part(&tower->shape, block, pass, rows);
+        if (block->qkv.blob)
+            rows = attention_part(tower, block, pass, rows, last);
+        else if (last)
+            rows = gather_pooled(pass, tower->shape.width);
+        if (block->fc.blob) mlp_part(&tower->shape, block, pass, rows);
         if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
     if (tower->pooling == MODEL_IMAGE_PATCH_MEAN) pooling_average(pass, tower->shape.width);

@@ -12,8 +12,8 @@ enum { PAD = 16, ALIGNMENT = 64 };
 /* Of each part of a lane whose size follows from that of the images. */
 static const size_t LANE_BYTES_MAX = (size_t)1 << 31;
 
-size_t workspace_qkv_stride(const struct model_tower *shape) {
-    return 3 * (size_t)shape->width + 2 * (size_t)PAD;
+size_t workspace_qkv_stride(const struct linear *qkv) {
+    return qkv->weight.n + 2 * (size_t)PAD;
 }
 
 size_t workspace_wide_stride(size_t columns) {
@@ -44,21 +44,23 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     size_t rows = tower->tokens_max > WORKSPACE_ROWS ? tower->tokens_max : WORKSPACE_ROWS;
     most(&sizes->rows, rows);
     most(&sizes->x, rows * shape->width * sizeof(float));
-    most(&sizes->qkv, rows * workspace_qkv_stride(shape) * sizeof(float));
     size_t columns = shape->mlp_width > shape->width ? shape->mlp_width : shape->width;
+    size_t attention = (size_t)shape->heads * shape->head_width;
+    if (attention > columns) columns = attention;
     if (embed_dim > columns) columns = embed_dim;
     most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
     most(&sizes->row, columns * sizeof(float));
     for (uint32_t i = 0; tower->blocks && i < shape->layers; i++) {
         const struct block *block = &tower->blocks[i];
+        most(&sizes->qkv, rows * workspace_qkv_stride(&block->qkv) * sizeof(float));
         most(&sizes->input, rows * row_bytes(&block->qkv));
         most(&sizes->input, rows * row_bytes(&block->out));
         most(&sizes->input, rows * row_bytes(&block->fc));
         most(&sizes->hidden, rows * row_bytes(&block->proj));
     }
     most(&sizes->input, rows * row_bytes(&tower->projection));
-    size_t depth = shape->width / shape->heads;
-    most(&sizes->attention, attention_scratch_size(tower->attention, tower->tokens_max, depth));
+    most(&sizes->attention,
+         attention_scratch_size(tower->attention, tower->tokens_max, shape->head_width));
 }
 
 static enum status measure_resnet(struct sizes *sizes, const struct towers *towers,
@@ -78,6 +80,8 @@ static enum status measure_resnet(struct sizes *sizes, const struct towers *towe
     most(&sizes->input, needed.hidden);
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
+    size_t qkv = workspace_wide_stride(3 * (size_t)info->vision.width);
+    most(&sizes->qkv, sizes->rows * qkv * sizeof(float));
     sizes->conv = needed.scratch;
     return STATUS_OK;
 }

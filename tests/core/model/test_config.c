@@ -91,13 +91,15 @@ END_TEST
 START_TEST(open_clip_variants) {
     struct model_config config =
         parsed(config_open_clip_parse,
-               "{\"model_cfg\":{\"vision_cfg\":{\"no_ln_pre\":true,\"pool_type\":\"avg\","
+               "{\"model_cfg\":{\"mask_image\":true,\"vision_cfg\":{\"no_ln_pre\":true,\"pool_"
+               "type\":\"avg\","
                "\"final_ln_after_pool\":true,\"ls_init_value\":1e-4},"
                "\"text_cfg\":{\"no_causal_mask\":true,\"pool_type\":\"last\",\"pad_id\":1,"
                "\"proj_bias\":true}}}");
     ck_assert(config.no_ln_pre && config.image_pooling == MODEL_IMAGE_PATCH_MEAN &&
               config.bidirectional);
     ck_assert(config.vision.layer_scale && !config.text.layer_scale);
+    ck_assert(config.vision.pruned && !config.text.pruned);
     ck_assert_int_eq(config.pooling, MODEL_POOL_LAST);
     ck_assert_uint_eq(config.pad_token, 1);
     config =
