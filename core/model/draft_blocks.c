@@ -188,13 +188,13 @@ static enum status set_heads(const struct draft *draft, const struct side *side,
         shape->heads = config->heads;
     else
         shape->heads = default_heads(shape->width, shape->layers, side->is_vision);
-    if (side->pruned && shape->heads) {
-        shape->head_width = head_width;
-        return STATUS_OK;
-    }
-    if (shape->heads && shape->width % shape->heads == 0) {
-        shape->head_width = shape->width / shape->heads;
-        return STATUS_OK;
+    bool fits = shape->heads && (side->pruned || shape->width % shape->heads == 0);
+    if (fits) shape->head_width = side->pruned ? head_width : shape->width / shape->heads;
+    if (fits && shape->head_width % 2 == 0) return STATUS_OK;
+    if (fits) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "the heads of the %s tower are %u wide, an even number is expected",
+                         side->name, shape->head_width);
     }
     return error_set(err, STATUS_UNPROCESSABLE,
                      "a %s tower of width %u cannot have %u heads, which must divide it",

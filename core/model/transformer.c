@@ -43,7 +43,7 @@ static void attend_head(const struct attend *attend, size_t sequence, size_t hea
     size_t width = attend->block->out.weight.k, depth = tower->shape.head_width;
     size_t first = lane->sequences.start[sequence];
     size_t element = tower->attention_precision == GEMM_BF16 ? sizeof(uint16_t) : sizeof(float);
-    struct attention_call call = {.stride = workspace_qkv_stride(qkv),
+    struct attention_call call = {.stride = workspace_qkv_stride(qkv->weight.n),
                                   .tokens = lane->sequences.start[sequence + 1] - first,
                                   .head_dim = depth,
                                   .scale = 1 / sqrtf((float)depth),
@@ -78,7 +78,7 @@ static void project_qkv(const struct tower *tower, const struct linear *linear,
                              .call = {.a = pass->lane->input,
                                       .m = rows,
                                       .c = pass->lane->qkv,
-                                      .c_stride = workspace_qkv_stride(linear),
+                                      .c_stride = workspace_qkv_stride(linear->weight.n),
                                       .output = half ? GEMM_STORE_BF16 : GEMM_STORE_F32}};
     pass_run(pass, &m);
 }

@@ -12,8 +12,8 @@ enum { PAD = 16, ALIGNMENT = 64 };
 /* Of each part of a lane whose size follows from that of the images. */
 static const size_t LANE_BYTES_MAX = (size_t)1 << 31;
 
-size_t workspace_qkv_stride(const struct linear *qkv) {
-    return qkv->weight.n + 2 * (size_t)PAD;
+size_t workspace_qkv_stride(size_t columns) {
+    return columns + 2 * (size_t)PAD;
 }
 
 size_t workspace_wide_stride(size_t columns) {
@@ -52,7 +52,7 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     most(&sizes->row, columns * sizeof(float));
     for (uint32_t i = 0; tower->blocks && i < shape->layers; i++) {
         const struct block *block = &tower->blocks[i];
-        most(&sizes->qkv, rows * workspace_qkv_stride(&block->qkv) * sizeof(float));
+        most(&sizes->qkv, rows * workspace_qkv_stride(block->qkv.weight.n) * sizeof(float));
         most(&sizes->input, rows * row_bytes(&block->qkv));
         most(&sizes->input, rows * row_bytes(&block->out));
         most(&sizes->input, rows * row_bytes(&block->fc));
@@ -80,7 +80,7 @@ static enum status measure_resnet(struct sizes *sizes, const struct towers *towe
     most(&sizes->input, needed.hidden);
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
-    size_t qkv = workspace_wide_stride(3 * (size_t)info->vision.width);
+    size_t qkv = workspace_qkv_stride(3 * (size_t)info->vision.width);
     most(&sizes->qkv, sizes->rows * qkv * sizeof(float));
     sizes->conv = needed.scratch;
     return STATUS_OK;

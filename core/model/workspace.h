@@ -51,7 +51,7 @@ enum status workspace_create(struct workspace **out, const struct towers *towers
 void workspace_destroy(struct workspace *workspace);
 
 /* Floats between two rows of qkv, so that rows do not fall on the same cache sets. */
-size_t workspace_qkv_stride(const struct linear *qkv);
+size_t workspace_qkv_stride(size_t columns);
 size_t workspace_wide_stride(size_t columns);
 
 #endif
