@@ -82,6 +82,8 @@ static enum status measure_resnet(struct sizes *sizes, const struct towers *towe
     most(&sizes->input, needed.hidden);
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
+    size_t qkv = workspace_qkv_stride(3 * (size_t)info->vision.width);
+    most(&sizes->qkv, sizes->rows * qkv * sizeof(float));
     sizes->conv = needed.scratch;
     return STATUS_OK;
 }
