@@ -31,9 +31,36 @@ const struct architecture architectures[] = {
     {"TinyCLIP-ViT-40M-32-Text-19M", 512, 224, 32, 512, 12, 8, 2048, 512, 6, 8},
     {"TinyCLIP-ViT-61M-32-Text-29M", 512, 224, 32, 640, 12, 10, 2560, 512, 9, 8},
     {"TinyCLIP-ViT-8M-16-Text-3M", 512, 224, 16, 256, 10, 4, 1024, 256, 3, 4},
+    {"RN50", 1024, 224, 32, 2048, 17, 32, 0, 512, 12, 8},
+    {"RN101", 512, 224, 32, 2048, 34, 32, 0, 512, 12, 8},
+    {"RN50x4", 640, 288, 32, 2560, 27, 40, 0, 640, 12, 10},
+    {"RN50x16", 768, 384, 32, 3072, 41, 48, 0, 768, 12, 12},
+    {"RN50x64", 1024, 448, 32, 4096, 65, 64, 0, 1024, 12, 16},
+    {"TinyCLIP-ResNet-19M-Text-19M", 1024, 224, 32, 1408, 17, 22, 0, 512, 6, 8},
+    {"TinyCLIP-ResNet-30M-Text-29M", 1024, 224, 32, 1792, 17, 28, 0, 512, 9, 8},
 };
 
 const size_t architectures_count = sizeof(architectures) / sizeof(architectures[0]);
+
+static const struct {
+    const char *name;
+    struct model_resnet resnet;
+} resnets[] = {
+    {"RN50", {64, {3, 4, 6, 3}}},
+    {"RN101", {64, {3, 4, 23, 3}}},
+    {"RN50x4", {80, {4, 6, 10, 6}}},
+    {"RN50x16", {96, {6, 8, 18, 8}}},
+    {"RN50x64", {128, {3, 15, 36, 10}}},
+    {"TinyCLIP-ResNet-19M-Text-19M", {44, {3, 4, 6, 3}}},
+    {"TinyCLIP-ResNet-30M-Text-29M", {56, {3, 4, 6, 3}}},
+};
+
+const struct model_resnet *architecture_resnet(const struct architecture *architecture) {
+    for (size_t i = 0; i < sizeof(resnets) / sizeof(resnets[0]); i++) {
+        if (!strcmp(resnets[i].name, architecture->name)) return &resnets[i].resnet;
+    }
+    return NULL;
+}
 
 const struct architecture *architecture_named(const char *name) {
     for (size_t i = 0; i < architectures_count; i++) {

@@ -4,6 +4,7 @@
 #define CORE_MODEL_BLUEPRINT_H
 
 #include "core/model/config.h"
+#include "core/model/resnet.h"
 #include "core/model/source.h"
 
 struct blueprint_norm {
@@ -29,12 +30,33 @@ struct blueprint_tower {
     struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
 };
 
-struct blueprint {
-    struct blueprint_tower vision, text;
-    /* vision */
+/* What a ViT has before its blocks. */
+struct blueprint_vit {
     struct source class_embedding;
     struct blueprint_linear patch; /* [width, 3 * patch_size^2], no bias */
     struct blueprint_norm ln_pre;  /* none with info.no_ln_pre */
+};
+
+/* A convolution and the BatchNorm behind it. */
+struct blueprint_conv {
+    struct source weight;                     /* [n, channels * window^2] */
+    struct source gain, bias, mean, variance; /* [n] */
+};
+
+struct blueprint_bottleneck {
+    struct blueprint_conv convs[RESNET_CONVS]; /* enum resnet_conv */
+};
+
+struct blueprint_resnet {
+    struct blueprint_conv stem[RESNET_STEM];
+    struct blueprint_bottleneck *blocks;      /* of all stages */
+    struct blueprint_linear query, key_value; /* [width, width] and two of these */
+};
+
+struct blueprint {
+    struct blueprint_tower vision, text;
+    struct blueprint_vit vit;       /* with MODEL_IMAGE_VIT */
+    struct blueprint_resnet resnet; /* with MODEL_IMAGE_RESNET */
     /* text */
     struct source embedding; /* [vocab_size, width] */
 

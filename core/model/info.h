@@ -14,16 +14,41 @@
 enum model_precision { MODEL_FP32, MODEL_BF16, MODEL_INT8 };
 enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
+/* What an image goes through. */
+enum model_image_tower { MODEL_IMAGE_VIT, MODEL_IMAGE_RESNET };
+/* What becomes the embedding of an image: the class token, or the mean of the patches
+ * (CLIPA). */
+enum model_image_pooling { MODEL_IMAGE_CLASS, MODEL_IMAGE_PATCH_MEAN };
 /* Which row of a text becomes its embedding: that of the largest id, the first that is
  * `end_token`, the first or the last of the whole context. */
 enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS, MODEL_POOL_FIRST, MODEL_POOL_LAST };
 
+/* Towers that were pruned layer by layer (TinyCLIP's automatic models) are no deeper. */
+enum { MODEL_PRUNED_MAX = 64 };
+
+/* 0: that half of the layer is not there, and its rows pass unchanged. */
+struct model_layer {
+    uint32_t heads, mlp_width;
+};
+
 struct model_tower {
     uint32_t width, layers, heads, mlp_width; /* layers 0: the checkpoint has no such tower */
-    bool projected;                           /* false: the pooled features are the embedding */
+    uint32_t head_width;
+    bool pruned; /* layers differ: `pruned_layers` counts, heads and mlp_width are the most */
+    struct model_layer pruned_layers[MODEL_PRUNED_MAX];
+    bool projected; /* false: the pooled features are the embedding */
     enum model_activation activation;
     float layer_norm_eps;
     bool projection_bias;
+};
+
+enum { MODEL_RESNET_STAGES = 4 };
+
+/* What a ModifiedResNet has beside a width and layers, which are the channels of its last map,
+ * and the blocks of all stages and the attention behind them. */
+struct model_resnet {
+    uint32_t width; /* channels that its first stage works with */
+    uint32_t blocks[MODEL_RESNET_STAGES];
 };
 
 /* What the checkpoint says of its preprocessing (SPEC 6.2, 6.6, 7.4), as plain
@@ -70,8 +95,11 @@ struct model_info {
     uint32_t image_width;            /* image_size, but for oblong images */
     uint32_t context_length, vocab_size;
     struct model_tower vision, text;
-    bool no_ln_pre, patch_mean; /* CLIPA: the mean of the patches, not the class token */
-    bool bidirectional;         /* every token of a text sees every other, and padding, too */
+    enum model_image_tower image_tower;
+    struct model_resnet resnet; /* with MODEL_IMAGE_RESNET */
+    enum model_image_pooling image_pooling;
+    bool no_ln_pre;
+    bool bidirectional; /* every token of a text sees every other, and padding, too */
     enum model_pooling pooling;
     uint32_t end_token; /* for MODEL_POOL_EOS */
     uint32_t pad_token; /* what fills the context of a bidirectional tower */
@@ -90,8 +118,11 @@ const char *model_activation_name(enum model_activation activation);
 /* "fp32", "bf16", "int8". */
 const char *model_precision_name(enum model_precision precision);
 bool model_precision_parse(enum model_precision *out, const char *name);
-/* Patches of an image, without the class token. */
+struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer);
+/* Patches of an image, without the class token; pixels of the last map of a ResNet. */
 size_t model_patches(const struct model_info *info);
+/* Rows of an image in the blocks of the image tower. */
+size_t model_image_tokens(const struct model_info *info);
 
 /* What a tower costs for one input by the textbook: two operations for each product that
  * is added, in all rows of all layers. Savings, such as a last layer for the pooled row

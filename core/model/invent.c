@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/model/invent_resnet.h"
+
 enum { CONTEXT_LENGTH = 77, VOCAB_SIZE = 49408 };
 
 /* Numbers the weights, so that each has a seed of its own. */
@@ -55,7 +57,7 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
 static enum status make_tower(struct maker *maker, const struct model_info *info,
                               const struct model_tower *shape, double positions,
                               struct blueprint_tower *out, struct error *err) {
-    size_t tokens = shape == &info->text ? info->context_length : 1 + model_patches(info);
+    size_t tokens = shape == &info->text ? info->context_length : model_image_tokens(info);
     double narrow = 1 / sqrt((double)shape->width);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
@@ -75,10 +77,20 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         .patch_size = a->patch_size,
         .context_length = CONTEXT_LENGTH,
         .vocab_size = VOCAB_SIZE,
-        .vision = {a->vision_width, a->vision_layers, a->vision_heads, a->vision_mlp, true,
-                   MODEL_QUICK_GELU, 1e-5f, false},
-        .text = {a->text_width, a->text_layers, a->text_heads, 4 * a->text_width, true,
-                 MODEL_QUICK_GELU, 1e-5f, false},
+        .vision = {.width = a->vision_width,
+                   .layers = a->vision_layers,
+                   .heads = a->vision_heads,
+                   .head_width = a->vision_width / a->vision_heads,
+                   .mlp_width = a->vision_mlp,
+                   .projected = true,
+                   .layer_norm_eps = 1e-5f},
+        .text = {.width = a->text_width,
+                 .layers = a->text_layers,
+                 .heads = a->text_heads,
+                 .head_width = a->text_width / a->text_heads,
+                 .mlp_width = 4 * a->text_width,
+                 .projected = true,
+                 .layer_norm_eps = 1e-5f},
         .pooling = MODEL_POOL_ARGMAX,
         .logit_scale = 100,
         .preprocess = {.filter = 3,
@@ -86,8 +98,23 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                        .std = {0.25f, 0.25f, 0.25f},
                        .rescale = 1 / 255.0f},
     };
+    const struct model_resnet *resnet = architecture_resnet(a);
+    if (resnet) {
+        info->image_tower = MODEL_IMAGE_RESNET;
+        info->resnet = *resnet;
+        info->vision.projection_bias = true;
+    }
     snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
     snprintf(info->sha256, sizeof(info->sha256), "random");
+}
+
+static enum status invent_vit(struct blueprint *out, const struct model_info *info,
+                              struct maker *maker, struct error *err) {
+    size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
+    out->vit.class_embedding = make(maker, 1, width, 1 / sqrt((double)width));
+    out->vit.patch = make_linear(maker, width, k, 1 / sqrt((double)k), NULL);
+    out->vit.ln_pre = make_norm(maker, width, false);
+    return make_tower(maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
 }
 
 enum status invent_model(struct blueprint *out, struct model_info *info,
@@ -96,12 +123,9 @@ enum status invent_model(struct blueprint *out, struct model_info *info,
     struct maker maker = {.outliers = outliers};
     *out = (struct blueprint){.computed = {NULL}};
     set_info(info, architecture);
-    size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
-    out->class_embedding = make(&maker, 1, width, 1 / sqrt((double)width));
-    out->patch = make_linear(&maker, width, k, 1 / sqrt((double)k), NULL);
-    out->ln_pre = make_norm(&maker, width, false);
-    enum status status =
-        make_tower(&maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
+    enum status status = info->image_tower == MODEL_IMAGE_RESNET
+                             ? invent_resnet(out, info, &maker.count, err)
+                             : invent_vit(out, info, &maker, err);
     if (status) return status;
     out->embedding = make(&maker, info->vocab_size, info->text.width, 1);
     return make_tower(&maker, info, &info->text, 0.01, &out->text, err);

@@ -2,107 +2,126 @@
 
 #include <string.h>
 
-/* Table rows that two schemes share. */
-#define OPENAI_VISION                                                                              \
-    {                                                                                              \
-        .class_embedding = "visual.class_embedding", .patch = "visual.conv1.weight",               \
-        .positions = "visual.positional_embedding", .ln_pre = "visual.ln_pre",                     \
-        .ln_post = "visual.ln_post", .proj = "visual.proj",                                        \
-        .block = "visual.transformer.resblocks.%u.",                                               \
+#include "core/model/families.h"
+
+static const struct layer_names openai_layer = {
+    .ln_1 = "ln_1",
+    .ln_2 = "ln_2",
+    .out = "attn.out_proj",
+    .fc = "mlp.c_fc",
+    .proj = "mlp.c_proj",
+    .ls_1 = "ls_1.gamma",
+    .ls_2 = "ls_2.gamma",
+    .qkv_weight = "attn.in_proj_weight",
+    .qkv_bias = "attn.in_proj_bias",
+};
+
+static const struct layer_names hf_layer = {
+    .ln_1 = "layer_norm1",
+    .ln_2 = "layer_norm2",
+    .out = "self_attn.out_proj",
+    .fc = "mlp.fc1",
+    .proj = "mlp.fc2",
+    .q = "self_attn.q_proj",
+    .k = "self_attn.k_proj",
+    .v = "self_attn.v_proj",
+};
+
+/* In the order in which they are looked for. The last one of each list is that of which
+ * tensors are missed when none is found. */
+static const struct vision_names vision_schemes[] = {
+    {.tower = MODEL_IMAGE_VIT,
+     .sign = "vision_model.embeddings.class_embedding",
+     .class_embedding = "vision_model.embeddings.class_embedding",
+     .patch = "vision_model.embeddings.patch_embedding.weight",
+     .positions = "vision_model.embeddings.position_embedding.weight",
+     .ln_pre = "vision_model.pre_layrnorm", /* their spelling */
+     .ln_post = "vision_model.post_layernorm",
+     .proj = "visual_projection.weight",
+     .block = "vision_model.encoder.layers.%u.",
+     .layer = &hf_layer,
+     .is_hf = true},
+    {.tower = MODEL_IMAGE_VIT,
+     .sign = "visual.class_embedding",
+     .class_embedding = "visual.class_embedding",
+     .patch = "visual.conv1.weight",
+     .positions = "visual.positional_embedding",
+     .ln_pre = "visual.ln_pre",
+     .ln_post = "visual.ln_post",
+     .proj = "visual.proj",
+     .block = "visual.transformer.resblocks.%u.",
+     .layer = &openai_layer,
+     .proj_transposed = true},
+    {.tower = MODEL_IMAGE_RESNET,
+     .sign = "visual.attnpool.",
+     .positions = "visual.attnpool.positional_embedding"},
+};
+
+static const struct text_names text_schemes[] = {
+    {.sign = "text_model.embeddings.token_embedding.weight",
+     .embedding = "text_model.embeddings.token_embedding.weight",
+     .positions = "text_model.embeddings.position_embedding.weight",
+     .ln_final = "text_model.final_layer_norm",
+     .proj = "text_projection.weight",
+     .block = "text_model.encoder.layers.%u.",
+     .layer = &hf_layer,
+     .is_hf = true},
+    /* open_clip's CustomTextCLIP: the text half moves below "text.". */
+    {.sign = "text.token_embedding.weight",
+     .embedding = "text.token_embedding.weight",
+     .positions = "text.positional_embedding",
+     .ln_final = "text.ln_final",
+     .proj = "text.text_projection",
+     .block = "text.transformer.resblocks.%u.",
+     .layer = &openai_layer,
+     .proj_transposed = true},
+    {.sign = "token_embedding.weight",
+     .embedding = "token_embedding.weight",
+     .positions = "positional_embedding",
+     .ln_final = "ln_final",
+     .proj = "text_projection",
+     .block = "transformer.resblocks.%u.",
+     .layer = &openai_layer,
+     .proj_transposed = true},
+};
+
+enum {
+    VISION_SCHEMES = sizeof(vision_schemes) / sizeof(vision_schemes[0]),
+    TEXT_SCHEMES = sizeof(text_schemes) / sizeof(text_schemes[0]),
+};
+
+/* A half that is not there goes by the scheme of the other. */
+static void complete(struct names *out) {
+    for (size_t i = 0; !out->has_vision && i < VISION_SCHEMES; i++) {
+        out->vision = &vision_schemes[i];
+        if (out->vision->is_hf == out->text->is_hf) return;
     }
-#define OPENAI_LAYER                                                                               \
-    {                                                                                              \
-        .ln_1 = "ln_1", .ln_2 = "ln_2", .out = "attn.out_proj", .fc = "mlp.c_fc",                  \
-        .proj = "mlp.c_proj", .ls_1 = "ls_1.gamma", .ls_2 = "ls_2.gamma",                          \
-        .qkv_weight = "attn.in_proj_weight", .qkv_bias = "attn.in_proj_bias",                      \
+    for (size_t i = 0; !out->has_text && i < TEXT_SCHEMES; i++) {
+        out->text = &text_schemes[i];
+        if (out->text->is_hf == out->vision->is_hf) return;
     }
+}
 
-static const struct names openai = {
-    .vision = OPENAI_VISION,
-    .text = {.embedding = "token_embedding.weight",
-             .positions = "positional_embedding",
-             .ln_final = "ln_final",
-             .proj = "text_projection",
-             .block = "transformer.resblocks.%u."},
-    .layer = OPENAI_LAYER,
-    .proj_transposed = true,
-};
-
-/* open_clip's CustomTextCLIP: the text half moves below "text.". */
-static const struct names custom_text = {
-    .vision = OPENAI_VISION,
-    .text = {.embedding = "text.token_embedding.weight",
-             .positions = "text.positional_embedding",
-             .ln_final = "text.ln_final",
-             .proj = "text.text_projection",
-             .block = "text.transformer.resblocks.%u."},
-    .layer = OPENAI_LAYER,
-    .proj_transposed = true,
-};
-
-static const struct names hugging_face = {
-    .vision = {.class_embedding = "vision_model.embeddings.class_embedding",
-               .patch = "vision_model.embeddings.patch_embedding.weight",
-               .positions = "vision_model.embeddings.position_embedding.weight",
-               .ln_pre = "vision_model.pre_layrnorm", /* their spelling */
-               .ln_post = "vision_model.post_layernorm",
-               .proj = "visual_projection.weight",
-               .block = "vision_model.encoder.layers.%u."},
-    .text = {.embedding = "text_model.embeddings.token_embedding.weight",
-             .positions = "text_model.embeddings.position_embedding.weight",
-             .ln_final = "text_model.final_layer_norm",
-             .proj = "text_projection.weight",
-             .block = "text_model.encoder.layers.%u."},
-    .layer = {.ln_1 = "layer_norm1",
-              .ln_2 = "layer_norm2",
-              .out = "self_attn.out_proj",
-              .fc = "mlp.fc1",
-              .proj = "mlp.fc2",
-              .q = "self_attn.q_proj",
-              .k = "self_attn.k_proj",
-              .v = "self_attn.v_proj"},
-};
-
-/* In the order in which SPEC 7.3 tells them apart. */
-static const struct {
-    const char *prefix, *family;
-} unsupported[] = {
-    {"vision_model.head.", "SigLIP"},
-    {"text_model.encoder.layer.", "Chinese-CLIP"},
-    {"visual.attnpool.", "a CLIP with a ModifiedResNet image tower"},
-    {"visual.attn_pool.", "CoCa"},
-    {"visual.trunk.", "a CLIP with a timm image tower (SigLIP, EVA02, ConvNeXt, MobileCLIP)"},
-    {"text.transformer.embeddings.", "a CLIP with a transformers text tower"},
-    {"text.cls_emb", "CoCa"},
-    {"bert.", "Chinese-CLIP"},
-    {"_image_encoder.", "TinyCLIP in its training form"},
-    {"image_encoder.model.", "MobileCLIP in Apple's form"},
-};
-
-enum status names_recognise(const struct names **out, bool *is_hf, const struct tensors *tensors,
-                            struct error *err) {
-    for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
-        if (!tensors_any_with_prefix(tensors, unsupported[i].prefix)) continue;
+enum status names_recognise(struct names *out, const struct tensors *tensors, struct error *err) {
+    enum status status = families_check(tensors, err);
+    if (status) return status;
+    *out = (struct names){.has_vision = false};
+    for (size_t i = 0; !out->has_vision && i < VISION_SCHEMES; i++) {
+        out->vision = &vision_schemes[i];
+        out->has_vision = tensors_any_with_prefix(tensors, out->vision->sign);
+    }
+    for (size_t i = 0; !out->has_text && i < TEXT_SCHEMES; i++) {
+        out->text = &text_schemes[i];
+        out->has_text = tensors_any_with_prefix(tensors, out->text->sign);
+    }
+    if (!out->has_vision && !out->has_text) {
         return error_set(err, STATUS_UNSUPPORTED,
-                         "this is %s (tensors %s...), which is not supported; supported is CLIP "
-                         "with a ViT image tower in the names of OpenAI, OpenCLIP or Hugging Face",
-                         unsupported[i].family, unsupported[i].prefix);
+                         "not a CLIP checkpoint: among its %zu tensors there is no class embedding "
+                         "and no token embedding in the names of OpenAI, OpenCLIP or Hugging Face",
+                         tensors->count);
     }
-    *is_hf = tensors_find(tensors, hugging_face.vision.class_embedding) ||
-             tensors_find(tensors, hugging_face.text.embedding);
-    *out = NULL;
-    if (*is_hf)
-        *out = &hugging_face;
-    else if (tensors_find(tensors, custom_text.text.embedding))
-        *out = &custom_text;
-    else if (tensors_find(tensors, openai.vision.class_embedding) ||
-             tensors_find(tensors, openai.text.embedding))
-        *out = &openai;
-    if (*out) return STATUS_OK;
-    return error_set(err, STATUS_UNSUPPORTED,
-                     "not a CLIP checkpoint: among its %zu tensors there is no class embedding and "
-                     "no token embedding in the names of OpenAI, OpenCLIP or Hugging Face",
-                     tensors->count);
+    complete(out);
+    return STATUS_OK;
 }
 
 bool names_ignorable(const char *name) {
@@ -118,7 +137,10 @@ bool names_ignorable(const char *name) {
     for (size_t i = 0; i < sizeof(ignorable) / sizeof(ignorable[0]); i++) {
         if (!strcmp(ignorable[i], name)) return true;
     }
-    return false;
+    /* A BatchNorm's count of its training steps. */
+    static const char counter[] = ".num_batches_tracked";
+    size_t size = strlen(name), end = sizeof(counter) - 1;
+    return size >= end && !strcmp(name + size - end, counter);
 }
 
 bool names_in_tower(const char *name) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/resnet_pack.h"
+
 /* The block is constant for everybody but the packer. */
 static void *writable(const void *place) {
     void *same;
@@ -11,14 +13,14 @@ static void *writable(const void *place) {
     return same;
 }
 
-static void copy(const float *to, const struct source *source) {
+void pack_vector(const float *to, const struct source *source) {
     source_read(source, 0, source->rows, writable(to));
     source_release(source);
 }
 
-static void pack_norm(const struct norm *to, const struct blueprint_norm *from) {
-    copy(to->gain, &from->gain);
-    copy(to->bias, &from->bias);
+void pack_norm(const struct norm *to, const struct blueprint_norm *from) {
+    pack_vector(to->gain, &from->gain);
+    pack_vector(to->bias, &from->bias);
 }
 
 /* Leaves the plain normalisation: what gain and bias did is now in the weight. */
@@ -50,9 +52,8 @@ static void fold_scale(const struct source *scale, float *factors, float *rows, 
     }
 }
 
-/* `norm` is what comes before the product, or NULL. */
-static enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
-                               const struct norm *norm, uint8_t precision, struct error *err) {
+enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
+                        const struct norm *norm, uint8_t precision, struct error *err) {
     if (!to->blob) return STATUS_OK;
     assert(from->parts);
     size_t n = to->weight.n, k = to->weight.k, done = 0;
@@ -66,7 +67,7 @@ static enum status pack_linear(const struct linear *to, const struct blueprint_l
         const struct source *weight = &from->weights[i];
         source_read(weight, 0, weight->rows, rows + done * k);
         source_release(weight);
-        if (to->bias) source_read(&from->biases[i], 0, 1, biases + done);
+        if (from->biases[i].kind) source_read(&from->biases[i], 0, 1, biases + done);
         done += weight->rows;
     }
     if (from->scale.kind) fold_scale(&from->scale, biases + n, rows, biases, n, k);
@@ -81,14 +82,14 @@ static enum status pack_linear(const struct linear *to, const struct blueprint_l
 
 static enum status pack_block(const struct block *to, const struct blueprint_block *from,
                               const uint8_t plan[PLAN_PRODUCTS], size_t width, struct error *err) {
-    pack_norm(&to->ln_1, &from->ln_1);
-    pack_norm(&to->ln_2, &from->ln_2);
+    if (to->qkv.blob) pack_norm(&to->ln_1, &from->ln_1);
+    if (to->fc.blob) pack_norm(&to->ln_2, &from->ln_2);
     enum status status = pack_linear(&to->qkv, &from->qkv, &to->ln_1, plan[PLAN_QKV], err);
     if (!status) status = pack_linear(&to->out, &from->out, NULL, plan[PLAN_OUT], err);
     if (!status) status = pack_linear(&to->fc, &from->fc, &to->ln_2, plan[PLAN_FC], err);
     if (!status) status = pack_linear(&to->proj, &from->proj, NULL, plan[PLAN_PROJ], err);
-    if (plan[PLAN_QKV] == MODEL_INT8) clear_norm(&to->ln_1, width);
-    if (plan[PLAN_FC] == MODEL_INT8) clear_norm(&to->ln_2, width);
+    if (to->qkv.blob && plan[PLAN_QKV] == MODEL_INT8) clear_norm(&to->ln_1, width);
+    if (to->fc.blob && plan[PLAN_FC] == MODEL_INT8) clear_norm(&to->ln_2, width);
     return status;
 }
 
@@ -96,7 +97,7 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
                               const uint8_t plan[][PLAN_PRODUCTS], uint8_t projection,
                               struct error *err) {
     enum status status = STATUS_OK;
-    copy(to->positions, &from->positions);
+    pack_vector(to->positions, &from->positions);
     pack_norm(&to->ln_end, &from->ln_end);
     for (uint32_t i = 0; i < to->shape.layers && !status; i++) {
         status = pack_block(&to->blocks[i], &from->blocks[i], plan[i], to->shape.width, err);
@@ -107,22 +108,32 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
     return status;
 }
 
+static enum status pack_vit(const struct towers *towers, const struct blueprint *from,
+                            const struct plan *plan, struct error *err) {
+    const struct vit *vit = &towers->vit;
+    pack_vector(vit->class_embedding, &from->vit.class_embedding);
+    if (vit->ln_pre.gain) pack_norm(&vit->ln_pre, &from->vit.ln_pre);
+    enum status status = pack_linear(&vit->patch, &from->vit.patch, NULL, plan->patch, err);
+    if (status) return status;
+    return pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],
+                      plan->projection[PLAN_VISION], err);
+}
+
+static enum status pack_vision(const struct towers *towers, const struct blueprint *from,
+                               const struct plan *plan, struct error *err) {
+    switch (towers->image_tower) {
+    case MODEL_IMAGE_VIT: return pack_vit(towers, from, plan, err);
+    case MODEL_IMAGE_RESNET: return resnet_pack(towers, from, plan, err);
+    }
+    return STATUS_INTERNAL;
+}
+
 enum status pack_towers(struct towers *towers, const struct blueprint *from,
                         const struct plan *plan, struct error *err) {
     enum status status = STATUS_OK;
-    if (towers->vision.shape.layers) {
-        copy(towers->class_embedding, &from->class_embedding);
-        if (towers->ln_pre.gain) pack_norm(&towers->ln_pre, &from->ln_pre);
-        status = pack_linear(&towers->patch, &from->patch, NULL, plan->patch, err);
-        if (!status) {
-            status = pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],
-                                plan->projection[PLAN_VISION], err);
-        }
-    }
-    if (!status && towers->text.shape.layers) {
-        copy(towers->embedding, &from->embedding);
-        status = pack_tower(&towers->text, &from->text, plan->layers[PLAN_TEXT],
-                            plan->projection[PLAN_TEXT], err);
-    }
-    return status;
+    if (towers->vision.shape.layers) status = pack_vision(towers, from, plan, err);
+    if (status || !towers->text.shape.layers) return status;
+    pack_vector(towers->embedding, &from->embedding);
+    return pack_tower(&towers->text, &from->text, plan->layers[PLAN_TEXT],
+                      plan->projection[PLAN_TEXT], err);
 }

@@ -2,6 +2,9 @@
 
 #include <assert.h>
 
+#include "core/model/pooling.h"
+#include "core/model/transformer.h"
+
 /* The context as the model was trained on it: the text, then padding. */
 static uint32_t id_at(const struct model_info *info, const struct model_text *input, size_t i) {
     return i < input->count ? input->ids[i] : info->pad_token;
@@ -57,5 +60,5 @@ void text_encode(const struct towers *towers, const struct model_info *info,
         sequences->pooled[i] = first + pooled_row(info, &inputs[i]);
     }
     transformer_forward(&towers->text, pass);
-    transformer_project(&towers->text, pass, embeddings);
+    pooling_project(&towers->text, pass, embeddings);
 }

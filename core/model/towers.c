@@ -3,93 +3,71 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "core/base/bytes.h"
 #include "core/kernels/isa.h"
 
-/* The walk through the block. Sizes stick at SIZE_MAX once one does not fit. */
-struct walk {
-    const uint8_t *block; /* NULL: only measuring */
-    size_t at;
-    unsigned features;
-};
-
-static const void *step(struct walk *walk, size_t count, size_t size) {
-    size_t bytes;
-    size_t begin = walk->at;
-    if (!size_multiply(&bytes, count, size) || bytes > SIZE_MAX - GEMM_ALIGNMENT ||
-        begin > SIZE_MAX - GEMM_ALIGNMENT - bytes) {
-        walk->at = SIZE_MAX;
-        return NULL;
-    }
-    bytes = (bytes + GEMM_ALIGNMENT - 1) / GEMM_ALIGNMENT * GEMM_ALIGNMENT;
-    walk->at = begin + bytes;
-    return walk->block ? walk->block + begin : NULL;
-}
-
-static const float *floats(struct walk *walk, size_t count) {
-    return step(walk, count, sizeof(float));
-}
-
-static void place_norm(struct walk *walk, size_t width, struct norm *out) {
-    out->gain = floats(walk, width);
-    out->bias = floats(walk, width);
-}
-
-/* In the order of enum model_precision, which plans hold. */
-static enum gemm_precision gemm_precision_of(uint8_t precision) {
-    static const enum gemm_precision by_model[] = {
-        [MODEL_FP32] = GEMM_FP32, [MODEL_BF16] = GEMM_BF16, [MODEL_INT8] = GEMM_INT8};
-    return by_model[precision];
-}
-
-static void place_linear(struct walk *walk, uint8_t precision, size_t n, size_t k, bool has_bias,
-                         struct linear *out) {
-    const struct gemm_kernel *kernel =
-        gemm_kernel_find(walk->features, gemm_precision_of(precision));
-    size_t size = gemm_packed_size(kernel, n, k);
-    if (!size) walk->at = SIZE_MAX;
-    out->blob = step(walk, size, 1);
-    if (out->blob) out->weight = gemm_weight_of(out->blob, kernel, n, k);
-    out->bias = has_bias ? floats(walk, n) : NULL;
-}
-
 static void place_block(struct walk *walk, const struct model_tower *shape,
-                        const uint8_t plan[PLAN_PRODUCTS], struct block *out) {
-    size_t width = shape->width, mlp_width = shape->mlp_width;
-    place_norm(walk, width, &out->ln_1);
-    place_linear(walk, plan[PLAN_QKV], 3 * width, width, true, &out->qkv);
-    place_linear(walk, plan[PLAN_OUT], width, width, true, &out->out);
-    place_norm(walk, width, &out->ln_2);
-    place_linear(walk, plan[PLAN_FC], mlp_width, width, true, &out->fc);
-    place_linear(walk, plan[PLAN_PROJ], width, mlp_width, true, &out->proj);
+                        struct model_layer layer, const uint8_t plan[PLAN_PRODUCTS],
+                        struct block *out) {
+    size_t width = shape->width, attention = (size_t)layer.heads * shape->head_width;
+    if (layer.heads) {
+        walk_norm(walk, width, &out->ln_1);
+        walk_linear(walk, plan[PLAN_QKV], 3 * attention, width, true, &out->qkv);
+        walk_linear(walk, plan[PLAN_OUT], width, attention, true, &out->out);
+    }
+    if (layer.mlp_width) {
+        walk_norm(walk, width, &out->ln_2);
+        walk_linear(walk, plan[PLAN_FC], layer.mlp_width, width, true, &out->fc);
+        walk_linear(walk, plan[PLAN_PROJ], width, layer.mlp_width, true, &out->proj);
+    }
 }
 
 static void place_tower(struct walk *walk, uint32_t embed_dim, const struct plan *plan,
                         enum plan_tower which, struct tower *out) {
     const struct model_tower *shape = &out->shape;
-    out->positions = floats(walk, out->tokens_max * shape->width);
+    out->positions = walk_floats(walk, out->tokens_max * shape->width);
     for (uint32_t i = 0; i < shape->layers; i++) {
-        place_block(walk, shape, plan->layers[which][i], &out->blocks[i]);
+        place_block(walk, shape, model_tower_layer(shape, i), plan->layers[which][i],
+                    &out->blocks[i]);
     }
-    place_norm(walk, shape->width, &out->ln_end);
+    walk_norm(walk, shape->width, &out->ln_end);
     if (!shape->projected) return;
-    place_linear(walk, plan->projection[which], embed_dim, shape->width, shape->projection_bias,
-                 &out->projection);
+    walk_linear(walk, plan->projection[which], embed_dim, shape->width, shape->projection_bias,
+                &out->projection);
+}
+
+static void place_vit(struct walk *walk, const struct model_info *info, const struct plan *plan,
+                      struct towers *out) {
+    size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
+    out->vit.class_embedding = walk_floats(walk, width);
+    walk_linear(walk, plan->patch, width, k, false, &out->vit.patch);
+    if (!info->no_ln_pre) walk_norm(walk, width, &out->vit.ln_pre);
+    place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
+}
+
+static void place_resnet(struct walk *walk, const struct model_info *info, const struct plan *plan,
+                         struct towers *out) {
+    struct tower *tower = &out->vision;
+    size_t width = info->vision.width;
+    resnet_place(&out->resnet, walk, info, plan);
+    tower->positions = walk_floats(walk, tower->tokens_max * width);
+    walk_linear(walk, plan->projection[PLAN_VISION], info->embed_dim, width, true,
+                &tower->projection);
+}
+
+static void place_vision(struct walk *walk, const struct model_info *info, const struct plan *plan,
+                         struct towers *out) {
+    switch (info->image_tower) {
+    case MODEL_IMAGE_VIT: place_vit(walk, info, plan, out); return;
+    case MODEL_IMAGE_RESNET: place_resnet(walk, info, plan, out); return;
+    }
 }
 
 static void place_all(struct towers *out, const struct model_info *info, const struct plan *plan,
                       struct walk *walk) {
-    if (info->vision.layers) {
-        size_t k = 3 * (size_t)info->patch_size * info->patch_size;
-        out->class_embedding = floats(walk, info->vision.width);
-        place_linear(walk, plan->patch, info->vision.width, k, false, &out->patch);
-        if (!info->no_ln_pre) place_norm(walk, info->vision.width, &out->ln_pre);
-        place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
-    }
-    if (info->text.layers) {
-        out->embedding = floats(walk, (size_t)info->vocab_size * info->text.width);
-        place_tower(walk, info->embed_dim, plan, PLAN_TEXT, &out->text);
-    }
+    if (info->vision.layers) place_vision(walk, info, plan, out);
+    if (!info->text.layers) return;
+    out->embedding = walk_floats(walk, (size_t)info->vocab_size * info->text.width);
+    place_tower(walk, info->embed_dim, plan, PLAN_TEXT, &out->text);
 }
 
 /* int8 products leave attention to bf16 where the CPU has it, else to fp32. */
@@ -112,11 +90,22 @@ static enum status create_tower(struct tower *out, const struct model_tower *sha
     return error_set(err, STATUS_NO_MEMORY, "out of memory for %u layers", shape->layers);
 }
 
+/* One query for each head of a ResNet: attention costs nothing and stays in fp32. */
+static enum status create_vision(struct towers *out, const struct model_info *info,
+                                 const struct plan *plan, unsigned features, struct error *err) {
+    if (info->image_tower != MODEL_IMAGE_RESNET || !info->vision.layers) {
+        return create_tower(&out->vision, &info->vision, plan->layers[PLAN_VISION], features, err);
+    }
+    out->vision.shape = info->vision;
+    out->vision.attention_precision = GEMM_FP32;
+    out->vision.attention = attention_kernel_find(features, GEMM_FP32);
+    return resnet_create(&out->resnet, info, err);
+}
+
 enum status towers_create(struct towers *out, const struct model_info *info,
                           const struct plan *plan, unsigned features, struct error *err) {
-    *out = (struct towers){.rows = row_kernels_find(features)};
-    enum status status =
-        create_tower(&out->vision, &info->vision, plan->layers[PLAN_VISION], features, err);
+    *out = (struct towers){.rows = row_kernels_find(features), .image_tower = info->image_tower};
+    enum status status = create_vision(out, info, plan, features, err);
     if (!status) {
         status = create_tower(&out->text, &info->text, plan->layers[PLAN_TEXT], features, err);
     }
@@ -124,10 +113,10 @@ enum status towers_create(struct towers *out, const struct model_info *info,
         towers_free(out);
         return status;
     }
-    out->vision.tokens_max = 1 + model_patches(info);
+    out->vision.tokens_max = model_image_tokens(info);
     out->text.tokens_max = info->context_length;
     out->text.causal = !info->bidirectional;
-    out->vision.mean = info->patch_mean;
+    out->vision.pooling = info->image_pooling;
     struct walk walk = {.features = features};
     place_all(out, info, plan, &walk);
     out->bytes = walk.at;
@@ -164,9 +153,9 @@ static enum status mix_tower(struct tower *out, const struct tower *other, const
     const struct block *blocks = out->blocks;
     out->blocks = NULL;
     if (!layers) return STATUS_OK;
-    out->blocks = calloc(layers, sizeof(*blocks));
-    if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for layers");
-    for (uint32_t i = 0; i < layers; i++) {
+    if (blocks) out->blocks = calloc(layers, sizeof(*blocks));
+    if (blocks && !out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for layers");
+    for (uint32_t i = 0; blocks && i < layers; i++) {
         out->blocks[i] = blocks[i];
         mix_block(&out->blocks[i], &other->blocks[i], plan->layers[which][i]);
     }
@@ -180,12 +169,17 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
                        const struct plan *plan, struct error *err) {
     *out = *int8;
     out->text.blocks = NULL;
+    out->resnet.blocks = NULL;
     enum status status = mix_tower(&out->vision, &other->vision, plan, PLAN_VISION, err);
+    if (!status && out->image_tower == MODEL_IMAGE_RESNET) {
+        out->resnet.blocks = int8->resnet.blocks;
+        status = resnet_mix(&out->resnet, &other->resnet, plan, err);
+    }
     if (!status) {
         out->text.blocks = int8->text.blocks;
         status = mix_tower(&out->text, &other->text, plan, PLAN_TEXT, err);
     }
-    if (plan->patch != MODEL_INT8) out->patch = other->patch;
+    if (plan->patch != MODEL_INT8) out->vit.patch = other->vit.patch;
     if (status) towers_free(out);
     return status;
 }
@@ -193,5 +187,6 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
 void towers_free(struct towers *towers) {
     free(towers->vision.blocks);
     free(towers->text.blocks);
+    resnet_free(&towers->resnet);
     *towers = (struct towers){0};
 }

@@ -1,39 +1,27 @@
-/* towers.h - a model ready to run: views of one block of packed bytes.
- *
- * The block holds every weight in a fixed order, each 64-byte aligned, and nothing
- * else: no pointers, no names. Where a weight lies follows from the model's
- * dimensions, the plan and the instruction sets alone, so the same walk that lays a
- * new block out also finds the weights in one that was mapped from a file. */
+/* towers.h - a model ready to run: views of one block of packed bytes (walk.h). Where a
+ * weight lies follows from the model's dimensions, the plan and the instruction sets alone. */
 #ifndef CORE_MODEL_TOWERS_H
 #define CORE_MODEL_TOWERS_H
 
 #include "core/kernels/attention.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
-
-struct norm {
-    const float *gain, *bias; /* [width] */
-};
-
-struct linear {
-    const void *blob; /* NULL: there is no such product */
-    struct gemm_weight weight;
-    const float *bias; /* [n] or NULL */
-};
+#include "core/model/resnet.h"
+#include "core/model/walk.h"
 
 struct block {
     struct norm ln_1, ln_2;
-    struct linear qkv;  /* [3 * width, width] */
-    struct linear out;  /* [width, width] */
-    struct linear fc;   /* [mlp_width, width] */
+    struct linear qkv;  /* [3 * heads * head_width, width], or there is no attention */
+    struct linear out;  /* [width, heads * head_width] */
+    struct linear fc;   /* [mlp_width, width], or there is no MLP */
     struct linear proj; /* [width, mlp_width] */
 };
 
 struct tower {
     struct model_tower shape;
     bool causal;
-    bool mean;         /* of a sequence's rows but the first, where one row is pooled elsewhere */
-    size_t tokens_max; /* rows of the longest sequence */
+    enum model_image_pooling pooling;         /* of images; a text has one row that is pooled */
+    size_t tokens_max;                        /* rows of the longest sequence */
     const struct attention_kernel *attention; /* what qkv is computed to depends on it */
     enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
     const float *positions;                   /* [tokens_max, width] */
@@ -42,13 +30,19 @@ struct tower {
     struct linear projection;                 /* [embed_dim, width] */
 };
 
-struct towers {
-    struct tower vision, text; /* shape.layers 0: no such tower */
-    const struct row_kernels *rows;
-    /* vision */
+/* What a ViT has before its blocks. */
+struct vit {
     const float *class_embedding; /* [width] */
     struct linear patch;          /* [width, 3 * patch_size^2] */
     struct norm ln_pre;           /* NULL with info.no_ln_pre */
+};
+
+struct towers {
+    struct tower vision, text; /* shape.layers 0: no such tower */
+    const struct row_kernels *rows;
+    enum model_image_tower image_tower;
+    struct vit vit;       /* with MODEL_IMAGE_VIT */
+    struct resnet resnet; /* with MODEL_IMAGE_RESNET */
     /* text */
     const float *embedding; /* [vocab_size, width] */
     size_t bytes;           /* of the block */

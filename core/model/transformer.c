@@ -3,109 +3,12 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- rows on their way into a product ---- */
-
-struct prepare {
-    const struct pass *pass;
-    const struct norm *norm;
-    float epsilon;
-    const struct linear *next;
-    const float *from;
-    size_t stride;
-    void *to;
-};
-
-static void prepare_row(const struct prepare *p, const float *from, size_t row, float *scratch) {
-    const struct row_kernels *rows = p->pass->rows;
-    const struct gemm_weight *weight = &p->next->weight;
-    enum gemm_precision precision = gemm_kernel_precision(weight->kernel);
-    size_t k = weight->k, at = row * gemm_row_stride(weight->kernel, k);
-    float *normed = precision == GEMM_FP32 ? (float *)p->to + at : scratch;
-    if (p->norm) {
-        rows->layer_norm(normed, from, p->norm->gain, p->norm->bias, k, p->epsilon);
-        from = normed;
-    }
-    switch (precision) {
-    case GEMM_FP32:
-        if (!p->norm) memcpy(normed, from, k * sizeof(*normed));
-        break;
-    case GEMM_BF16: rows->to_bf16((uint16_t *)p->to + at, from, k); break;
-    case GEMM_INT8:
-        p->pass->lane->scales[row] = rows->quantize((uint8_t *)p->to + at, from, k);
-        break;
-    }
-}
-
-static void prepare_rows(void *context, size_t begin, size_t end, uint32_t member) {
-    const struct prepare *p = context;
-    float *scratch = p->pass->workspace->lanes[member].scratch.row;
-    for (size_t i = begin; i < end; i++) prepare_row(p, p->from + i * p->stride, i, scratch);
-}
-
-void pass_put_row(const struct pass *pass, const struct linear *next, const float *from,
-                  size_t row) {
-    struct prepare prepare = {.pass = pass, .next = next, .to = pass->lane->input};
-    prepare_row(&prepare, from, row, NULL);
-}
-
-void pass_prepare(const struct pass *pass, const struct norm *norm, float epsilon,
-                  const struct linear *next, const float *from, size_t stride, size_t count) {
-    struct prepare prepare = {.pass = pass,
-                              .norm = norm,
-                              .epsilon = epsilon,
-                              .next = next,
-                              .from = from,
-                              .stride = stride,
-                              .to = pass->lane->input};
-    team_run(pass->team, count, prepare_rows, &prepare);
-}
-
-/* ---- products ---- */
-
-struct multiply {
-    const struct linear *linear;
-    struct gemm_call call;
-};
-
-static void multiply_panels(void *context, size_t begin, size_t end, uint32_t member) {
-    (void)member;
-    const struct multiply *m = context;
-    gemm_multiply(&m->linear->weight, &m->call, begin, end);
-}
-
-static void run_product(const struct pass *pass, struct multiply *m) {
-    const struct gemm_weight *weight = &m->linear->weight;
-    m->call.a_stride = gemm_row_stride(weight->kernel, weight->k);
-    m->call.a_scales = pass->lane->scales;
-    m->call.bias = m->linear->bias;
-    team_run(pass->team, gemm_panels(weight->kernel, weight->n), multiply_panels, m);
-}
-
-void pass_multiply(const struct pass *pass, const struct linear *linear, size_t rows, float *c,
-                   size_t stride) {
-    struct multiply m = {.linear = linear,
-                         .call = {.a = pass->lane->input, .m = rows, .c = c, .c_stride = stride}};
-    run_product(pass, &m);
-}
-
-/* x += product of `a`. */
-static void add_product(const struct pass *pass, const struct linear *linear, const void *a,
-                        size_t rows) {
-    struct multiply m = {.linear = linear,
-                         .call = {.a = a,
-                                  .m = rows,
-                                  .c = pass->lane->x,
-                                  .c_stride = linear->weight.n,
-                                  .output = GEMM_ADD_F32}};
-    run_product(pass, &m);
-}
-
-/* ---- attention ---- */
+#include "core/model/pooling.h"
 
 struct attend {
     const struct pass *pass;
     const struct tower *tower;
-    const struct linear *next; /* takes the result */
+    const struct block *block;
     bool pooled_only;
 };
 
@@ -113,7 +16,7 @@ struct attend {
 static void place_output(const struct attend *attend, struct attention_call *call, size_t row,
                          size_t column) {
     const struct lane *lane = attend->pass->lane;
-    const struct gemm_weight *next = &attend->next->weight;
+    const struct gemm_weight *next = &attend->block->out.weight;
     switch (gemm_kernel_precision(next->kernel)) {
     case GEMM_FP32:
         call->out_stride = gemm_row_stride(next->kernel, next->k);
@@ -136,10 +39,11 @@ static void place_output(const struct attend *attend, struct attention_call *cal
 static void attend_head(const struct attend *attend, size_t sequence, size_t head, void *scratch) {
     const struct tower *tower = attend->tower;
     const struct lane *lane = attend->pass->lane;
-    size_t width = tower->shape.width, depth = width / tower->shape.heads;
+    const struct linear *qkv = &attend->block->qkv;
+    size_t width = attend->block->out.weight.k, depth = tower->shape.head_width;
     size_t first = lane->sequences.start[sequence];
     size_t element = tower->attention_precision == GEMM_BF16 ? sizeof(uint16_t) : sizeof(float);
-    struct attention_call call = {.stride = workspace_qkv_stride(&tower->shape),
+    struct attention_call call = {.stride = workspace_qkv_stride(qkv->weight.n),
                                   .tokens = lane->sequences.start[sequence + 1] - first,
                                   .head_dim = depth,
                                   .scale = 1 / sqrtf((float)depth),
@@ -163,20 +67,20 @@ static void attend_head(const struct attend *attend, size_t sequence, size_t hea
 static void attend_heads(void *context, size_t begin, size_t end, uint32_t member) {
     const struct attend *attend = context;
     void *scratch = attend->pass->workspace->lanes[member].scratch.attention;
-    size_t heads = attend->tower->shape.heads;
+    size_t heads = attend->block->out.weight.k / attend->tower->shape.head_width;
     for (size_t i = begin; i < end; i++) attend_head(attend, i / heads, i % heads, scratch);
 }
 
 static void project_qkv(const struct tower *tower, const struct linear *linear,
                         const struct pass *pass, size_t rows) {
     bool half = tower->attention_precision == GEMM_BF16;
-    struct multiply m = {.linear = linear,
-                         .call = {.a = pass->lane->input,
-                                  .m = rows,
-                                  .c = pass->lane->qkv,
-                                  .c_stride = workspace_qkv_stride(&tower->shape),
-                                  .output = half ? GEMM_STORE_BF16 : GEMM_STORE_F32}};
-    run_product(pass, &m);
+    struct pass_product m = {.linear = linear,
+                             .call = {.a = pass->lane->input,
+                                      .m = rows,
+                                      .c = pass->lane->qkv,
+                                      .c_stride = workspace_qkv_stride(linear->weight.n),
+                                      .output = half ? GEMM_STORE_BF16 : GEMM_STORE_F32}};
+    pass_run(pass, &m);
 }
 
 /* Moves the pooled rows of x to its front; rows only ever move towards it. */
@@ -194,17 +98,19 @@ static size_t attention_part(const struct tower *tower, const struct block *bloc
                              const struct pass *pass, size_t rows, bool last) {
     const struct model_tower *shape = &tower->shape;
     struct lane *lane = pass->lane;
-    pass_prepare(pass, &block->ln_1, shape->layer_norm_eps, &block->qkv, lane->x, shape->width,
-                 rows);
+    struct pass_rows normed = {&block->ln_1, shape->layer_norm_eps, lane->x, shape->width};
+    pass_prepare(pass, &normed, &block->qkv, lane->input, rows);
     project_qkv(tower, &block->qkv, pass, rows);
-    struct attend attend = {.pass = pass, .tower = tower, .next = &block->out, .pooled_only = last};
-    team_run(pass->team, lane->sequences.count * shape->heads, attend_heads, &attend);
+    struct attend attend = {.pass = pass, .tower = tower, .block = block, .pooled_only = last};
+    team_run(pass->team, lane->sequences.count * (block->out.weight.k / shape->head_width),
+             attend_heads, &attend);
     if (last) rows = gather_pooled(pass, shape->width);
     if (gemm_kernel_precision(block->out.weight.kernel) == GEMM_INT8) {
-        pass_prepare(pass, NULL, 0, &block->out, lane->wide, workspace_wide_stride(shape->width),
-                     rows);
+        struct pass_rows plain = {.from = lane->wide,
+                                  .stride = workspace_wide_stride(block->out.weight.k)};
+        pass_prepare(pass, &plain, &block->out, lane->input, rows);
     }
-    add_product(pass, &block->out, lane->input, rows);
+    pass_add(pass, &block->out, lane->input, rows);
     return rows;
 }
 
@@ -223,24 +129,21 @@ static void mlp_part(const struct model_tower *shape, const struct block *block,
     struct lane *lane = pass->lane;
     const struct gemm_weight *next = &block->proj.weight;
     enum gemm_precision precision = gemm_kernel_precision(next->kernel);
-    pass_prepare(pass, &block->ln_2, shape->layer_norm_eps, &block->fc, lane->x, shape->width,
-                 rows);
-    struct multiply m = {.linear = &block->fc,
-                         .call = {.a = lane->input, .m = rows, .activation = activation_of(shape)}};
+    struct pass_rows normed = {&block->ln_2, shape->layer_norm_eps, lane->x, shape->width};
+    pass_prepare(pass, &normed, &block->fc, lane->input, rows);
+    struct pass_product m = {
+        .linear = &block->fc,
+        .call = {.a = lane->input, .m = rows, .activation = activation_of(shape)}};
     m.call.c = precision == GEMM_INT8 ? (void *)lane->wide : lane->hidden;
     m.call.c_stride = precision == GEMM_INT8 ? workspace_wide_stride(next->k)
                                              : gemm_row_stride(next->kernel, next->k);
     m.call.output = precision == GEMM_BF16 ? GEMM_STORE_BF16 : GEMM_STORE_F32;
-    run_product(pass, &m);
+    pass_run(pass, &m);
     if (precision == GEMM_INT8) {
-        struct prepare prepare = {.pass = pass,
-                                  .next = &block->proj,
-                                  .from = lane->wide,
-                                  .stride = m.call.c_stride,
-                                  .to = lane->hidden};
-        team_run(pass->team, rows, prepare_rows, &prepare);
+        struct pass_rows plain = {.from = lane->wide, .stride = m.call.c_stride};
+        pass_prepare(pass, &plain, &block->proj, lane->hidden, rows);
     }
-    add_product(pass, &block->proj, lane->hidden, rows);
+    pass_add(pass, &block->proj, lane->hidden, rows);
 }
 
 /* For measuring: keeps the row of the first sequence that becomes its embedding. */
@@ -250,52 +153,18 @@ static void trace_layer(const struct model_tower *shape, const struct pass *pass
     memcpy(pass->trace + layer * width, pass->lane->x + row * width, width * sizeof(*pass->trace));
 }
 
-/* Leaves the mean of each sequence's rows but its first at the front of x, where none of
- * these rows is any more. */
-static void average_rows(const struct pass *pass, size_t width) {
-    const struct sequences *sequences = &pass->lane->sequences;
-    float *x = pass->lane->x;
-    for (size_t i = 0; i < sequences->count; i++) {
-        size_t first = sequences->start[i] + 1, end = sequences->start[i + 1];
-        float *mean = x + i * width;
-        memset(mean, 0, width * sizeof(*mean));
-        for (size_t row = first; row < end; row++) {
-            for (size_t j = 0; j < width; j++) mean[j] += x[row * width + j];
-        }
-        for (size_t j = 0; j < width; j++) mean[j] /= (float)(end - first);
-    }
-}
-
 void transformer_forward(const struct tower *tower, const struct pass *pass) {
     const struct sequences *sequences = &pass->lane->sequences;
     size_t rows = sequences->start[sequences->count];
     for (uint32_t i = 0; i < tower->shape.layers; i++) {
         const struct block *block = &tower->blocks[i];
-        bool last = i + 1 == tower->shape.layers && !tower->mean;
-        rows = attention_part(tower, block, pass, rows, last);
-        mlp_part(&tower->shape, block, pass, rows);
+        bool last = i + 1 == tower->shape.layers && tower->pooling == MODEL_IMAGE_CLASS;
+        if (block->qkv.blob)
+            rows = attention_part(tower, block, pass, rows, last);
+        else if (last)
+            rows = gather_pooled(pass, tower->shape.width);
+        if (block->fc.blob) mlp_part(&tower->shape, block, pass, rows);
         if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
-    if (tower->mean) average_rows(pass, tower->shape.width);
-}
-
-void transformer_project(const struct tower *tower, const struct pass *pass,
-                         float *const *embeddings) {
-    const struct model_tower *shape = &tower->shape;
-    struct lane *lane = pass->lane;
-    size_t count = lane->sequences.count, width = shape->width;
-    if (!shape->projected) {
-        for (size_t i = 0; i < count; i++) {
-            pass->rows->layer_norm(embeddings[i], lane->x + i * width, tower->ln_end.gain,
-                                   tower->ln_end.bias, width, shape->layer_norm_eps);
-        }
-        return;
-    }
-    size_t dim = tower->projection.weight.n;
-    pass_prepare(pass, &tower->ln_end, shape->layer_norm_eps, &tower->projection, lane->x, width,
-                 count);
-    pass_multiply(pass, &tower->projection, count, lane->wide, dim);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(embeddings[i], lane->wide + i * dim, dim * sizeof(*lane->wide));
-    }
+    if (tower->pooling == MODEL_IMAGE_PATCH_MEAN) pooling_average(pass, tower->shape.width);
 }

@@ -1,8 +1,8 @@
-/* vision.h - the ViT image tower (SPEC 1.1). */
+/* vision.h - images to embeddings, whatever the image tower is: vit.h and its like. */
 #ifndef CORE_MODEL_VISION_H
 #define CORE_MODEL_VISION_H
 
-#include "core/model/transformer.h"
+#include "core/model/pass.h"
 
 /* What an 8-bit value is after scaling and normalising, by channel. */
 struct levels {

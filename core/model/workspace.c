@@ -5,11 +5,15 @@
 #include <sys/mman.h>
 
 #include "core/base/bytes.h"
+#include "core/model/resnet_encode.h"
 
 enum { PAD = 16, ALIGNMENT = 64 };
 
-size_t workspace_qkv_stride(const struct model_tower *shape) {
-    return 3 * (size_t)shape->width + 2 * (size_t)PAD;
+/* Of each part of a lane whose size follows from that of the images. */
+static const size_t LANE_BYTES_MAX = (size_t)1 << 31;
+
+size_t workspace_qkv_stride(size_t columns) {
+    return columns + 2 * (size_t)PAD;
 }
 
 size_t workspace_wide_stride(size_t columns) {
@@ -20,6 +24,7 @@ size_t workspace_wide_stride(size_t columns) {
 struct sizes {
     size_t rows, sequences;
     size_t x, input, hidden, wide, qkv, row, attention;
+    struct conv_scratch conv;
 };
 
 static void most(size_t *size, size_t needed) {
@@ -39,32 +44,59 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     size_t rows = tower->tokens_max > WORKSPACE_ROWS ? tower->tokens_max : WORKSPACE_ROWS;
     most(&sizes->rows, rows);
     most(&sizes->x, rows * shape->width * sizeof(float));
-    most(&sizes->qkv, rows * workspace_qkv_stride(shape) * sizeof(float));
     size_t columns = shape->mlp_width > shape->width ? shape->mlp_width : shape->width;
+    size_t attention = (size_t)shape->heads * shape->head_width;
+    if (attention > columns) columns = attention;
     if (embed_dim > columns) columns = embed_dim;
     most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
     most(&sizes->row, columns * sizeof(float));
-    for (uint32_t i = 0; i < shape->layers; i++) {
+    for (uint32_t i = 0; tower->blocks && i < shape->layers; i++) {
         const struct block *block = &tower->blocks[i];
+        most(&sizes->qkv, rows * workspace_qkv_stride(block->qkv.weight.n) * sizeof(float));
         most(&sizes->input, rows * row_bytes(&block->qkv));
         most(&sizes->input, rows * row_bytes(&block->out));
         most(&sizes->input, rows * row_bytes(&block->fc));
         most(&sizes->hidden, rows * row_bytes(&block->proj));
     }
     most(&sizes->input, rows * row_bytes(&tower->projection));
-    size_t depth = shape->width / shape->heads;
-    most(&sizes->attention, attention_scratch_size(tower->attention, tower->tokens_max, depth));
+    most(&sizes->attention,
+         attention_scratch_size(tower->attention, tower->tokens_max, shape->head_width));
 }
 
-static void measure(struct sizes *sizes, const struct towers *towers,
-                    const struct model_info *info) {
+static enum status measure_resnet(struct sizes *sizes, const struct towers *towers,
+                                  const struct model_info *info, struct error *err) {
+    struct resnet_sizes needed;
+    bool fits = resnet_measure(&needed, &towers->resnet, info->image_size, info->image_width) &&
+                needed.stream < LANE_BYTES_MAX && needed.hidden < LANE_BYTES_MAX;
+    if (!fits) {
+        return error_set(err, STATUS_TOO_LARGE,
+                         "images of %u x %u pixels are too large: their maps would need more than "
+                         "%zu MiB for each worker",
+                         info->image_width, info->image_size, LANE_BYTES_MAX >> 20);
+    }
+    most(&sizes->x, needed.stream);
+    most(&sizes->wide, needed.stream);
+    most(&sizes->hidden, needed.hidden);
+    most(&sizes->input, needed.hidden);
+    most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
+    most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
+    sizes->conv = needed.scratch;
+    return STATUS_OK;
+}
+
+static enum status measure(struct sizes *sizes, const struct towers *towers,
+                           const struct model_info *info, struct error *err) {
+    enum status status = STATUS_OK;
     measure_tower(sizes, &towers->vision, info->embed_dim);
     measure_tower(sizes, &towers->text, info->embed_dim);
-    if (towers->vision.shape.layers) {
-        most(&sizes->input, sizes->rows * row_bytes(&towers->patch));
-        most(&sizes->row, towers->patch.weight.k * sizeof(float));
+    if (towers->vision.shape.layers && towers->image_tower == MODEL_IMAGE_RESNET) {
+        status = measure_resnet(sizes, towers, info, err);
+    } else if (towers->vision.shape.layers) {
+        most(&sizes->input, sizes->rows * row_bytes(&towers->vit.patch));
+        most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));
     }
     sizes->sequences = sizes->rows;
+    return status;
 }
 
 static uint8_t *part(uint8_t **at, size_t size) {
@@ -76,8 +108,10 @@ static uint8_t *part(uint8_t **at, size_t size) {
 static enum status create_lane(struct lane *lane, const struct sizes *sizes, struct error *err) {
     size_t scales = sizes->rows * sizeof(struct row_scale);
     size_t starts = (sizes->sequences + 1) * sizeof(size_t);
+    size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = sizes->x + sizes->input + sizes->hidden + sizes->wide + sizes->qkv + sizes->row +
-                   sizes->attention + scales + 2 * starts + 16 * (size_t)ALIGNMENT;
+                   sizes->attention + scales + 2 * starts + sizes->conv.strip + sizes->conv.lines +
+                   strip_scales + 20 * (size_t)ALIGNMENT;
     size_t page = (size_t)2 << 20;
     total = (total + page - 1) / page * page;
     /* Zeros, because padding must be finite; and untouched, so that rows which no batch ever
@@ -95,6 +129,9 @@ static enum status create_lane(struct lane *lane, const struct sizes *sizes, str
     lane->qkv = part(&at, sizes->qkv);
     lane->scratch.row = (float *)part(&at, sizes->row);
     lane->scratch.attention = part(&at, sizes->attention);
+    lane->scratch.strip = part(&at, sizes->conv.strip);
+    lane->scratch.lines = (float *)part(&at, sizes->conv.lines);
+    lane->scratch.scales = (struct row_scale *)part(&at, strip_scales);
     lane->scales = (struct row_scale *)part(&at, scales);
     lane->sequences.start = (size_t *)part(&at, starts);
     lane->sequences.pooled = (size_t *)part(&at, starts);
@@ -106,7 +143,11 @@ enum status workspace_create(struct workspace **out, const struct towers *towers
     struct sizes sizes = {0};
     struct workspace *workspace = calloc(1, sizeof(*workspace));
     if (!workspace) return error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
-    measure(&sizes, towers, info);
+    enum status status = measure(&sizes, towers, info, err);
+    if (status) {
+        free(workspace);
+        return status;
+    }
     workspace->rows_max = sizes.rows;
     workspace->sequences_max = sizes.sequences;
     workspace->lanes = calloc(workers, sizeof(*workspace->lanes));
@@ -115,7 +156,6 @@ enum status workspace_create(struct workspace **out, const struct towers *towers
         return error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
     }
     workspace->workers = workers;
-    enum status status = STATUS_OK;
     for (uint32_t i = 0; i < workers && !status; i++) {
         status = create_lane(&workspace->lanes[i], &sizes, err);
     }

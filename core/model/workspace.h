@@ -21,6 +21,10 @@ struct sequences {
 struct scratch {
     float *row;      /* the longest row of floats */
     void *attention; /* attention_scratch_size() */
+    /* conv_scratch_size() */
+    void *strip;
+    float *lines;
+    struct row_scale *scales;
 };
 
 struct lane {
@@ -30,7 +34,7 @@ struct lane {
     void *hidden;             /* A of the product behind the activation */
     float *wide;              /* f32 results that are not A yet */
     struct row_scale *scales; /* [rows], of A in int8 */
-    void *qkv;                /* [rows, 3 * width], f32 or bf16 */
+    void *qkv;                /* [rows, of the qkv product], f32 or bf16 */
     struct scratch scratch;
     void *memory; /* what all of these are parts of */
 };
@@ -47,7 +51,7 @@ enum status workspace_create(struct workspace **out, const struct towers *towers
 void workspace_destroy(struct workspace *workspace);
 
 /* Floats between two rows of qkv, so that rows do not fall on the same cache sets. */
-size_t workspace_qkv_stride(const struct model_tower *shape);
+size_t workspace_qkv_stride(size_t columns);
 size_t workspace_wide_stride(size_t columns);
 
 #endif

@@ -1,5 +1,7 @@
 /* What is read from each form of configuration, and what is refused. */
-#include "core/model/config.h"
+#include "core/model/config_hf.h"
+#include "core/model/config_open_clip.h"
+#include "core/model/config_preprocessor.h"
 
 #include <check.h>
 #include <string.h>
@@ -9,7 +11,7 @@ typedef enum status parse_fn(struct model_config *out, struct bytes json, struct
 static struct model_config parsed(parse_fn *parse, const char *json) {
     struct model_config config;
     struct error err = ERROR_NONE;
-    model_config_init(&config);
+    config_init(&config);
     ck_assert_msg(parse(&config, bytes_of(json), &err) == STATUS_OK, "%s: %s", json, err.message);
     return config;
 }
@@ -18,14 +20,14 @@ static void check_error(parse_fn *parse, const char *json, enum status status,
                         const char *message) {
     struct model_config config;
     struct error err = ERROR_NONE;
-    model_config_init(&config);
+    config_init(&config);
     ck_assert_int_eq(parse(&config, bytes_of(json), &err), status);
     ck_assert_msg(strstr(err.message, message), "%s: %s", json, err.message);
 }
 
 START_TEST(open_clip_defaults) {
     struct model_config config =
-        parsed(model_config_parse_open_clip, "{\"model_cfg\":{\"embed_dim\":512}}");
+        parsed(config_open_clip_parse, "{\"model_cfg\":{\"embed_dim\":512}}");
     ck_assert(config.found);
     ck_assert_int_eq(config.naming, MODEL_NAMES_OPEN_CLIP);
     ck_assert_uint_eq(config.embed_dim, 512);
@@ -53,7 +55,7 @@ END_TEST
 
 START_TEST(open_clip_everything) {
     struct model_config config = parsed(
-        model_config_parse_open_clip,
+        config_open_clip_parse,
         "{\"model_cfg\":{\"embed_dim\":24,\"quick_gelu\":true,\"custom_text\":true,"
         "\"vision_cfg\":{\"width\":96,\"layers\":3,\"head_width\":32,\"patch_size\":8,"
         "\"image_size\":64,\"mlp_ratio\":4.5,\"norm_kwargs\":{\"eps\":1e-6},\"qk_norm\":false,"
@@ -79,7 +81,8 @@ START_TEST(open_clip_everything) {
     ck_assert_float_eq(config.preprocess.mean[1], 0.25f);
     ck_assert_float_eq(config.preprocess.std[2], 2);
     ck_assert(config.tokenizer.canonicalize);
-    ck_assert(!config.no_ln_pre && !config.patch_mean && !config.bidirectional);
+    ck_assert(!config.no_ln_pre && config.image_pooling == MODEL_IMAGE_CLASS &&
+              !config.bidirectional);
     ck_assert(!config.vision.layer_scale);
 }
 END_TEST
@@ -87,17 +90,20 @@ END_TEST
 /* The towers that differ a little from OpenAI's. */
 START_TEST(open_clip_variants) {
     struct model_config config =
-        parsed(model_config_parse_open_clip,
-               "{\"model_cfg\":{\"vision_cfg\":{\"no_ln_pre\":true,\"pool_type\":\"avg\","
+        parsed(config_open_clip_parse,
+               "{\"model_cfg\":{\"mask_image\":true,\"vision_cfg\":{\"no_ln_pre\":true,\"pool_"
+               "type\":\"avg\","
                "\"final_ln_after_pool\":true,\"ls_init_value\":1e-4},"
                "\"text_cfg\":{\"no_causal_mask\":true,\"pool_type\":\"last\",\"pad_id\":1,"
                "\"proj_bias\":true}}}");
-    ck_assert(config.no_ln_pre && config.patch_mean && config.bidirectional);
+    ck_assert(config.no_ln_pre && config.image_pooling == MODEL_IMAGE_PATCH_MEAN &&
+              config.bidirectional);
     ck_assert(config.vision.layer_scale && !config.text.layer_scale);
+    ck_assert(config.vision.pruned && !config.text.pruned);
     ck_assert_int_eq(config.pooling, MODEL_POOL_LAST);
     ck_assert_uint_eq(config.pad_token, 1);
-    config = parsed(model_config_parse_open_clip,
-                    "{\"model_cfg\":{\"text_cfg\":{\"pool_type\":\"first\"}}}");
+    config =
+        parsed(config_open_clip_parse, "{\"model_cfg\":{\"text_cfg\":{\"pool_type\":\"first\"}}}");
     ck_assert_int_eq(config.pooling, MODEL_POOL_FIRST);
 }
 END_TEST
@@ -152,12 +158,12 @@ START_TEST(open_clip_refused) {
         {"{", STATUS_UNPROCESSABLE, "open_clip_config.json line 1"},
         {"", STATUS_UNPROCESSABLE, "open_clip_config.json line 1"},
     };
-    check_error(model_config_parse_open_clip, rows[_i].json, rows[_i].status, rows[_i].message);
+    check_error(config_open_clip_parse, rows[_i].json, rows[_i].status, rows[_i].message);
 }
 END_TEST
 
 START_TEST(hf_defaults) {
-    struct model_config config = parsed(model_config_parse_hf, "{}");
+    struct model_config config = parsed(config_hf_parse, "{}");
     ck_assert_int_eq(config.naming, MODEL_NAMES_HF);
     ck_assert_uint_eq(config.vision.width, 768);
     ck_assert_uint_eq(config.vision.mlp_width, 3072);
@@ -184,17 +190,17 @@ START_TEST(hf_end_token) {
         {"{\"text_config\":{\"eos_token_id\":49408}}", MODEL_POOL_ARGMAX},
         {"{\"text_config\":{\"vocab_size\":600}}", MODEL_POOL_ARGMAX},
     };
-    ck_assert_int_eq(parsed(model_config_parse_hf, rows[_i].json).pooling, rows[_i].pooling);
+    ck_assert_int_eq(parsed(config_hf_parse, rows[_i].json).pooling, rows[_i].pooling);
 }
 END_TEST
 
 /* text_config_dict and the class defaults overrule text_config, null does not. */
 START_TEST(hf_config_dict) {
     struct model_config config =
-        parsed(model_config_parse_hf, "{\"text_config\":{\"hidden_size\":64,\"eos_token_id\":2},"
-                                      "\"text_config_dict\":{\"vocab_size\":50000},"
-                                      "\"vision_config\":{\"patch_size\":14},"
-                                      "\"vision_config_dict\":null}");
+        parsed(config_hf_parse, "{\"text_config\":{\"hidden_size\":64,\"eos_token_id\":2},"
+                                "\"text_config_dict\":{\"vocab_size\":50000},"
+                                "\"vision_config\":{\"patch_size\":14},"
+                                "\"vision_config_dict\":null}");
     ck_assert_uint_eq(config.text.width, 512);
     ck_assert_uint_eq(config.end_token, 49407);
     ck_assert_uint_eq(config.vocab_size, 50000);
@@ -204,13 +210,13 @@ END_TEST
 
 START_TEST(hf_towers_apart) {
     struct model_config config =
-        parsed(model_config_parse_hf, "{\"model_type\":\"clip_text_model\",\"hidden_act\":\"gelu\","
-                                      "\"hidden_size\":64,\"layer_norm_eps\":0.001}");
+        parsed(config_hf_parse, "{\"model_type\":\"clip_text_model\",\"hidden_act\":\"gelu\","
+                                "\"hidden_size\":64,\"layer_norm_eps\":0.001}");
     ck_assert_uint_eq(config.vision.layers, 0);
     ck_assert_uint_eq(config.text.width, 64);
     ck_assert_int_eq(config.text.activation, MODEL_GELU_ERF);
     ck_assert_float_eq(config.text.layer_norm_eps, 0.001f);
-    config = parsed(model_config_parse_hf,
+    config = parsed(config_hf_parse,
                     "{\"model_type\":\"clip_vision_model\",\"hidden_act\":\"gelu_pytorch_tanh\"}");
     ck_assert_uint_eq(config.text.layers, 0);
     ck_assert_int_eq(config.vision.activation, MODEL_GELU_TANH);
@@ -231,7 +237,7 @@ START_TEST(hf_refused) {
         {"{\"text_config\":3}", STATUS_UNPROCESSABLE, "text_config is not an object"},
         {"{\"projection_dim\":-1}", STATUS_UNPROCESSABLE, "projection_dim is not a whole number"},
     };
-    check_error(model_config_parse_hf, rows[_i].json, rows[_i].status, rows[_i].message);
+    check_error(config_hf_parse, rows[_i].json, rows[_i].status, rows[_i].message);
 }
 END_TEST
 
@@ -253,7 +259,7 @@ START_TEST(preprocessor_forms) {
         {"{\"size\":224}", MODEL_RESIZE_SHORTEST, 224, 224},
         {"{}", MODEL_RESIZE_SHORTEST, 0, 0},
     };
-    struct model_config config = parsed(model_config_parse_preprocessor, rows[_i].json);
+    struct model_config config = parsed(config_preprocessor_parse, rows[_i].json);
     ck_assert_int_eq((int)config.preprocess.resize, rows[_i].resize);
     ck_assert_uint_eq(config.preprocess.resize_to, rows[_i].resize_to);
     ck_assert_uint_eq(config.crop_size, rows[_i].crop);
@@ -261,15 +267,14 @@ START_TEST(preprocessor_forms) {
 END_TEST
 
 START_TEST(preprocessor_numbers) {
-    struct model_config config =
-        parsed(model_config_parse_preprocessor,
-               "{\"resample\":2,\"rescale_factor\":0.5,\"image_mean\":[1,2,3],"
-               "\"image_std\":[4,5,6],\"do_convert_rgb\":true}");
+    struct model_config config = parsed(
+        config_preprocessor_parse, "{\"resample\":2,\"rescale_factor\":0.5,\"image_mean\":[1,2,3],"
+                                   "\"image_std\":[4,5,6],\"do_convert_rgb\":true}");
     ck_assert_uint_eq(config.preprocess.filter, 2);
     ck_assert_float_eq(config.preprocess.rescale, 0.5f);
     ck_assert_float_eq(config.preprocess.mean[2], 3);
     ck_assert_float_eq(config.preprocess.std[0], 4);
-    config = parsed(model_config_parse_preprocessor,
+    config = parsed(config_preprocessor_parse,
                     "{\"do_rescale\":false,\"do_normalize\":false,\"image_mean\":[1,2,3]}");
     ck_assert_float_eq(config.preprocess.rescale, 1);
     ck_assert_float_eq(config.preprocess.mean[2], 0);
@@ -292,7 +297,7 @@ START_TEST(preprocessor_refused) {
         {"{\"resample\":6}", STATUS_UNPROCESSABLE, "resample is not a whole number from 0 to 5"},
         {"{\"image_mean\":0.5}", STATUS_UNPROCESSABLE, "image_mean is not"},
     };
-    check_error(model_config_parse_preprocessor, rows[_i].json, rows[_i].status, rows[_i].message);
+    check_error(config_preprocessor_parse, rows[_i].json, rows[_i].status, rows[_i].message);
 }
 END_TEST
 

@@ -244,6 +244,8 @@ START_TEST(variants) {
         const char *name, *file;
     } rows[] = {
         {"tiny_openai_jit", "/model.pt"},
+        {"tiny_rn", ""},
+        {"tiny_rn", "/openai.safetensors"},
         {"oc_eos_pool", ""},
         {"oc_gelu_mlpratio", ""},
         {"oc_layerscale", ""},
@@ -272,7 +274,6 @@ START_TEST(families_of_a_later_day) {
     static const struct {
         const char *path, *word;
     } rows[] = {
-        {"tiny_rn", "ModifiedResNet"},
         {"hf_siglip", "siglip"},
         {"oc_coca", "CoCa"},
     };
@@ -386,7 +387,7 @@ START_TEST(levels_of_pixels) {
     struct npy want = read_npy("goldens/preprocess/expected/u8_to_f32_torchvision.npy");
     struct model_config config;
     struct levels levels;
-    model_config_init(&config);
+    config_init(&config);
     vision_set_levels(&levels, &config.preprocess);
     ck_assert_uint_eq(want.shape[0], 3);
     ck_assert_uint_eq(want.count, sizeof(levels) / sizeof(float));
