@@ -120,7 +120,7 @@ static enum status finish(void *context, const char **again, struct error *err) 
     if (strcmp(found, blob->digest) != 0) {
         bool resumed = blob->resumed;
         enum status status = restart(blob, err);
-        if (!status && resumed) *again = "what an earlier download left is damaged";
+        if (!status && resumed) *again = "the parts that came do not make the file";
         if (status || resumed) return status;
         unlink(blob->draft);
         return error_set(err, STATUS_UNPROCESSABLE,
@@ -159,9 +159,10 @@ static enum status prepare(void *context, enum transfer_turn *turn, uint64_t *fr
 
 static enum status begin(void *context, uint64_t from, struct error *err) {
     struct blob *blob = context;
-    if (from == blob->have) return STATUS_OK;
-    assert(from == 0);
-    return restart(blob, err);
+    assert(from == 0 || from == blob->have);
+    if (from == 0) return blob->have ? restart(blob, err) : STATUS_OK;
+    blob->resumed = true;
+    return STATUS_OK;
 }
 
 static enum status write_part(void *context, struct bytes part, struct error *err) {

@@ -16,7 +16,7 @@ struct blob {
     int file, lock;     /* -1 when not open */
     struct digest *run; /* of the first `have` bytes */
     uint64_t have;      /* bytes that are there */
-    bool resumed;       /* some of them are not from this process */
+    bool resumed;       /* they have come in more than one part */
     bool done;
 };
 

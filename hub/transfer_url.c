@@ -16,11 +16,20 @@ static bool same_part(CURLU *left, CURLU *right, CURLUPart part) {
     return same;
 }
 
+/* A name in front of the host is how one address is made to look like another. */
+static bool has_user(CURLU *url) {
+    char *user = NULL;
+    bool found = !curl_url_get(url, CURLUPART_USER, &user, 0);
+    curl_free(user);
+    return found;
+}
+
 bool transfer_same_origin(const char *left, const char *right) {
     CURLU *a = curl_url(), *b = curl_url();
     bool same = a && b && !curl_url_set(a, CURLUPART_URL, left, 0) &&
-                !curl_url_set(b, CURLUPART_URL, right, 0) && same_part(a, b, CURLUPART_SCHEME) &&
-                same_part(a, b, CURLUPART_HOST) && same_part(a, b, CURLUPART_PORT);
+                !curl_url_set(b, CURLUPART_URL, right, 0) && !has_user(b) &&
+                same_part(a, b, CURLUPART_SCHEME) && same_part(a, b, CURLUPART_HOST) &&
+                same_part(a, b, CURLUPART_PORT);
     curl_url_cleanup(a);
     curl_url_cleanup(b);
     return same;

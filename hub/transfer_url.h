@@ -7,7 +7,7 @@
 
 enum { TRANSFER_HOST_SIZE = 104 };
 
-/* True when both have the same scheme, host and port. */
+/* True when the right one has the scheme, host and port of the left one, and no user. */
 bool transfer_same_origin(const char *left, const char *right);
 
 /* Host and port of an URL, for messages: what stands before them may be a password, what
