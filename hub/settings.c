@@ -1,5 +1,6 @@
 #include "hub/settings.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -25,6 +26,7 @@ static enum status make_path(char **out, const char *const *environment, const c
                              const char *below, struct error *err) {
     const char *home = find(environment, "HOME");
     struct buffer path;
+    assert(base);
     buffer_init(&path, PATH_SIZE_MAX);
     bool tilde = base[0] == '~' && (!base[1] || base[1] == '/');
     if (tilde && !home)

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "core/base/clock.h"
+#include "hub/transfer_failure.h"
 #include "hub/transfer_url.h"
 
 enum {
@@ -262,61 +263,13 @@ static enum status finish(struct slot *slot) {
     return status;
 }
 
-static enum status refuse(const struct slot *slot, long code) {
-    const struct hub_settings *settings = slot->run->settings;
-    const char *name = slot->transfer->name;
-    char host[TRANSFER_HOST_SIZE];
-    transfer_show_host(host, url_of(slot));
-    if (code == 401 && settings->token)
-        return error_set(slot->run->err, STATUS_DENIED,
-                         "%s: %s says 401: the token is not valid, or there is no such model", name,
-                         host);
-    if (code == 401)
-        return error_set(slot->run->err, STATUS_DENIED,
-                         "%s: %s says 401: there is no such model, or it takes a token: set "
-                         "HF_TOKEN",
-                         name, host);
-    if (code == 403)
-        return error_set(slot->run->err, STATUS_DENIED,
-                         "%s: %s says 403: access must be asked for on the model's page, and "
-                         "HF_TOKEN be of the account that has it",
-                         name, host);
-    if (code == 404)
-        return error_set(slot->run->err, STATUS_NOT_FOUND,
-                         "%s: %s says 404: there is no such model, revision or file", name, host);
-    return error_set(slot->run->err, STATUS_UNAVAILABLE, "%s: %s answers with status %ld", name,
-                     host, code);
-}
-
-static bool is_busy(long code) {
-    return code == 408 || code == 429 || code == 500 || code == 502 || code == 503 || code == 504;
-}
-
-/* libcurl's errors that another attempt may not meet. */
-static bool is_passing(CURLcode code) {
-    switch (code) {
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_OPERATION_TIMEDOUT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM: return true;
-    default: return false;
-    }
-}
-
 static enum status handle(struct slot *slot, CURLcode result) {
     char host[TRANSFER_HOST_SIZE], reason[REASON_SIZE];
     transfer_show_host(host, url_of(slot));
     if (slot->status) return slot->status; /* the sink's own */
     if (result) {
         const char *problem = slot->problem[0] ? slot->problem : curl_easy_strerror(result);
-        if (is_passing(result)) {
+        if (transfer_is_passing((int)result)) {
             snprintf(reason, sizeof(reason), "%.50s: %.100s", host, problem);
             return try_again(slot, reason, 0);
         }
@@ -340,13 +293,13 @@ static enum status handle(struct slot *slot, CURLcode result) {
             slot->transfer->sink->begin(slot->transfer->context, 0, slot->run->err);
         return status ? status : try_again(slot, "there is no such part of the file", 0);
     }
-    if (is_busy(code)) {
+    if (transfer_is_busy(code)) {
         curl_off_t retry_after_s = 0;
         curl_easy_getinfo(slot->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
         snprintf(reason, sizeof(reason), "%.100s answers with status %ld", host, code);
         return try_again(slot, reason, retry_after_s);
     }
-    return refuse(slot, code);
+    return transfer_refuse(slot->transfer->name, host, code, slot->run->settings, slot->run->err);
 }
 
 /* ---- all of them ---- */
@@ -407,14 +360,16 @@ enum status transfers_run(struct transfer *transfers, size_t count,
                       .count = count,
                       .err = err ? err : &local};
     enum status status = STATUS_OK;
-    if (!run.multi || !run.slots)
+    if (!run.multi || !run.slots) {
         status = error_set(run.err, STATUS_NO_MEMORY, "out of memory for transfers");
-    for (size_t i = 0; i < count && !status; i++)
-        run.slots[i] = (struct slot){.transfer = &transfers[i], .run = &run};
-    if (!status) status = work(&run);
-    for (size_t i = 0; run.slots && i < count; i++) {
-        if (run.slots[i].easy) end_attempt(&run.slots[i]);
-        free(run.slots[i].url);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            run.slots[i] = (struct slot){.transfer = &transfers[i], .run = &run};
+        status = work(&run);
+        for (size_t i = 0; i < count; i++) {
+            if (run.slots[i].easy) end_attempt(&run.slots[i]);
+            free(run.slots[i].url);
+        }
     }
     free(run.slots);
     curl_multi_cleanup(run.multi);

@@ -2,8 +2,11 @@
 
 import os
 import resource
+import shutil
 import signal
+import ssl
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -225,6 +228,27 @@ class Token(FaultTest):
         self.assertEqual(self.authorizations("storage"), {None})
         code, _, err = self.pull("--quiet", HF_TOKEN="hf_secret", HF_ENDPOINT="http://127.0.0.1:1")
         self.assertNotIn("hf_secret", err)
+
+
+class Certificate(FaultTest):
+    def test_that_nobody_has_signed(self):
+        if not shutil.which("openssl"):
+            self.skipTest("there is no openssl to make a certificate with")
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = os.path.join(folder, "key"), os.path.join(folder, "certificate")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
+                            "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                            key, "-out", certificate], check=True, capture_output=True)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+        server = self.hub.servers[0]
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        code, _, err = self.pull(HF_ENDPOINT=self.hub.endpoint.replace("http", "https"),
+                                 HF_TOKEN="hf_secret")
+        self.assertEqual(code, UNAVAILABLE)
+        self.assertIn("certificate", err)
+        self.assertNotIn("trying again", err)
+        self.assertEqual(self.hub.requests, [])
 
 
 class Hostile(FaultTest):
