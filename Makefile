@@ -18,7 +18,7 @@ PYTHON  ?= /usr/bin/python3
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wpointer-arith -Wcast-qual -Wvla
-DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib libxxhash sqlite3 libpq
+DEPS    := libmicrohttpd jansson libjpeg libpng libwebp libwebpdemux openblas libcyaml yaml-0.1 libutf8proc nettle zlib libxxhash sqlite3 libpq libcurl
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DCLIPD_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(DEPS)) $(CPPFLAGS)
 ALL_CFLAGS   = -std=c11 -pthread $(WARN) $(SANITIZE_$(BUILD)) $(CFLAGS) $(ISA)
 ALL_CXXFLAGS = -std=c++17 -fno-rtti -pthread -Wall -Wextra -Wshadow $(SANITIZE_$(BUILD)) $(CFLAGS)
@@ -39,8 +39,8 @@ JOBS ?= $(shell nproc)
 AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 FUZZ_SECONDS ?= 10
 
-FOLDERS  := cli server api core config tests bench
-LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c server/*.c))
+FOLDERS  := cli server api core config hub tests bench
+LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c hub/*.c server/*.c))
 # hnswlib is C++; one file makes it C.
 CXX_SRC  := core/index/hnsw.cc
 CLI_SRC  := $(sort $(wildcard cli/*.c))

@@ -19,6 +19,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "cli/notify.h"
 #include "cli/session.h"
 #include "core/base/clock.h"
@@ -147,7 +148,9 @@ static void log_loaded(const struct service *service, const struct engine_option
 static enum status load_model(struct service *service, const struct config_model *model,
                               struct error *err) {
     uint64_t started = clock_now_ns();
-    enum status status = registry_add(service->registry, &model->engine, model->is_default, err);
+    enum status status = model_path_check(model->engine.path, err);
+    if (status == STATUS_OK)
+        status = registry_add(service->registry, &model->engine, model->is_default, err);
     for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++)
         status = registry_alias(service->registry, model->aliases[i], model->engine.name, err);
     if (status != STATUS_OK) return status;

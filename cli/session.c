@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "core/registry.h"
 
 enum { PATH_SIZE = 4096, FLAG_SIZE = PATH_SIZE + 8 };
@@ -31,6 +32,10 @@ int session_load_config(struct config *out, const char *path, const char *const 
     struct error err = ERROR_NONE;
     enum status status =
         config_load(out, find_config(path, buffer), (const char *const *)environ, flags, &err);
+    if (status == STATUS_OK) {
+        status = model_path_find(out, &err);
+        if (status) config_free(out);
+    }
     if (status == STATUS_OK) {
         log_init(out->log_level, out->log_format);
         config_warn_of_unknown((const char *const *)environ);
@@ -103,7 +108,8 @@ static int open_model(struct session *session) {
     struct error err = ERROR_NONE;
     const struct engine_options *model = session_default_model(&session->config);
     if (!model) return EX_USAGE;
-    if (registry_add(session->registry, model, true, &err) != STATUS_OK)
+    if (model_path_check(model->path, &err) != STATUS_OK ||
+        registry_add(session->registry, model, true, &err) != STATUS_OK)
         return console_fail_at(model->path, &err);
     if (registry_acquire(session->registry, NULL, &session->engine, &err) != STATUS_OK)
         return console_fail(&err);

@@ -10,12 +10,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINARY = os.path.join(ROOT, os.environ.get("CLIPD", "build/release/clipd"))
 MODEL = "models/starter"
 TIMEOUT_S = float(os.environ.get("TEST_TIMEOUT", "240"))  # a sanitizer takes its time
-USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, CONFIG = 64, 65, 66, 69, 73, 74, 78
+USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, NOT_ALLOWED, CONFIG = (
+    64, 65, 66, 69, 73, 74, 77, 78)
 
 
 def environment(**more):
     kept = {name: value for name, value in os.environ.items()
-            if not name.startswith("CLIPD_") and name not in ("PORT", "XDG_CONFIG_HOME")}
+            if not name.startswith(("CLIPD_", "HF_", "HUGGING"))
+            and name not in ("PORT", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "http_proxy")}
     return {**kept, "HOME": "/nonexistent", **more}
 
 
