@@ -8,7 +8,8 @@ enum status encode_init(struct encode *out, struct api *api, struct http_request
                         const char *model, struct error *err) {
     struct error error = ERROR_NONE;
     *out = (struct encode){.api = api, .request = request, .truncate = true};
-    enum status status = registry_acquire(api->registry, model, &out->engine, &error);
+    enum status status =
+        registry_acquire(api->registry, model, encode_deadline(api, request), &out->engine, &error);
     if (!status) return STATUS_OK;
     if (status == STATUS_NOT_FOUND) return error_set_at(err, status, "/model", "%s", error.message);
     return error_set(err, status, "%s", error.message);

@@ -44,7 +44,7 @@ static enum status check_members(const struct upsert *upsert, const struct json_
     if (!status && model) {
         char copy[BODY_MODEL_MAX];
         body_copy_model(copy, name);
-        status = collection_model_check(upsert->api, &upsert->spec, copy, err);
+        status = collection_model_check(upsert->api, upsert->request, &upsert->spec, copy, err);
     }
     if (status) return status;
     if (!json_is_array(items) || !json_array_size(items)) {
@@ -176,7 +176,7 @@ enum status items_post(struct api *api, struct http_request *request,
     const char *model = request->query(request, "model");
     enum status status = collection_model_store(&collections, api, err);
     if (!status) status = collection_describe(collections, request->params[0], &upsert.spec, err);
-    if (!status && model) status = collection_model_check(api, &upsert.spec, model, err);
+    if (!status && model) status = collection_model_check(api, request, &upsert.spec, model, err);
     if (status) return status;
     response_init(response, 200,
                   content == BODY_NDJSON ? "application/x-ndjson" : "application/json");

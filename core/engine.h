@@ -37,6 +37,7 @@ struct engine_options {
     uint32_t image_size;                     /* 0: the checkpoint's own */
     uint32_t head_width;                     /* for a bare file with unusual heads; 0: inferred */
     bool exif_orientation;                   /* turn photographs upright; off in all references */
+    uint32_t batch_max, queue_limit;         /* 0: the runtime's */
     struct engine_image_limits image_limits; /* zeros: the defaults */
 };
 
@@ -96,6 +97,15 @@ struct engine_call {
     struct engine_text_info *texts; /* [count] or NULL; texts only */
     struct engine_timings timings;  /* added to */
 };
+
+/* What engine_open() will take, without reading weights; `identity` is another one when
+ * the files or the options are others. */
+struct engine_needs {
+    size_t bytes;
+    char identity[65];
+};
+enum status engine_measure(struct engine_needs *out, struct runtime *runtime,
+                           const struct engine_options *options, struct error *err);
 
 enum status engine_open(struct engine **out, struct runtime *runtime,
                         const struct engine_options *options, struct error *err);

@@ -44,6 +44,14 @@ struct model_options {
 /* What a checkpoint is and wants, without its weights: `sha256` stays empty. */
 enum status model_describe(struct model_info *out, const char *path, struct error *err);
 
+/* What model_open() would make of a checkpoint, known without reading a weight. */
+struct model_needs {
+    size_t bytes;                   /* of packed weights and of the workers' memory, in full use */
+    char identity[SHA256_HEX_SIZE]; /* of files and options: others have another */
+};
+enum status model_measure(struct model_needs *out, const struct model_options *options,
+                          struct error *err);
+
 enum status model_open(struct model **out, const struct model_options *options, struct error *err);
 /* NULL is allowed. */
 void model_close(struct model *model);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/base/log.h"
 #include "core/kernels/isa.h"
@@ -188,6 +189,74 @@ enum status model_describe(struct model_info *out, const char *path, struct erro
     weights_close(&checkpoint.weights);
     return status;
 }
+
+/* ---- measuring ---- */
+
+/* Sizes follow from where the parts of the block lie, not from what is in it: an address range
+ * without memory will do. */
+static enum status measure_towers(size_t *bytes, struct model *model,
+                                  const struct model_options *options, struct error *err) {
+    struct towers *towers = &model->towers;
+    void *block =
+        mmap(NULL, towers->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED) {
+        return error_set(err, STATUS_NO_MEMORY, "no room for %zu bytes of weights", towers->bytes);
+    }
+    towers_place(towers, &model->info, &model->plan, options->features, block);
+    *bytes = towers->bytes + workspace_bytes(towers, &model->info, options->workers);
+    munmap(block, towers->bytes);
+    return STATUS_OK;
+}
+
+static enum status measure_checkpoint(size_t *bytes, struct checkpoint *checkpoint,
+                                      const struct model_options *options,
+                                      const struct arithmetic *arithmetic, struct error *err) {
+    struct tensors tensors = {0};
+    struct blueprint blueprint = {.computed = {NULL}};
+    struct model *model = calloc(1, sizeof(*model));
+    if (!model) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
+    struct model_info *info = &model->info;
+    info->precision = arithmetic->precision;
+    info->image_size = options->image_size;
+    info->image_width = options->image_width;
+    checkpoint->config.head_width = options->head_width;
+    enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
+    /* A profile says which model it is of. */
+    if (!status && arithmetic->profiled)
+        status = weights_digest(info->sha256, &checkpoint->weights, err);
+    if (!status) status = arithmetic_plan(&model->plan, info, arithmetic, options, err);
+    if (!status) status = towers_create(&model->towers, info, &model->plan, options->features, err);
+    if (!status) status = measure_towers(bytes, model, options, err);
+    blueprint_free(&blueprint);
+    tensors_free(&tensors);
+    model_parts_free(model);
+    free(model);
+    return status;
+}
+
+enum status model_measure(struct model_needs *out, const struct model_options *options,
+                          struct error *err) {
+    struct checkpoint checkpoint;
+    struct packed_key key;
+    struct arithmetic *arithmetic = malloc(sizeof(*arithmetic));
+    if (!arithmetic) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
+    enum status status = arithmetic_choose(arithmetic, options, err);
+    if (!status) status = checkpoint_read(&checkpoint, options->path, err);
+    if (status) {
+        free(arithmetic);
+        return status;
+    }
+    status = make_key(&key, &checkpoint, options, arithmetic, err);
+    if (!status) {
+        sha256_hex(out->identity, bytes_of(key.name));
+        status = measure_checkpoint(&out->bytes, &checkpoint, options, arithmetic, err);
+    }
+    weights_close(&checkpoint.weights);
+    free(arithmetic);
+    return status;
+}
+
+/* ---- the checkpoint ---- */
 
 static enum status pack_checkpoint(struct model *model, const struct checkpoint *checkpoint,
                                    const struct model_options *options,

@@ -7,7 +7,7 @@
 #include "core/base/bytes.h"
 #include "core/model/resnet_encode.h"
 
-enum { PAD = 16, ALIGNMENT = 64 };
+enum { PAD = 16, ALIGNMENT = 64, PAGE = 2 << 20 };
 
 /* Of each part of a lane whose size follows from that of the images. */
 static const size_t LANE_BYTES_MAX = (size_t)1 << 31;
@@ -109,22 +109,36 @@ static uint8_t *part(uint8_t **at, size_t size) {
     return begin;
 }
 
-static enum status create_lane(struct lane *lane, const struct sizes *sizes, struct error *err) {
+/* Whole huge pages. */
+static size_t lane_bytes(const struct sizes *sizes) {
     size_t scales = sizes->rows * sizeof(struct row_scale);
     size_t starts = (sizes->sequences + 1) * sizeof(size_t);
     size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = sizes->x + sizes->input + sizes->hidden + sizes->wide + sizes->qkv + sizes->row +
                    sizes->attention + scales + 2 * starts + sizes->conv.strip + sizes->conv.lines +
                    strip_scales + 20 * (size_t)ALIGNMENT;
-    size_t page = (size_t)2 << 20;
-    total = (total + page - 1) / page * page;
+    return (total + PAGE - 1) / PAGE * PAGE;
+}
+
+size_t workspace_bytes(const struct towers *towers, const struct model_info *info,
+                       uint32_t workers) {
+    struct sizes sizes = {0};
+    /* Images that are too large are refused when the workspace is created. */
+    return measure(&sizes, towers, info, NULL) ? 0 : workers * lane_bytes(&sizes);
+}
+
+static enum status create_lane(struct lane *lane, const struct sizes *sizes, struct error *err) {
+    size_t scales = sizes->rows * sizeof(struct row_scale);
+    size_t starts = (sizes->sequences + 1) * sizeof(size_t);
+    size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
+    size_t total = lane_bytes(sizes);
     /* Zeros, because padding must be finite; and untouched, so that rows which no batch ever
      * fills take no memory. */
-    lane->memory = calloc(1, total + page);
+    lane->memory = calloc(1, total + PAGE);
     if (!lane->memory)
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu bytes", total);
     uint8_t *at = lane->memory;
-    at += (page - (uintptr_t)at % page) % page;
+    at += (PAGE - (uintptr_t)at % PAGE) % PAGE;
     madvise(at, total, MADV_HUGEPAGE);
     lane->x = (float *)part(&at, sizes->x);
     lane->input = part(&at, sizes->input);

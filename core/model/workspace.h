@@ -47,6 +47,9 @@ struct workspace {
 
 enum status workspace_create(struct workspace **out, const struct towers *towers,
                              const struct model_info *info, uint32_t workers, struct error *err);
+/* How much that is, if every row were used. The towers have been placed. */
+size_t workspace_bytes(const struct towers *towers, const struct model_info *info,
+                       uint32_t workers);
 /* NULL is allowed. */
 void workspace_destroy(struct workspace *workspace);
 

@@ -159,7 +159,8 @@ class Answers(Contract):
         names = [model["id"] for model in self.call(self.server, "openaiModels", 200)["data"]]
         self.assertEqual(names, [model["name"] for model in models])
         self.assertEqual(self.call(self.server, "live", 200), {"status": "live"})
-        self.assertEqual(self.call(self.server, "ready", 200), {"status": "ready"})
+        self.assertEqual(self.call(self.server, "ready", 200),
+                         {"status": "ready", "models": {"starter": "loaded"}})
         self.call(self.server, "metrics", 200)
         with open(os.path.join(schema.ROOT, "openapi.yaml"), encoding="utf-8") as file:
             self.assertEqual(self.call(self.server, "openapi", 200), file.read())
