@@ -42,7 +42,7 @@ deny .  'xxhash.h'             'checksums live in core/base/checksum.c' './core/
 deny .  'sqlite3.h'            'only core/index/sqlite*.c speaks SQLite' './core/index/sqlite[a-z_]*\.[ch]'
 deny .  'libpq-fe.h'           'only three files of core/index/ speak to PostgreSQL' './core/index/postgres_(query|link|pool)\.c'
 deny .  'hnswlib/'             'only core/index/hnsw.cc speaks hnswlib' './core/index/hnsw.cc'
-deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
+deny .  'zlib.h'               'only core/text/vocabulary_file.c inflates' './core/text/vocabulary_file.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha256|base64)\.c'
 deny .  'immintrin.h|arm_neon.h' 'intrinsics live in core/kernels/*_<isa>.c' './core/kernels/[a-z0-9_]+_(avx2|avx512|avx512_vnni|avx512_bf16|neon)\.[ch]'
 exit $status

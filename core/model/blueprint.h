@@ -15,12 +15,15 @@ struct blueprint_norm {
 struct blueprint_linear {
     struct source weights[3], biases[3]; /* [rows, k] and [rows] */
     struct source scale;                 /* [rows], LayerScale: what the result is multiplied by */
+    float factor;                        /* of weights and biases; 0: none */
     size_t parts;                        /* 0: there is no such product */
 };
 
 struct blueprint_block {
     struct blueprint_norm ln_1, ln_2;
+    struct blueprint_norm ln_out, ln_proj; /* with inner_norms */
     struct blueprint_linear qkv, out, fc, proj;
+    struct blueprint_linear gate; /* as fc, if gated */
 };
 
 struct blueprint_tower {
@@ -33,8 +36,9 @@ struct blueprint_tower {
 /* What a ViT has before its blocks. */
 struct blueprint_vit {
     struct source class_embedding;
-    struct blueprint_linear patch; /* [width, 3 * patch_size^2], no bias */
+    struct blueprint_linear patch; /* [width, 3 * patch_size^2] */
     struct blueprint_norm ln_pre;  /* none with info.no_ln_pre */
+    struct source rope;            /* [patches, head_width], with vision.rope_side */
 };
 
 /* A convolution and the BatchNorm behind it. */
@@ -53,6 +57,9 @@ struct blueprint_resnet {
     struct blueprint_linear query, key_value; /* [width, width] and two of these */
 };
 
+/* What is not in a file as it is wanted: interpolated positions, angles. */
+enum { BLUEPRINT_VISION_POSITIONS, BLUEPRINT_TEXT_POSITIONS, BLUEPRINT_ROPE, BLUEPRINT_COMPUTED };
+
 struct blueprint {
     struct blueprint_tower vision, text;
     struct blueprint_vit vit;       /* with MODEL_IMAGE_VIT */
@@ -60,7 +67,7 @@ struct blueprint {
     /* text */
     struct source embedding; /* [vocab_size, width] */
 
-    float *computed[2]; /* owned: positions that were interpolated */
+    float *computed[BLUEPRINT_COMPUTED]; /* owned */
 };
 
 /* Fills the blueprint and the dimensions in `info`, whose naming becomes that of the

@@ -27,7 +27,7 @@ static enum status take_text_positions(struct draft *draft, size_t width, struct
     }
     positions_resize_linear(resized, wanted, stored, rows, width);
     free(stored);
-    out->computed[1] = resized;
+    out->computed[BLUEPRINT_TEXT_POSITIONS] = resized;
     *positions = (struct source){
         .kind = SOURCE_COMPUTED, .computed = resized, .rows = wanted, .columns = width};
     draft->info->context_length = wanted;

@@ -6,6 +6,7 @@
 
 #include "core/model/draft_blocks.h"
 #include "core/model/positions.h"
+#include "core/model/rope.h"
 
 enum { SIDE_MAX = 512 };
 
@@ -34,12 +35,26 @@ static enum status choose_grid(struct draft *draft, uint32_t side, struct grid *
     return STATUS_OK;
 }
 
+/* [tokens, width], which timm has below a 1. */
+static enum status take_table(struct draft *draft, size_t dims[2], struct source *out,
+                              struct error *err) {
+    const char *name = draft->names.vision->positions;
+    const struct tensor *tensor = tensors_find(draft->tensors, name);
+    if (!tensor || tensor->rank != 3) return draft_take_matrix(draft, name, dims, out, err);
+    size_t stored[3] = {1, dims[0], dims[1]};
+    enum status status = source_take(out, draft->tensors, name, stored, 3, err);
+    if (status) return status;
+    dims[0] = out->rows = stored[1];
+    dims[1] = out->columns = stored[2];
+    draft->info->parameters += (uint64_t)dims[0] * dims[1];
+    return STATUS_OK;
+}
+
 enum status blueprint_vit_take_positions(struct draft *draft, size_t width, struct blueprint *out,
                                          struct error *err) {
     size_t dims[2] = {0, width};
     struct source *positions = &out->vision.positions;
-    enum status status =
-        draft_take_matrix(draft, draft->names.vision->positions, dims, positions, err);
+    enum status status = take_table(draft, dims, positions, err);
     if (status) return status;
     uint32_t side = (uint32_t)lround(sqrt((double)(dims[0] - 1)));
     if (!side || side > SIDE_MAX || (size_t)side * side + 1 != dims[0]) {
@@ -64,41 +79,91 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
     else
         positions_resize_open_clip(resized + width, to, stored + width, from, width);
     free(stored);
-    out->computed[0] = resized;
+    out->computed[BLUEPRINT_VISION_POSITIONS] = resized;
     *positions = (struct source){
         .kind = SOURCE_COMPUTED, .computed = resized, .rows = rows, .columns = width};
+    return STATUS_OK;
+}
+
+/* [width], which timm has below two 1. */
+static enum status take_class(struct draft *draft, size_t *width, struct source *out,
+                              struct error *err) {
+    const char *name = draft->names.vision->class_embedding;
+    const struct tensor *tensor = tensors_find(draft->tensors, name);
+    size_t dims[3] = {0, 1, 0};
+    bool below = tensor && tensor->rank == 3;
+    if (below) dims[0] = 1;
+    enum status status = source_take(out, draft->tensors, name, dims, below ? 3 : 1, err);
+    *width = below ? dims[2] : dims[0];
+    draft->info->parameters += *width;
+    return status;
+}
+
+static enum status take_patch(struct draft *draft, size_t width, struct blueprint_linear *out,
+                              struct error *err) {
+    const struct vision_names *names = draft->names.vision;
+    size_t dims[4] = {width, 3, 0, 0};
+    enum status status = source_take(&out->weights[0], draft->tensors, names->patch, dims, 4, err);
+    if (!status) {
+        status = draft_check_stated("patch size", draft->config->patch_size, dims[2], err);
+    }
+    if (status) return status;
+    if (dims[2] != dims[3]) {
+        return error_set(err, STATUS_UNPROCESSABLE, "patches of %zu x %zu pixels are not square",
+                         dims[2], dims[3]);
+    }
+    out->parts = 1;
+    draft->info->patch_size = (uint32_t)dims[2];
+    draft->info->parameters += (uint64_t)width * out->weights[0].columns;
+    draft->info->patch_bias = names->patch_bias != NULL;
+    if (!names->patch_bias) return STATUS_OK;
+    return draft_take_vector(draft, names->patch_bias, width, &out->biases[0], err);
+}
+
+static enum status draw_rope(struct draft *draft, struct blueprint *out, struct error *err) {
+    struct model_info *info = draft->info;
+    struct model_tower *shape = &info->vision;
+    shape->rope_side = draft->names.vision->rope_side;
+    if (!shape->rope_side) return STATUS_OK;
+    if (shape->head_width % 4 != 0) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "heads that are turned are %u wide, a multiple of 4 is expected",
+                         shape->head_width);
+    }
+    return blueprint_vit_draw_rope(out, info, err);
+}
+
+enum status blueprint_vit_draw_rope(struct blueprint *out, const struct model_info *info,
+                                    struct error *err) {
+    struct grid grid = {.rows = info->image_size / info->patch_size,
+                        .columns = info->image_width / info->patch_size};
+    size_t patches = model_patches(info), head_width = info->vision.head_width;
+    float *angles = calloc(patches, head_width * sizeof(*angles));
+    if (!angles) return error_set(err, STATUS_NO_MEMORY, "out of memory for angles");
+    rope_fill(angles, grid, head_width, info->vision.rope_side);
+    out->computed[BLUEPRINT_ROPE] = angles;
+    out->vit.rope = (struct source){
+        .kind = SOURCE_COMPUTED, .computed = angles, .rows = patches, .columns = head_width};
     return STATUS_OK;
 }
 
 enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struct error *err) {
     const struct vision_names *names = draft->names.vision;
     const struct model_config *config = draft->config;
-    size_t width[1] = {0}, patch[4] = {0, 3, 0, 0};
-    enum status status = source_take(&out->vit.class_embedding, draft->tensors,
-                                     names->class_embedding, width, 1, err);
+    size_t width = 0;
+    enum status status = take_class(draft, &width, &out->vit.class_embedding, err);
+    if (!status) status = take_patch(draft, width, &out->vit.patch, err);
     if (status) return status;
-    patch[0] = width[0];
-    status = source_take(&out->vit.patch.weights[0], draft->tensors, names->patch, patch, 4, err);
-    if (!status) status = draft_check_stated("patch size", config->patch_size, patch[2], err);
-    if (status) return status;
-    if (patch[2] != patch[3]) {
-        return error_set(err, STATUS_UNPROCESSABLE, "patches of %zu x %zu pixels are not square",
-                         patch[2], patch[3]);
-    }
-    out->vit.patch.parts = 1;
-    draft->info->patch_size = (uint32_t)patch[2];
-    draft->info->parameters += width[0] + (uint64_t)width[0] * out->vit.patch.weights[0].columns;
-    draft->info->no_ln_pre = config->no_ln_pre;
+    draft->info->no_ln_pre = config->no_ln_pre || !names->ln_pre;
     draft->info->image_pooling = config->image_pooling;
-    if (!config->no_ln_pre) {
-        status = draft_take_norm(draft, "", names->ln_pre, width[0], &out->vit.ln_pre, err);
+    if (!draft->info->no_ln_pre) {
+        status = draft_take_norm(draft, "", names->ln_pre, width, &out->vit.ln_pre, err);
     }
+    if (!status) status = draft_take_blocks(draft, PLAN_VISION, width, &out->vision, err);
+    if (!status) status = blueprint_vit_take_positions(draft, width, out, err);
+    if (!status) status = draw_rope(draft, out, err);
     if (!status) {
-        status = draft_take_blocks(draft, PLAN_VISION, width[0], &out->vision, err);
-    }
-    if (!status) status = blueprint_vit_take_positions(draft, width[0], out, err);
-    if (!status) {
-        status = draft_take_norm(draft, "", names->ln_post, width[0], &out->vision.ln_end, err);
+        status = draft_take_norm(draft, "", names->ln_post, width, &out->vision.ln_end, err);
     }
     if (!status) {
         status = draft_take_projection(draft, PLAN_VISION, &out->vision.projection, err);

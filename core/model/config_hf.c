@@ -50,8 +50,12 @@ static enum status read_hf_tower(struct config_tower *out, const struct json_pla
 
 static enum status read_hf_vision(struct model_config *out, const struct json_place *tower,
                                   struct error *err) {
-    out->vision = (struct config_tower){
-        .width = 768, .layers = 12, .heads = 12, .mlp_width = 3072, .layer_norm_eps = 1e-5f};
+    out->vision = (struct config_tower){.present = true,
+                                        .width = 768,
+                                        .layers = 12,
+                                        .heads = 12,
+                                        .mlp_width = 3072,
+                                        .layer_norm_eps = 1e-5f};
     out->image_size = 224;
     out->patch_size = 32;
     enum status status = read_hf_tower(&out->vision, tower, err);
@@ -66,8 +70,12 @@ static enum status read_hf_vision(struct model_config *out, const struct json_pl
 
 static enum status read_hf_text(struct model_config *out, const struct json_place *tower,
                                 struct error *err) {
-    out->text = (struct config_tower){
-        .width = 512, .layers = 12, .heads = 8, .mlp_width = 2048, .layer_norm_eps = 1e-5f};
+    out->text = (struct config_tower){.present = true,
+                                      .width = 512,
+                                      .layers = 12,
+                                      .heads = 8,
+                                      .mlp_width = 2048,
+                                      .layer_norm_eps = 1e-5f};
     out->context_length = 77;
     out->vocab_size = 49408;
     out->end_token = 49407;

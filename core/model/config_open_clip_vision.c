@@ -2,12 +2,12 @@
 
 #include <string.h>
 
+#include "core/model/config_timm.h"
 #include "core/model/config_tower.h"
 #include "core/model/families.h"
 
 static enum status refuse_vision(const struct json_place *vision, struct error *err) {
     static const struct config_refusal refusals[] = {
-        {"timm_model_name", "a timm image tower"},
         {"attentional_pool", "attention pooling (CoCa)"},
         {"qk_norm", "normalised queries and keys"},
         {"scaled_cosine_attn", "cosine attention"},
@@ -67,12 +67,16 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     struct json_place vision;
     struct config_tower *tower = &out->vision;
     uint32_t head_width = 64;
+    const char *timm = "";
+    tower->present = true;
+    enum status status = json_enter(&vision, model, "vision_cfg", err);
+    if (!status) status = json_read_string(&vision, "timm_model_name", &timm, err);
+    if (status || *timm) return status ? status : config_timm_read(out, &vision, timm, err);
     tower->width = 768;
     tower->layers = 12;
     out->patch_size = 16;
     out->image_size = 224;
-    enum status status = json_enter(&vision, model, "vision_cfg", err);
-    if (!status) status = refuse_vision(&vision, err);
+    status = refuse_vision(&vision, err);
     if (!status) status = json_read_u32(&vision, "width", 1, CONFIG_SIZE_MAX, &tower->width, err);
     if (!status) {
         status = json_read_u32(&vision, "head_width", 1, CONFIG_SIZE_MAX, &head_width, err);

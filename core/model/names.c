@@ -27,9 +27,39 @@ static const struct layer_names hf_layer = {
     .v = "self_attn.v_proj",
 };
 
+/* As timm calls the layers of ViTs. */
+#define TIMM_LAYER .ln_1 = "norm1", .ln_2 = "norm2", .out = "attn.proj", .proj = "mlp.fc2"
+#define TIMM_FUSED .qkv_weight = "attn.qkv.weight", .fc = "mlp.fc1"
+
+static const struct layer_names timm_layer = {TIMM_LAYER, TIMM_FUSED, .qkv_bias = "attn.qkv.bias",
+                                              .ls_1 = "ls1.gamma", .ls_2 = "ls2.gamma"};
+
+static const struct layer_names eva_layer = {TIMM_LAYER, TIMM_FUSED, .q_bias = "attn.q_bias",
+                                             .v_bias = "attn.v_bias"};
+
+static const struct layer_names eva02_layer = {
+    TIMM_LAYER,          .q = "attn.q_proj", .k = "attn.k_proj",
+    .v = "attn.v_proj",  .no_k_bias = true,  .ln_out = "attn.norm",
+    .gate = "mlp.fc1_g", .fc = "mlp.fc1_x",  .ln_proj = "mlp.norm",
+};
+
+/* What the ViTs of timm have in common, below open_clip's "visual.trunk.". */
+#define TIMM_VISION                                                                                \
+    .tower = MODEL_IMAGE_VIT, .class_embedding = "visual.trunk.cls_token",                         \
+    .patch = "visual.trunk.patch_embed.proj.weight", .positions = "visual.trunk.pos_embed",        \
+    .ln_post = "visual.trunk.norm", .proj = "visual.trunk.head",                                   \
+    .block = "visual.trunk.blocks.%u."
+#define TIMM_PATCH_BIAS "visual.trunk.patch_embed.proj.bias"
+
 /* In the order in which they are looked for. The last one of each list is that of which
  * tensors are missed when none is found. */
 static const struct vision_names vision_schemes[] = {
+    {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_proj.", .patch_bias = TIMM_PATCH_BIAS,
+     .layer = &eva02_layer, .rope_side = 16, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_bias", .patch_bias = TIMM_PATCH_BIAS,
+     .layer = &eva_layer, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.norm_pre.", .ln_pre = "visual.trunk.norm_pre",
+     .layer = &timm_layer},
     {.tower = MODEL_IMAGE_VIT,
      .sign = "vision_model.embeddings.class_embedding",
      .class_embedding = "vision_model.embeddings.class_embedding",
@@ -113,6 +143,9 @@ enum status names_recognise(struct names *out, const struct tensors *tensors, st
     for (size_t i = 0; !out->has_text && i < TEXT_SCHEMES; i++) {
         out->text = &text_schemes[i];
         out->has_text = tensors_any_with_prefix(tensors, out->text->sign);
+    }
+    if (!out->has_vision && tensors_any_with_prefix(tensors, "visual.trunk.")) {
+        return families_refuse(err, "tensors visual.trunk.*", "this image tower of timm");
     }
     if (!out->has_vision && !out->has_text) {
         return error_set(err, STATUS_UNSUPPORTED,

@@ -44,7 +44,9 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     size_t rows = tower->tokens_max > WORKSPACE_ROWS ? tower->tokens_max : WORKSPACE_ROWS;
     most(&sizes->rows, rows);
     most(&sizes->x, rows * shape->width * sizeof(float));
-    size_t columns = shape->mlp_width > shape->width ? shape->mlp_width : shape->width;
+    /* Of a gated MLP both products are there at a time. */
+    size_t columns = shape->gated ? 2 * (size_t)shape->mlp_width : shape->mlp_width;
+    if (shape->width > columns) columns = shape->width;
     size_t attention = (size_t)shape->heads * shape->head_width;
     if (attention > columns) columns = attention;
     if (embed_dim > columns) columns = embed_dim;

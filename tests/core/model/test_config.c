@@ -87,6 +87,25 @@ START_TEST(open_clip_everything) {
 }
 END_TEST
 
+/* What timm's names stand for. */
+START_TEST(open_clip_timm) {
+    struct model_config config =
+        parsed(config_open_clip_parse,
+               "{\"model_cfg\":{\"vision_cfg\":{\"timm_model_name\":\"eva02_enormous_patch14\","
+               "\"timm_pool\":\"token\",\"timm_proj\":null,\"image_size\":336}}}");
+    ck_assert(config.vision.present && config.text.present);
+    ck_assert_int_eq(config.vision.norm_order, MODEL_NORM_RESULT);
+    ck_assert_float_eq(config.vision.layer_norm_eps, 1e-6f);
+    ck_assert_uint_eq(config.image_size, 336);
+    ck_assert_uint_eq(config.vision.width + config.vision.layers + config.patch_size, 0);
+    config = parsed(config_open_clip_parse,
+                    "{\"model_cfg\":{\"vision_cfg\":{\"timm_model_name\":\"eva02_large_\","
+                    "\"timm_pool\":\"token\"}}}");
+    ck_assert_int_eq(config.vision.norm_order, MODEL_NORM_BEFORE);
+    ck_assert_uint_eq(config.image_size, 224);
+}
+END_TEST
+
 /* The towers that differ a little from OpenAI's. */
 START_TEST(open_clip_variants) {
     struct model_config config =
@@ -119,7 +138,11 @@ START_TEST(open_clip_refused) {
         const char *message;
     } rows[] = {
         {VISION("\"layers\":[3,4,6,3]"), STATUS_UNSUPPORTED, "ModifiedResNet"},
-        {VISION("\"timm_model_name\":\"x\""), STATUS_UNSUPPORTED, "timm image tower"},
+        {VISION("\"timm_model_name\":\"x\""), STATUS_UNSUPPORTED, "timm_model_name: \"x\" is not"},
+        {VISION("\"timm_model_name\":\"eva02_x\""), STATUS_UNSUPPORTED,
+         "timm_pool is \"avg\", supported is \"token\""},
+        {VISION("\"timm_model_name\":\"eva02_x\",\"timm_pool\":\"token\",\"timm_proj\":\"mlp\""),
+         STATUS_UNSUPPORTED, "timm_proj is \"mlp\""},
         {VISION("\"attentional_pool\":true"), STATUS_UNSUPPORTED, "CoCa"},
         {VISION("\"qk_norm\":true"), STATUS_UNSUPPORTED, "normalised queries and keys"},
         {VISION("\"pool_type\":\"avg\""), STATUS_UNSUPPORTED,
@@ -306,6 +329,7 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, open_clip_defaults);
     tcase_add_test(tests, open_clip_everything);
+    tcase_add_test(tests, open_clip_timm);
     tcase_add_test(tests, open_clip_variants);
     tcase_add_loop_test(tests, open_clip_refused, 0, 33);
     tcase_add_test(tests, hf_defaults);
