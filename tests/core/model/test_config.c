@@ -137,7 +137,7 @@ START_TEST(open_clip_refused) {
         enum status status;
         const char *message;
     } rows[] = {
-        {VISION("\"layers\":[3,4,6,3]"), STATUS_UNSUPPORTED, "ModifiedResNet"},
+        {VISION("\"layers\":[3,4,6]"), STATUS_UNPROCESSABLE, "layers is a list, of which 4"},
         {VISION("\"timm_model_name\":\"x\""), STATUS_UNSUPPORTED, "timm_model_name: \"x\" is not"},
         {VISION("\"timm_model_name\":\"eva02_x\""), STATUS_UNSUPPORTED,
          "timm_pool is \"avg\", supported is \"token\""},
