@@ -1,9 +1,11 @@
 #include "core/model/blueprint_vit.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/blueprint_pooler.h"
 #include "core/model/draft_blocks.h"
 #include "core/model/positions.h"
 
@@ -34,23 +36,40 @@ static enum status choose_grid(struct draft *draft, uint32_t side, struct grid *
     return STATUS_OK;
 }
 
+/* [tokens, width], or with a 1 in front of it. */
+static enum status take_positions(struct draft *draft, size_t width, struct source *out,
+                                  struct error *err) {
+    const char *name = draft->names.vision->positions;
+    const struct tensor *tensor = tensors_find(draft->tensors, name);
+    size_t dims[3] = {1, 0, width};
+    bool deep = tensor && tensor->rank == 3;
+    enum status status =
+        source_take(out, draft->tensors, name, deep ? dims : dims + 1, deep ? 3 : 2, err);
+    if (status) return status;
+    out->rows = dims[1];
+    out->columns = width;
+    draft->info->parameters += (uint64_t)dims[1] * width;
+    return STATUS_OK;
+}
+
 enum status blueprint_vit_take_positions(struct draft *draft, size_t width, struct blueprint *out,
                                          struct error *err) {
-    size_t dims[2] = {0, width};
     struct source *positions = &out->vision.positions;
-    enum status status =
-        draft_take_matrix(draft, draft->names.vision->positions, dims, positions, err);
+    bool classless = draft->info->no_class_token;
+    enum status status = take_positions(draft, width, positions, err);
     if (status) return status;
-    uint32_t side = (uint32_t)lround(sqrt((double)(dims[0] - 1)));
-    if (!side || side > SIDE_MAX || (size_t)side * side + 1 != dims[0]) {
+    size_t patches = positions->rows - !classless;
+    uint32_t side = (uint32_t)lround(sqrt((double)patches));
+    if (!side || side > SIDE_MAX || (size_t)side * side != patches) {
         return error_set(err, STATUS_UNPROCESSABLE,
-                         "tensor %s has %zu rows, one more than the square of 1 to %d is expected",
-                         draft->names.vision->positions, dims[0], SIDE_MAX);
+                         "tensor %s has %zu rows, %sthe square of 1 to %d is expected",
+                         draft->names.vision->positions, positions->rows,
+                         classless ? "" : "one more than ", SIDE_MAX);
     }
     struct grid from = {.rows = side, .columns = side}, to;
     status = choose_grid(draft, side, &to, err);
     if (status || (to.rows == side && to.columns == side)) return status;
-    size_t rows = 1 + (size_t)to.rows * to.columns;
+    size_t rows = !classless + (size_t)to.rows * to.columns;
     float *stored = draft_read_all(positions, err),
           *resized = calloc(rows, width * sizeof(*resized));
     if (!stored || !resized) {
@@ -58,11 +77,12 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
         free(resized);
         return error_set(err, STATUS_NO_MEMORY, "out of memory for position embeddings");
     }
-    memcpy(resized, stored, width * sizeof(*resized));
+    size_t kept = classless ? 0 : width;
+    memcpy(resized, stored, kept * sizeof(*resized));
     if (draft->info->naming == MODEL_NAMES_HF)
-        positions_resize_hf(resized + width, to, stored + width, from, width);
+        positions_resize_hf(resized + kept, to, stored + kept, from, width);
     else
-        positions_resize_open_clip(resized + width, to, stored + width, from, width);
+        positions_resize_open_clip(resized + kept, to, stored + kept, from, width);
     free(stored);
     out->computed[0] = resized;
     *positions = (struct source){
@@ -70,38 +90,76 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
     return STATUS_OK;
 }
 
-enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struct error *err) {
-    const struct vision_names *names = draft->names.vision;
-    const struct model_config *config = draft->config;
-    size_t width[1] = {0}, patch[4] = {0, 3, 0, 0};
-    enum status status = source_take(&out->vit.class_embedding, draft->tensors,
-                                     names->class_embedding, width, 1, err);
-    if (status) return status;
-    patch[0] = width[0];
-    status = source_take(&out->vit.patch.weights[0], draft->tensors, names->patch, patch, 4, err);
-    if (!status) status = draft_check_stated("patch size", config->patch_size, patch[2], err);
+/* The convolution that makes patches, with its bias if it has one. */
+static enum status take_patch(struct draft *draft, size_t *width, struct blueprint_vit *out,
+                              struct error *err) {
+    const char *name = draft->names.vision->patch;
+    char weight[DRAFT_NAME_SIZE], bias[DRAFT_NAME_SIZE];
+    size_t patch[4] = {*width, 3, 0, 0};
+    snprintf(weight, sizeof(weight), "%s.weight", name);
+    snprintf(bias, sizeof(bias), "%s.bias", name);
+    enum status status = source_take(&out->patch.weights[0], draft->tensors, weight, patch, 4, err);
+    if (!status)
+        status = draft_check_stated("patch size", draft->config->patch_size, patch[2], err);
     if (status) return status;
     if (patch[2] != patch[3]) {
         return error_set(err, STATUS_UNPROCESSABLE, "patches of %zu x %zu pixels are not square",
                          patch[2], patch[3]);
     }
-    out->vit.patch.parts = 1;
+    *width = patch[0];
+    out->patch.parts = 1;
     draft->info->patch_size = (uint32_t)patch[2];
-    draft->info->parameters += width[0] + (uint64_t)width[0] * out->vit.patch.weights[0].columns;
-    draft->info->no_ln_pre = config->no_ln_pre;
-    draft->info->image_pooling = config->image_pooling;
-    if (!config->no_ln_pre) {
-        status = draft_take_norm(draft, "", names->ln_pre, width[0], &out->vit.ln_pre, err);
+    draft->info->parameters += (uint64_t)*width * out->patch.weights[0].columns;
+    draft->info->patch_bias = tensors_find(draft->tensors, bias) != NULL;
+    if (!draft->info->patch_bias) return STATUS_OK;
+    return draft_take_vector(draft, bias, *width, &out->patch.biases[0], err);
+}
+
+/* What the patches begin with, up to the blocks. */
+static enum status take_entrance(struct draft *draft, size_t *width, struct blueprint_vit *out,
+                                 struct error *err) {
+    const struct vision_names *names = draft->names.vision;
+    struct model_info *info = draft->info;
+    size_t dims[1] = {0};
+    enum status status = STATUS_OK;
+    info->no_class_token = !names->class_embedding;
+    info->no_ln_pre = draft->config->no_ln_pre || !names->ln_pre;
+    if (names->class_embedding) {
+        status = source_take(&out->class_embedding, draft->tensors, names->class_embedding, dims, 1,
+                             err);
+        info->parameters += dims[0];
     }
-    if (!status) {
-        status = draft_take_blocks(draft, PLAN_VISION, width[0], &out->vision, err);
+    *width = dims[0];
+    if (!status) status = take_patch(draft, width, out, err);
+    if (status || info->no_ln_pre) return status;
+    return draft_take_norm(draft, "", names->ln_pre, *width, &out->ln_pre, err);
+}
+
+/* From the rows of the last block to the embedding. */
+static enum status take_exit(struct draft *draft, struct blueprint *out, struct error *err) {
+    const struct vision_names *names = draft->names.vision;
+    struct model_tower *shape = &draft->info->vision;
+    enum status status = STATUS_OK;
+    draft->info->image_pooling = draft->config->image_pooling;
+    shape->no_ln_end = !names->ln_post;
+    if (draft->info->image_pooling == MODEL_IMAGE_ATTENTION && !names->pooler) {
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "the configuration says attentional_pool, but tensor "
+                         "visual.attn_pool.query is missing");
     }
-    if (!status) status = blueprint_vit_take_positions(draft, width[0], out, err);
-    if (!status) {
-        status = draft_take_norm(draft, "", names->ln_post, width[0], &out->vision.ln_end, err);
+    if (names->pooler) status = blueprint_pooler_draw(draft, out, err);
+    if (!status && names->ln_post) {
+        status = draft_take_norm(draft, "", names->ln_post, shape->pooled_width,
+                                 &out->vision.ln_end, err);
     }
-    if (!status) {
-        status = draft_take_projection(draft, PLAN_VISION, &out->vision.projection, err);
-    }
-    return status;
+    return status ? status
+                  : draft_take_projection(draft, PLAN_VISION, &out->vision.projection, err);
+}
+
+enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struct error *err) {
+    size_t width;
+    enum status status = take_entrance(draft, &width, &out->vit, err);
+    if (!status) status = draft_take_blocks(draft, PLAN_VISION, width, &out->vision, err);
+    if (!status) status = blueprint_vit_take_positions(draft, width, out, err);
+    return status ? status : take_exit(draft, out, err);
 }

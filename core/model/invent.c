@@ -57,7 +57,7 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
 static enum status make_tower(struct maker *maker, const struct model_info *info,
                               const struct model_tower *shape, double positions,
                               struct blueprint_tower *out, struct error *err) {
-    size_t tokens = shape == &info->text ? info->context_length : model_image_tokens(info);
+    size_t tokens = shape == &info->text ? model_text_tokens(info) : model_image_tokens(info);
     double narrow = 1 / sqrt((double)shape->width);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
