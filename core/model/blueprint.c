@@ -84,8 +84,8 @@ enum status blueprint_draw(struct blueprint *out, struct model_info *info, struc
     info->naming = config->found ? config->naming : is_hf ? MODEL_NAMES_HF : MODEL_NAMES_OPENAI;
     /* A tower that the configuration describes must be there: its first tensor will be
      * missed. One that it does not describe, but that is there, ends as a leftover. */
-    draft.has_vision = config->found ? config->vision.layers != 0 : names->has_vision;
-    draft.has_text = config->found ? config->text.layers != 0 : names->has_text;
+    draft.has_vision = config->found ? config->vision.present : names->has_vision;
+    draft.has_text = config->found ? config->text.present : names->has_text;
     if (draft.has_vision) status = draw_vision(&draft, out, err);
     if (!status && draft.has_text) status = blueprint_text_draw(&draft, out, err);
     if (!status) status = take_logit_numbers(&draft, err);
@@ -97,6 +97,6 @@ void blueprint_free(struct blueprint *blueprint) {
     free(blueprint->vision.blocks);
     free(blueprint->text.blocks);
     free(blueprint->resnet.blocks);
-    for (size_t i = 0; i < 2; i++) free(blueprint->computed[i]);
+    for (size_t i = 0; i < BLUEPRINT_COMPUTED; i++) free(blueprint->computed[i]);
     *blueprint = (struct blueprint){.computed = {NULL}};
 }

@@ -15,12 +15,15 @@ struct blueprint_norm {
 struct blueprint_linear {
     struct source weights[3], biases[3]; /* [rows, k] and [rows] */
     struct source scale;                 /* [rows], LayerScale: what the result is multiplied by */
+    float factor;                        /* of weights and biases; 0: none */
     size_t parts;                        /* 0: there is no such product */
 };
 
 struct blueprint_block {
     struct blueprint_norm ln_1, ln_2;
+    struct blueprint_norm ln_out, ln_proj; /* with inner_norms */
     struct blueprint_linear qkv, out, fc, proj;
+    struct blueprint_linear gate; /* as fc, if gated */
 };
 
 struct blueprint_tower {
@@ -35,6 +38,7 @@ struct blueprint_vit {
     struct source class_embedding; /* none with info.no_class_token */
     struct blueprint_linear patch; /* [width, 3 * patch_size^2], seldom with bias */
     struct blueprint_norm ln_pre;  /* none with info.no_ln_pre */
+    struct source rope;            /* [patches, head_width], with vision.rope_side */
 };
 
 /* Rows of a tensor: [count, columns] from `first` on. */
@@ -70,6 +74,9 @@ struct blueprint_resnet {
     struct blueprint_linear query, key_value; /* [width, width] and two of these */
 };
 
+/* What is not in a file as it is wanted: interpolated positions, angles. */
+enum { BLUEPRINT_VISION_POSITIONS, BLUEPRINT_TEXT_POSITIONS, BLUEPRINT_ROPE, BLUEPRINT_COMPUTED };
+
 struct blueprint {
     struct blueprint_tower vision, text;
     struct blueprint_vit vit;       /* with MODEL_IMAGE_VIT */
@@ -79,7 +86,7 @@ struct blueprint {
     struct source embedding;       /* [vocab_size, width] */
     struct source class_embedding; /* with info.text_class */
 
-    float *computed[2]; /* owned: positions that were interpolated */
+    float *computed[BLUEPRINT_COMPUTED]; /* owned */
 };
 
 /* Fills the blueprint and the dimensions in `info`, whose naming becomes that of the

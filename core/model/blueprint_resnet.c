@@ -120,8 +120,7 @@ static enum status set_shape(struct draft *draft, struct error *err) {
     info->vision.heads = config->vision.heads && !config->head_width
                              ? config->vision.heads
                              : info->vision.width / head_width;
-    if (info->vision.heads && info->vision.width % info->vision.heads == 0 &&
-        info->vision.width / info->vision.heads % 2 == 0) {
+    if (info->vision.heads && info->vision.width % (2 * info->vision.heads) == 0) {
         info->vision.head_width = info->vision.width / info->vision.heads;
         return STATUS_OK;
     }

@@ -34,7 +34,7 @@ static enum status take_text_positions(struct draft *draft, size_t width, struct
     }
     positions_resize_linear(resized, wanted, stored, rows, width);
     free(stored);
-    out->computed[1] = resized;
+    out->computed[BLUEPRINT_TEXT_POSITIONS] = resized;
     *positions = (struct source){
         .kind = SOURCE_COMPUTED, .computed = resized, .rows = wanted, .columns = width};
     draft->info->context_length = wanted;
@@ -46,6 +46,11 @@ enum status blueprint_text_draw(struct draft *draft, struct blueprint *out, stru
     const struct model_config *config = draft->config;
     struct model_info *info = draft->info;
     size_t dims[2] = {0, 0};
+    if (names->variant && !config->found) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "a text tower with tensors %s* needs a configuration beside the weights",
+                         names->sign);
+    }
     enum status status = draft_take_matrix(draft, names->embedding, dims, &out->embedding, err);
     if (!status) status = draft_check_stated("vocabulary size", config->vocab_size, dims[0], err);
     if (status) return status;
@@ -55,7 +60,7 @@ enum status blueprint_text_draw(struct draft *draft, struct blueprint *out, stru
     info->end_token = config->end_token;
     info->pad_token = config->pad_token;
     info->bidirectional = config->bidirectional;
-    info->text_class = names->class_embedding && (config->text_class || !config->found);
+    info->text_class = names->class_embedding && config->text_class;
     if (info->text_class) {
         status =
             draft_take_vector(draft, names->class_embedding, width, &out->class_embedding, err);

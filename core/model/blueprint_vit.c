@@ -1,13 +1,13 @@
 #include "core/model/blueprint_vit.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/model/blueprint_pooler.h"
 #include "core/model/draft_blocks.h"
 #include "core/model/positions.h"
+#include "core/model/rope.h"
 
 enum { SIDE_MAX = 512 };
 
@@ -36,27 +36,27 @@ static enum status choose_grid(struct draft *draft, uint32_t side, struct grid *
     return STATUS_OK;
 }
 
-/* [tokens, width], or with a 1 in front of it. */
-static enum status take_positions(struct draft *draft, size_t width, struct source *out,
-                                  struct error *err) {
+/* [tokens, width], which timm has below a 1. */
+static enum status take_table(struct draft *draft, size_t dims[2], struct source *out,
+                              struct error *err) {
     const char *name = draft->names.vision->positions;
     const struct tensor *tensor = tensors_find(draft->tensors, name);
-    size_t dims[3] = {1, 0, width};
-    bool deep = tensor && tensor->rank == 3;
-    enum status status =
-        source_take(out, draft->tensors, name, deep ? dims : dims + 1, deep ? 3 : 2, err);
+    if (!tensor || tensor->rank != 3) return draft_take_matrix(draft, name, dims, out, err);
+    size_t stored[3] = {1, dims[0], dims[1]};
+    enum status status = source_take(out, draft->tensors, name, stored, 3, err);
     if (status) return status;
-    out->rows = dims[1];
-    out->columns = width;
-    draft->info->parameters += (uint64_t)dims[1] * width;
+    dims[0] = out->rows = stored[1];
+    dims[1] = out->columns = stored[2];
+    draft->info->parameters += (uint64_t)dims[0] * dims[1];
     return STATUS_OK;
 }
 
 enum status blueprint_vit_take_positions(struct draft *draft, size_t width, struct blueprint *out,
                                          struct error *err) {
     struct source *positions = &out->vision.positions;
+    size_t dims[2] = {0, width};
     bool classless = draft->info->no_class_token;
-    enum status status = take_positions(draft, width, positions, err);
+    enum status status = take_table(draft, dims, positions, err);
     if (status) return status;
     size_t patches = positions->rows - !classless;
     uint32_t side = (uint32_t)lround(sqrt((double)patches));
@@ -84,55 +84,73 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
     else
         positions_resize_open_clip(resized + kept, to, stored + kept, from, width);
     free(stored);
-    out->computed[0] = resized;
+    out->computed[BLUEPRINT_VISION_POSITIONS] = resized;
     *positions = (struct source){
         .kind = SOURCE_COMPUTED, .computed = resized, .rows = rows, .columns = width};
     return STATUS_OK;
 }
 
-/* The convolution that makes patches, with its bias if it has one. */
-static enum status take_patch(struct draft *draft, size_t *width, struct blueprint_vit *out,
+/* [width], which timm has below two 1. */
+static enum status take_class(struct draft *draft, size_t *width, struct source *out,
                               struct error *err) {
-    const char *name = draft->names.vision->patch;
-    char weight[DRAFT_NAME_SIZE], bias[DRAFT_NAME_SIZE];
-    size_t patch[4] = {*width, 3, 0, 0};
-    snprintf(weight, sizeof(weight), "%s.weight", name);
-    snprintf(bias, sizeof(bias), "%s.bias", name);
-    enum status status = source_take(&out->patch.weights[0], draft->tensors, weight, patch, 4, err);
-    if (!status)
-        status = draft_check_stated("patch size", draft->config->patch_size, patch[2], err);
-    if (status) return status;
-    if (patch[2] != patch[3]) {
-        return error_set(err, STATUS_UNPROCESSABLE, "patches of %zu x %zu pixels are not square",
-                         patch[2], patch[3]);
-    }
-    *width = patch[0];
-    out->patch.parts = 1;
-    draft->info->patch_size = (uint32_t)patch[2];
-    draft->info->parameters += (uint64_t)*width * out->patch.weights[0].columns;
-    draft->info->patch_bias = tensors_find(draft->tensors, bias) != NULL;
-    if (!draft->info->patch_bias) return STATUS_OK;
-    return draft_take_vector(draft, bias, *width, &out->patch.biases[0], err);
+    const char *name = draft->names.vision->class_embedding;
+    const struct tensor *tensor = tensors_find(draft->tensors, name);
+    size_t dims[3] = {0, 1, 0};
+    bool below = tensor && tensor->rank == 3;
+    if (below) dims[0] = 1;
+    enum status status = source_take(out, draft->tensors, name, dims, below ? 3 : 1, err);
+    *width = below ? dims[2] : dims[0];
+    draft->info->parameters += *width;
+    return status;
 }
 
-/* What the patches begin with, up to the blocks. */
-static enum status take_entrance(struct draft *draft, size_t *width, struct blueprint_vit *out,
-                                 struct error *err) {
+static enum status take_patch(struct draft *draft, size_t *width, struct blueprint_linear *out,
+                              struct error *err) {
     const struct vision_names *names = draft->names.vision;
-    struct model_info *info = draft->info;
-    size_t dims[1] = {0};
-    enum status status = STATUS_OK;
-    info->no_class_token = !names->class_embedding;
-    info->no_ln_pre = draft->config->no_ln_pre || !names->ln_pre;
-    if (names->class_embedding) {
-        status = source_take(&out->class_embedding, draft->tensors, names->class_embedding, dims, 1,
-                             err);
-        info->parameters += dims[0];
+    size_t dims[4] = {*width, 3, 0, 0};
+    enum status status = source_take(&out->weights[0], draft->tensors, names->patch, dims, 4, err);
+    if (!status) {
+        status = draft_check_stated("patch size", draft->config->patch_size, dims[2], err);
     }
+    if (status) return status;
+    if (dims[2] != dims[3]) {
+        return error_set(err, STATUS_UNPROCESSABLE, "patches of %zu x %zu pixels are not square",
+                         dims[2], dims[3]);
+    }
+    out->parts = 1;
     *width = dims[0];
-    if (!status) status = take_patch(draft, width, out, err);
-    if (status || info->no_ln_pre) return status;
-    return draft_take_norm(draft, "", names->ln_pre, *width, &out->ln_pre, err);
+    draft->info->patch_size = (uint32_t)dims[2];
+    draft->info->parameters += (uint64_t)dims[0] * out->weights[0].columns;
+    draft->info->patch_bias = names->patch_bias != NULL;
+    if (!names->patch_bias) return STATUS_OK;
+    return draft_take_vector(draft, names->patch_bias, dims[0], &out->biases[0], err);
+}
+
+static enum status draw_rope(struct draft *draft, struct blueprint *out, struct error *err) {
+    struct model_info *info = draft->info;
+    struct model_tower *shape = &info->vision;
+    shape->rope_side = draft->names.vision->rope_side;
+    if (!shape->rope_side) return STATUS_OK;
+    if (shape->head_width % 4 != 0) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "heads that are turned are %u wide, a multiple of 4 is expected",
+                         shape->head_width);
+    }
+    return blueprint_vit_draw_rope(out, info, err);
+}
+
+enum status blueprint_vit_draw_rope(struct blueprint *out, const struct model_info *info,
+                                    struct error *err) {
+    struct grid grid = {.rows = info->image_size / info->patch_size,
+                        .columns = info->image_width / info->patch_size};
+    size_t patches = model_patches(info), head_width = info->vision.head_width;
+    float *angles = calloc(patches, head_width * sizeof(*angles));
+    if (!angles) return error_set(err, STATUS_NO_MEMORY, "out of memory for angles");
+    rope_fill(angles, grid, head_width, info->vision.rope_side);
+    out->computed[BLUEPRINT_ROPE] = angles;
+    out->vit.rope = (struct source){
+        .kind = SOURCE_COMPUTED, .computed = angles, .rows = patches, .columns = head_width};
+    return STATUS_OK;
 }
 
 /* From the rows of the last block to the embedding. */
@@ -147,6 +165,11 @@ static enum status take_exit(struct draft *draft, struct blueprint *out, struct 
                          "the configuration says attentional_pool, but tensor "
                          "visual.attn_pool.query is missing");
     }
+    if (names->pooler && !draft->config->found) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "attention pooling (tensor %s) needs a configuration beside the weights",
+                         names->pooler->query);
+    }
     if (names->pooler) status = blueprint_pooler_draw(draft, out, err);
     if (!status && names->ln_post) {
         status = draft_take_norm(draft, "", names->ln_post, shape->pooled_width,
@@ -157,9 +180,19 @@ static enum status take_exit(struct draft *draft, struct blueprint *out, struct 
 }
 
 enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struct error *err) {
-    size_t width;
-    enum status status = take_entrance(draft, &width, &out->vit, err);
+    const struct vision_names *names = draft->names.vision;
+    struct model_info *info = draft->info;
+    size_t width = 0;
+    enum status status = STATUS_OK;
+    info->no_class_token = !names->class_embedding;
+    info->no_ln_pre = draft->config->no_ln_pre || !names->ln_pre;
+    if (names->class_embedding) status = take_class(draft, &width, &out->vit.class_embedding, err);
+    if (!status) status = take_patch(draft, &width, &out->vit.patch, err);
+    if (!status && !info->no_ln_pre) {
+        status = draft_take_norm(draft, "", names->ln_pre, width, &out->vit.ln_pre, err);
+    }
     if (!status) status = draft_take_blocks(draft, PLAN_VISION, width, &out->vision, err);
     if (!status) status = blueprint_vit_take_positions(draft, width, out, err);
+    if (!status) status = draw_rope(draft, out, err);
     return status ? status : take_exit(draft, out, err);
 }

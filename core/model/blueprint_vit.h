@@ -12,4 +12,8 @@ enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struc
 enum status blueprint_vit_take_positions(struct draft *draft, size_t width, struct blueprint *out,
                                          struct error *err);
 
+/* The angles of a tower with rope_side, for images of info's size. */
+enum status blueprint_vit_draw_rope(struct blueprint *out, const struct model_info *info,
+                                    struct error *err);
+
 #endif

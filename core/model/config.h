@@ -15,6 +15,8 @@ struct config_tower {
     uint32_t width, layers, heads, mlp_width;
     enum model_activation activation;
     float layer_norm_eps;
+    bool present; /* the configuration describes such a tower */
+    enum model_norm_order norm_order;
     bool layer_scale;
     bool unprojected; /* there is no last projection */
     bool pruned;      /* width and heads are those of the model that it was pruned from */

@@ -50,7 +50,8 @@ static enum status read_hf_tower(struct config_tower *out, const struct json_pla
 
 static enum status read_hf_vision(struct model_config *out, const struct json_place *tower,
                                   bool siglip, struct error *err) {
-    out->vision = (struct config_tower){.width = 768,
+    out->vision = (struct config_tower){.present = true,
+                                        .width = 768,
                                         .layers = 12,
                                         .heads = 12,
                                         .mlp_width = 3072,
@@ -75,7 +76,8 @@ static enum status read_hf_vision(struct model_config *out, const struct json_pl
 
 static enum status read_hf_text(struct model_config *out, const struct json_place *tower,
                                 struct error *err) {
-    out->text = (struct config_tower){.width = 512,
+    out->text = (struct config_tower){.present = true,
+                                      .width = 512,
                                       .layers = 12,
                                       .heads = 8,
                                       .mlp_width = 2048,
@@ -106,7 +108,8 @@ static enum status read_hf_text(struct model_config *out, const struct json_plac
  * embedding. */
 static enum status read_siglip_text(struct model_config *out, const struct json_place *tower,
                                     struct error *err) {
-    out->text = (struct config_tower){.width = 768,
+    out->text = (struct config_tower){.present = true,
+                                      .width = 768,
                                       .layers = 12,
                                       .heads = 12,
                                       .mlp_width = 3072,

@@ -63,6 +63,7 @@ enum status config_open_clip_text_read(struct model_config *out, const struct js
                                        struct error *err) {
     struct json_place text;
     struct config_tower *tower = &out->text;
+    tower->present = true;
     tower->width = 512;
     tower->layers = 12;
     tower->heads = 8;

@@ -2,12 +2,12 @@
 
 #include <string.h>
 
+#include "core/model/config_timm.h"
 #include "core/model/config_tower.h"
 #include "core/model/families.h"
 
 static enum status refuse_vision(const struct json_place *vision, struct error *err) {
     static const struct config_refusal refusals[] = {
-        {"timm_model_name", "a timm image tower"},
         {"qk_norm", "normalised queries and keys"},
         {"scaled_cosine_attn", "cosine attention"},
         {"scale_heads", "scaled heads"},
@@ -17,45 +17,6 @@ static enum status refuse_vision(const struct json_place *vision, struct error *
         {"input_patchnorm", "normalised patches"},
     };
     return config_tower_refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
-}
-
-/* The image towers of SigLIP, which open_clip takes from timm and which say of themselves no
- * more than their name. The activation is not in the weights either. */
-static const struct {
-    const char *name; /* how it begins */
-    uint32_t width, layers, heads, patch_size;
-    enum model_activation activation;
-} timm_towers[] = {
-    {"vit_base_patch32_siglip_", 768, 12, 12, 32, MODEL_GELU_TANH},
-    {"vit_base_patch16_siglip_", 768, 12, 12, 16, MODEL_GELU_ERF},
-    {"vit_large_patch16_siglip_512", 1024, 24, 16, 16, MODEL_GELU_TANH},
-    {"vit_large_patch16_siglip_", 1024, 24, 16, 16, MODEL_GELU_ERF},
-    {"vit_so400m_patch14_siglip_", 1152, 27, 16, 14, MODEL_GELU_ERF},
-    {"vit_so400m_patch16_siglip_", 1152, 27, 16, 16, MODEL_GELU_TANH},
-    {"vit_giantopt_patch16_siglip_", 1536, 40, 16, 16, MODEL_GELU_TANH},
-};
-
-/* Sets `known` when the name is one of them. Those that end with a mean ("gap") are not. */
-static enum status read_timm(struct model_config *out, const struct json_place *vision, bool *known,
-                             struct error *err) {
-    const char *name = NULL, *pool = "", *projection = "linear";
-    enum status status = json_read_string(vision, "timm_model_name", &name, err);
-    if (!status) status = json_read_string(vision, "timm_pool", &pool, err);
-    if (!status) status = json_read_string(vision, "timm_proj", &projection, err);
-    *known = false;
-    if (status || !name || strcmp(pool, "map") != 0 || strcmp(projection, "none") != 0)
-        return status;
-    for (size_t i = 0; i < sizeof(timm_towers) / sizeof(timm_towers[0]) && !*known; i++) {
-        if (strncmp(name, timm_towers[i].name, strlen(timm_towers[i].name)) != 0) continue;
-        *known = true;
-        out->vision = (struct config_tower){.width = timm_towers[i].width,
-                                            .layers = timm_towers[i].layers,
-                                            .heads = timm_towers[i].heads,
-                                            .activation = timm_towers[i].activation,
-                                            .layer_norm_eps = 1e-6f};
-        out->patch_size = timm_towers[i].patch_size;
-    }
-    return json_read_u32(vision, "image_size", 1, CONFIG_SIZE_MAX, &out->image_size, err);
 }
 
 /* CoCa: one query and its heads, with which the tower ends. */
@@ -116,14 +77,15 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     struct json_place vision;
     struct config_tower *tower = &out->vision;
     uint32_t head_width = 64;
+    const char *timm = "";
+    tower->present = true;
+    enum status status = json_enter(&vision, model, "vision_cfg", err);
+    if (!status) status = json_read_string(&vision, "timm_model_name", &timm, err);
+    if (status || *timm) return status ? status : config_timm_read(out, &vision, timm, err);
     tower->width = 768;
     tower->layers = 12;
     out->patch_size = 16;
     out->image_size = 224;
-    bool timm = false;
-    enum status status = json_enter(&vision, model, "vision_cfg", err);
-    if (!status) status = read_timm(out, &vision, &timm, err);
-    if (status || timm) return status;
     status = refuse_vision(&vision, err);
     if (!status) status = json_read_u32(&vision, "width", 1, CONFIG_SIZE_MAX, &tower->width, err);
     if (!status) {

@@ -15,6 +15,7 @@ struct side {
     bool pruned; /* parts may be missing, and stated widths are those before */
     const char *block, *proj;
     bool proj_transposed;
+    float layer_norm_eps; /* of this naming scheme, or 0 */
     const struct layer_names *layer;
     const struct config_tower *config;
     struct model_tower *shape;
@@ -30,6 +31,7 @@ static struct side side_of(const struct draft *draft, enum plan_tower which) {
                              .block = vision->block,
                              .proj = vision->proj,
                              .proj_transposed = vision->proj_transposed,
+                             .layer_norm_eps = vision->layer_norm_eps,
                              .layer = vision->layer,
                              .config = &draft->config->vision,
                              .shape = &draft->info->vision};
@@ -57,7 +59,7 @@ static size_t attention_width(const struct draft *draft, const struct side *side
     char name[DRAFT_NAME_SIZE];
     const struct model_tower *shape = side->shape;
     size_t whole = (size_t)shape->heads * shape->head_width, unit = 3 * (size_t)shape->head_width;
-    if (!side->layer->qkv_weight) return whole;
+    if (!side->layer->qkv_bias) return whole;
     snprintf(name, sizeof(name), "%s%s", prefix, side->layer->qkv_weight);
     const struct tensor *tensor = tensors_find(draft->tensors, name);
     bool fits = tensor && tensor->rank == 2 && tensor->shape[1] == shape->width &&
@@ -66,11 +68,32 @@ static size_t attention_width(const struct draft *draft, const struct side *side
     return fits ? tensor->shape[0] / 3 : whole;
 }
 
+/* EVA: one tensor with the rows of q, k and v, a bias for the first and one for the last. */
+static enum status take_eva_qkv(struct draft *draft, const struct layer_names *names,
+                                const char *prefix, size_t width, struct blueprint_linear *out,
+                                struct error *err) {
+    const char *const biases[] = {names->q_bias, NULL, names->v_bias};
+    char name[DRAFT_NAME_SIZE];
+    size_t dims[2] = {3 * width, width};
+    struct source whole;
+    snprintf(name, sizeof(name), "%s%s", prefix, names->qkv_weight);
+    enum status status = draft_take_matrix(draft, name, dims, &whole, err);
+    for (size_t i = 0; i < 3 && !status; i++) {
+        out->weights[i] = source_rows(&whole, i * width, width);
+        if (!biases[i]) continue;
+        snprintf(name, sizeof(name), "%s%s", prefix, biases[i]);
+        status = draft_take_vector(draft, name, width, &out->biases[i], err);
+    }
+    out->parts = 3;
+    return status;
+}
+
 /* One tensor with the rows of q, k and v, or three. */
 static enum status take_qkv(struct draft *draft, const struct side *side, const char *prefix,
                             size_t columns, struct blueprint_linear *out, struct error *err) {
     const struct layer_names *names = side->layer;
     size_t width = side->shape->width;
+    if (names->q_bias) return take_eva_qkv(draft, names, prefix, columns, out, err);
     if (names->qkv_weight) {
         char weight[DRAFT_NAME_SIZE], bias[DRAFT_NAME_SIZE];
         size_t n = 3 * columns;
@@ -81,7 +104,9 @@ static enum status take_qkv(struct draft *draft, const struct side *side, const 
     const char *const parts[] = {names->q, names->k, names->v};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < 3 && !status; i++) {
-        status = draft_take_linear(draft, prefix, parts[i], &columns, width, out, err);
+        status = names->no_k_bias && i == 1
+                     ? draft_take_product(draft, prefix, parts[i], &columns, width, out, err)
+                     : draft_take_linear(draft, prefix, parts[i], &columns, width, out, err);
     }
     return status;
 }
@@ -123,6 +148,9 @@ static enum status take_attention(struct draft *draft, const struct side *side, 
     if (!status) {
         status = draft_take_linear(draft, prefix, names->out, &width, columns, &out->out, err);
     }
+    if (!status && names->ln_out) {
+        status = draft_take_norm(draft, prefix, names->ln_out, columns, &out->ln_out, err);
+    }
     return status ? status : take_scale(draft, side, prefix, names->ls_1, &out->out.scale, err);
 }
 
@@ -142,6 +170,12 @@ static enum status take_mlp(struct draft *draft, const struct side *side, const 
     }
     if (!status) {
         status = draft_take_linear(draft, prefix, names->proj, &width, columns, &out->proj, err);
+    }
+    if (!status && names->gate) {
+        status = draft_take_linear(draft, prefix, names->gate, &columns, width, &out->gate, err);
+    }
+    if (!status && names->ln_proj) {
+        status = draft_take_norm(draft, prefix, names->ln_proj, columns, &out->ln_proj, err);
     }
     *mlp_width = (uint32_t)columns;
     return status ? status : take_scale(draft, side, prefix, names->ls_2, &out->proj.scale, err);
@@ -167,8 +201,8 @@ static uint32_t count_layers(const struct draft *draft, const struct side *side)
 
 /* Heads by SPEC 1.3, when no configuration says how many. */
 static uint32_t default_heads(uint32_t width, uint32_t layers, bool is_vision) {
-    static const uint32_t sixteen[][2] = {
-        {1280, 32}, {1408, 40}, {1664, 48}, {1792, 56}, {1152, 27}};
+    static const uint32_t sixteen[][2] = {{1280, 32}, {1408, 40}, {1664, 48},
+                                          {1792, 56}, {1792, 64}, {1152, 27}};
     for (size_t i = 0; is_vision && i < sizeof(sixteen) / sizeof(sixteen[0]); i++) {
         if (sixteen[i][0] == width && sixteen[i][1] == layers) return 16;
     }
@@ -214,6 +248,12 @@ static enum status set_shape(const struct draft *draft, const struct side *side,
     shape->layers = count_layers(draft, side);
     shape->activation = config->activation;
     shape->layer_norm_eps = config->layer_norm_eps;
+    if (!draft->config->found && side->layer_norm_eps > 0) {
+        shape->layer_norm_eps = side->layer_norm_eps;
+    }
+    shape->norm_order = config->norm_order;
+    shape->gated = side->layer->gate != NULL;
+    shape->inner_norms = side->layer->ln_out != NULL;
     if (!shape->layers) {
         return error_set(err, STATUS_UNPROCESSABLE, "the %s tower has no layer", side->name);
     }

@@ -12,9 +12,10 @@ static const struct {
     {"CLIP with a ModifiedResNet", NULL},
     {"SigLIP", NULL},
     {"CoCa", NULL},
+    {"EVA-CLIP", NULL},
     /* In the order in which SPEC 7.3 tells them apart. */
     {"Chinese-CLIP", "text_model.encoder.layer."},
-    {"a CLIP with a timm image tower", "visual.trunk."},
+    {"a CLIP with a ConvNeXt or FastViT", "visual.trunk.stages."},
     {"a CLIP with a transformers text tower", "text.transformer.embeddings."},
     {"Chinese-CLIP", "bert."},
     {"MobileCLIP in Apple's form", "image_encoder.model."},

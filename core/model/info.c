@@ -47,8 +47,9 @@ static double tower_operations(const struct model_tower *tower, uint32_t embed_d
     double operations = tower->projected ? 2.0 * tower->pooled_width * embed_dim : 0;
     for (uint32_t i = 0; i < tower->layers; i++) {
         struct model_layer layer = model_tower_layer(tower, i);
-        double attention = (double)layer.heads * tower->head_width, mlp = layer.mlp_width;
-        operations += 2 * rows * width * (4 * attention + 2 * mlp) + 4 * rows * rows * attention;
+        double attention = (double)layer.heads * tower->head_width;
+        double mlp = (tower->gated ? 3 : 2) * (double)layer.mlp_width;
+        operations += 2 * rows * width * (4 * attention + mlp) + 4 * rows * rows * attention;
     }
     return operations;
 }

@@ -31,9 +31,17 @@ struct model_layer {
     uint32_t heads, mlp_width;
 };
 
+/* Where a block's LayerNorms stand: x + f(LN(x)); x + LN(f(x)), EVA02-E; LN(x + f(x)), BERT. */
+enum model_norm_order { MODEL_NORM_BEFORE, MODEL_NORM_RESULT, MODEL_NORM_SUM };
+
 struct model_tower {
     uint32_t width, layers, heads, mlp_width; /* layers 0: the checkpoint has no such tower */
     uint32_t head_width;
+    enum model_norm_order norm_order;
+    bool gated;         /* SwiGLU, whatever the activation says */
+    bool inner_norms;   /* LayerNorms before the products that leave attention and MLP, too */
+    uint32_t rope_side; /* queries and keys are turned by where their patch lies in a grid that
+                           counts as so many patches a side; 0: they are not */
     bool pruned; /* layers differ: `pruned_layers` counts, heads and mlp_width are the most */
     struct model_layer pruned_layers[MODEL_PRUNED_MAX];
     uint32_t pooled_width; /* of the row that becomes the embedding; mostly `width` */

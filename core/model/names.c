@@ -27,15 +27,29 @@ static const struct layer_names hf_layer = {
     .v = "self_attn.v_proj",
 };
 
-static const struct layer_names timm_layer = {
-    .ln_1 = "norm1",
-    .ln_2 = "norm2",
-    .out = "attn.proj",
-    .fc = "mlp.fc1",
-    .proj = "mlp.fc2",
-    .qkv_weight = "attn.qkv.weight",
-    .qkv_bias = "attn.qkv.bias",
+/* As timm calls the layers of ViTs. */
+#define TIMM_LAYER .ln_1 = "norm1", .ln_2 = "norm2", .out = "attn.proj", .proj = "mlp.fc2"
+#define TIMM_FUSED .qkv_weight = "attn.qkv.weight", .fc = "mlp.fc1"
+
+static const struct layer_names timm_layer = {TIMM_LAYER, TIMM_FUSED, .qkv_bias = "attn.qkv.bias",
+                                              .ls_1 = "ls1.gamma", .ls_2 = "ls2.gamma"};
+
+static const struct layer_names eva_layer = {TIMM_LAYER, TIMM_FUSED, .q_bias = "attn.q_bias",
+                                             .v_bias = "attn.v_bias"};
+
+static const struct layer_names eva02_layer = {
+    TIMM_LAYER,          .q = "attn.q_proj", .k = "attn.k_proj",
+    .v = "attn.v_proj",  .no_k_bias = true,  .ln_out = "attn.norm",
+    .gate = "mlp.fc1_g", .fc = "mlp.fc1_x",  .ln_proj = "mlp.norm",
 };
+
+/* What the ViTs of timm have in common, below open_clip's "visual.trunk.". */
+#define TIMM_VISION                                                                                \
+    .tower = MODEL_IMAGE_VIT, .class_embedding = "visual.trunk.cls_token",                         \
+    .patch = "visual.trunk.patch_embed.proj.weight", .positions = "visual.trunk.pos_embed",        \
+    .ln_post = "visual.trunk.norm", .proj = "visual.trunk.head",                                   \
+    .block = "visual.trunk.blocks.%u."
+#define TIMM_PATCH_BIAS "visual.trunk.patch_embed.proj.bias"
 
 static const struct pooler_names hf_pooler = {
     .query = "vision_model.head.probe",
@@ -74,10 +88,16 @@ static const struct pooler_names coca_pooler = {
 /* In the order in which they are looked for. The last one of each list is that of which
  * tensors are missed when none is found. */
 static const struct vision_names vision_schemes[] = {
+    {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_proj.", .patch_bias = TIMM_PATCH_BIAS,
+     .layer = &eva02_layer, .rope_side = 16, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_bias", .patch_bias = TIMM_PATCH_BIAS,
+     .layer = &eva_layer, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.norm_pre.", .ln_pre = "visual.trunk.norm_pre",
+     .layer = &timm_layer},
     {.tower = MODEL_IMAGE_VIT,
      .sign = "vision_model.embeddings.class_embedding",
      .class_embedding = "vision_model.embeddings.class_embedding",
-     .patch = "vision_model.embeddings.patch_embedding",
+     .patch = "vision_model.embeddings.patch_embedding.weight",
      .positions = "vision_model.embeddings.position_embedding.weight",
      .ln_pre = "vision_model.pre_layrnorm", /* their spelling */
      .ln_post = "vision_model.post_layernorm",
@@ -88,27 +108,31 @@ static const struct vision_names vision_schemes[] = {
     {.tower = MODEL_IMAGE_VIT, /* SigLIP */
      .variant = true,
      .sign = "vision_model.head.probe",
-     .patch = "vision_model.embeddings.patch_embedding",
+     .patch = "vision_model.embeddings.patch_embedding.weight",
+     .patch_bias = "vision_model.embeddings.patch_embedding.bias",
      .positions = "vision_model.embeddings.position_embedding.weight",
      .block = "vision_model.encoder.layers.%u.",
      .layer = &hf_layer,
      .pooler = &hf_pooler,
      .ln_k = "vision_model.post_layernorm",
-     .is_hf = true},
+     .is_hf = true,
+     .layer_norm_eps = 1e-6f},
     {.tower = MODEL_IMAGE_VIT, /* SigLIP in open_clip */
      .variant = true,
      .sign = "visual.trunk.attn_pool.latent",
-     .patch = "visual.trunk.patch_embed.proj",
+     .patch = "visual.trunk.patch_embed.proj.weight",
+     .patch_bias = TIMM_PATCH_BIAS,
      .positions = "visual.trunk.pos_embed",
      .block = "visual.trunk.blocks.%u.",
      .layer = &timm_layer,
      .pooler = &timm_pooler,
-     .ln_k = "visual.trunk.norm"},
+     .ln_k = "visual.trunk.norm",
+     .layer_norm_eps = 1e-6f},
     {.tower = MODEL_IMAGE_VIT, /* CoCa */
      .variant = true,
      .sign = "visual.attn_pool.query",
      .class_embedding = "visual.class_embedding",
-     .patch = "visual.conv1",
+     .patch = "visual.conv1.weight",
      .positions = "visual.positional_embedding",
      .ln_pre = "visual.ln_pre",
      .ln_post = "visual.ln_post",
@@ -121,7 +145,7 @@ static const struct vision_names vision_schemes[] = {
     {.tower = MODEL_IMAGE_VIT,
      .sign = "visual.class_embedding",
      .class_embedding = "visual.class_embedding",
-     .patch = "visual.conv1",
+     .patch = "visual.conv1.weight",
      .positions = "visual.positional_embedding",
      .ln_pre = "visual.ln_pre",
      .ln_post = "visual.ln_post",
@@ -199,6 +223,8 @@ static void complete(struct names *out) {
 }
 
 enum status names_recognise(struct names *out, const struct tensors *tensors, struct error *err) {
+    enum status status = families_check(tensors, err);
+    if (status) return status;
     *out = (struct names){.has_vision = false};
     for (size_t i = 0; !out->has_vision && i < VISION_SCHEMES; i++) {
         out->vision = &vision_schemes[i];
@@ -208,10 +234,9 @@ enum status names_recognise(struct names *out, const struct tensors *tensors, st
         out->text = &text_schemes[i];
         out->has_text = tensors_any_with_prefix(tensors, out->text->sign);
     }
-    /* What has a half that we do not know may be of a family that we know by name. */
-    enum status status =
-        out->has_vision && out->has_text ? STATUS_OK : families_check(tensors, err);
-    if (status) return status;
+    if (!out->has_vision && tensors_any_with_prefix(tensors, "visual.trunk.")) {
+        return families_refuse(err, "tensors visual.trunk.*", "this image tower of timm");
+    }
     if (!out->has_vision && !out->has_text) {
         return error_set(err, STATUS_UNSUPPORTED,
                          "not a CLIP checkpoint: among its %zu tensors there is no class embedding "

@@ -15,6 +15,10 @@ struct layer_names {
     const char *ls_1, *ls_2;           /* LayerScale, whole names; or NULL */
     const char *qkv_weight, *qkv_bias; /* fused, rows in the order q, k, v; or NULL */
     const char *q, *k, *v;             /* separate */
+    const char *q_bias, *v_bias;       /* EVA: beside qkv_weight, whole names; or NULL */
+    bool no_k_bias;                    /* EVA02 */
+    const char *gate;                  /* SwiGLU: what goes through the activation; or NULL */
+    const char *ln_out, *ln_proj;      /* inner norms, before out and proj; or NULL */
 };
 
 /* Of a pooler, see pooler.h. */
@@ -33,13 +37,17 @@ struct vision_names {
     enum model_image_tower tower; /* which file draws it */
     bool variant;                 /* not what a file that lacks this half would have had */
     const char *sign;             /* the beginning of a name that tells this scheme */
-    const char *class_embedding, *patch, *positions, *ln_pre, *ln_post, *proj;
-    const char *block; /* with %u for the layer */
+    const char *class_embedding, *patch, *positions, *ln_post, *proj;
+    const char *ln_pre;     /* NULL: there is none */
+    const char *patch_bias; /* NULL: there is none */
+    const char *block;      /* with %u for the layer */
     const struct layer_names *layer;
     const struct pooler_names *pooler; /* or NULL; without class_embedding there is no such token */
     const char *ln_k;                  /* of the pooler */
     bool proj_transposed; /* stored as [width, embed_dim], unless it is a layer with ".weight" */
     bool is_hf;
+    uint32_t rope_side;
+    float layer_norm_eps; /* when no configuration says so; 0: 1e-5 */
 };
 
 struct text_names {

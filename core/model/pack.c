@@ -53,6 +53,11 @@ static void fold_scale(const struct source *scale, float *factors, float *rows, 
     }
 }
 
+static void multiply(float factor, float *rows, size_t count, float *biases, size_t n) {
+    for (size_t i = 0; i < count; i++) rows[i] *= factor;
+    for (size_t i = 0; i < n; i++) biases[i] *= factor;
+}
+
 enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
                         const struct norm *norm, uint8_t precision, struct error *err) {
     if (!to->blob) return STATUS_OK;
@@ -71,6 +76,7 @@ enum status pack_linear(const struct linear *to, const struct blueprint_linear *
         if (from->biases[i].kind) source_read(&from->biases[i], 0, 1, biases + done);
         done += weight->rows;
     }
+    if (from->factor > 0) multiply(from->factor, rows, n * k, biases, n);
     if (from->scale.kind) fold_scale(&from->scale, biases + n, rows, biases, n, k);
     if (norm && precision == MODEL_INT8) fold_norm(norm, rows, biases, n, k);
     struct gemm_rows whole = {.data = rows, .stride = k, .count = n};
@@ -81,16 +87,58 @@ enum status pack_linear(const struct linear *to, const struct blueprint_linear *
     return STATUS_OK;
 }
 
+/* What a product follows directly is folded into it; then nothing else may come from there. */
+static void finish_norm(const struct norm *norm, uint8_t precision, size_t width) {
+    if (norm && norm->gain && precision == MODEL_INT8) clear_norm(norm, width);
+}
+
+static enum status pack_attention(const struct block *to, const struct blueprint_block *from,
+                                  const uint8_t plan[PLAN_PRODUCTS],
+                                  const struct model_tower *shape, struct error *err) {
+    const struct norm *before = shape->norm_order == MODEL_NORM_BEFORE ? &to->ln_1 : NULL;
+    const struct norm *inner = shape->inner_norms ? &to->ln_out : NULL;
+    pack_norm(&to->ln_1, &from->ln_1);
+    if (inner) pack_norm(inner, &from->ln_out);
+    enum status status = pack_linear(&to->qkv, &from->qkv, before, plan[PLAN_QKV], err);
+    if (!status) status = pack_linear(&to->out, &from->out, inner, plan[PLAN_OUT], err);
+    finish_norm(before, plan[PLAN_QKV], shape->width);
+    finish_norm(inner, plan[PLAN_OUT], to->out.weight.k);
+    return status;
+}
+
+/* silu(x) = 1.702 * quick_gelu(x / 1.702), so that SwiGLU needs no activation of its own: the
+ * first factor moves to what is multiplied with it. */
+static enum status pack_gate(const struct block *to, const struct blueprint_block *from,
+                             const struct norm *before, uint8_t precision, struct error *err) {
+    const float slope = 1.702f;
+    struct blueprint_linear gate = from->gate, fc = from->fc;
+    gate.factor = 1 / slope;
+    fc.factor = slope;
+    enum status status = pack_linear(&to->gate, &gate, before, precision, err);
+    return status ? status : pack_linear(&to->fc, &fc, before, precision, err);
+}
+
+static enum status pack_mlp(const struct block *to, const struct blueprint_block *from,
+                            const uint8_t plan[PLAN_PRODUCTS], const struct model_tower *shape,
+                            struct error *err) {
+    const struct norm *before = shape->norm_order == MODEL_NORM_BEFORE ? &to->ln_2 : NULL;
+    const struct norm *inner = shape->inner_norms ? &to->ln_proj : NULL;
+    pack_norm(&to->ln_2, &from->ln_2);
+    if (inner) pack_norm(inner, &from->ln_proj);
+    enum status status = shape->gated ? pack_gate(to, from, before, plan[PLAN_FC], err)
+                                      : pack_linear(&to->fc, &from->fc, before, plan[PLAN_FC], err);
+    if (!status) status = pack_linear(&to->proj, &from->proj, inner, plan[PLAN_PROJ], err);
+    finish_norm(before, plan[PLAN_FC], shape->width);
+    finish_norm(inner, plan[PLAN_PROJ], to->proj.weight.k);
+    return status;
+}
+
 static enum status pack_block(const struct block *to, const struct blueprint_block *from,
-                              const uint8_t plan[PLAN_PRODUCTS], size_t width, struct error *err) {
-    if (to->qkv.blob) pack_norm(&to->ln_1, &from->ln_1);
-    if (to->fc.blob) pack_norm(&to->ln_2, &from->ln_2);
-    enum status status = pack_linear(&to->qkv, &from->qkv, &to->ln_1, plan[PLAN_QKV], err);
-    if (!status) status = pack_linear(&to->out, &from->out, NULL, plan[PLAN_OUT], err);
-    if (!status) status = pack_linear(&to->fc, &from->fc, &to->ln_2, plan[PLAN_FC], err);
-    if (!status) status = pack_linear(&to->proj, &from->proj, NULL, plan[PLAN_PROJ], err);
-    if (to->qkv.blob && plan[PLAN_QKV] == MODEL_INT8) clear_norm(&to->ln_1, width);
-    if (to->fc.blob && plan[PLAN_FC] == MODEL_INT8) clear_norm(&to->ln_2, width);
+                              const uint8_t plan[PLAN_PRODUCTS], const struct model_tower *shape,
+                              struct error *err) {
+    enum status status = STATUS_OK;
+    if (to->qkv.blob) status = pack_attention(to, from, plan, shape, err);
+    if (!status && to->fc.blob) status = pack_mlp(to, from, plan, shape, err);
     return status;
 }
 
@@ -101,7 +149,7 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
     pack_vector(to->positions, &from->positions);
     if (!to->shape.no_ln_end) pack_norm(&to->ln_end, &from->ln_end);
     for (uint32_t i = 0; i < to->shape.layers && !status; i++) {
-        status = pack_block(&to->blocks[i], &from->blocks[i], plan[i], to->shape.width, err);
+        status = pack_block(&to->blocks[i], &from->blocks[i], plan[i], &to->shape, err);
     }
     if (status) return status;
     const struct norm *norm = to->shape.no_ln_end ? NULL : &to->ln_end;
@@ -115,6 +163,7 @@ static enum status pack_vit(const struct towers *towers, const struct blueprint 
                             const struct plan *plan, struct error *err) {
     const struct vit *vit = &towers->vit;
     if (vit->class_embedding) pack_vector(vit->class_embedding, &from->vit.class_embedding);
+    if (towers->vision.rope) pack_vector(towers->vision.rope, &from->vit.rope);
     if (vit->ln_pre.gain) pack_norm(&vit->ln_pre, &from->vit.ln_pre);
     enum status status = pack_linear(&vit->patch, &from->vit.patch, NULL, plan->patch, err);
     if (!status) {

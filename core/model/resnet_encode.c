@@ -208,7 +208,7 @@ static void attend_heads(void *context, size_t begin, size_t end, uint32_t membe
     const struct tower *tower = &attend->towers->vision;
     const struct lane *lane = attend->pass->lane;
     size_t width = tower->shape.width, depth = width / tower->shape.heads;
-    size_t stride = workspace_qkv_stride(3 * (size_t)tower->shape.width);
+    size_t stride = workspace_qkv_stride(3 * width);
     void *scratch = attend->pass->workspace->lanes[member].scratch.attention;
     for (size_t i = begin; i < end; i++) {
         size_t image = i / tower->shape.heads, column = i % tower->shape.heads * depth;
@@ -233,8 +233,7 @@ static void project_rows(const struct towers *towers, const struct pass *pass, s
     const struct tower *tower = &towers->vision;
     struct lane *lane = pass->lane;
     size_t width = tower->shape.width, tokens = tower->tokens_max;
-    size_t stride = workspace_qkv_stride(3 * (size_t)tower->shape.width),
-           between = workspace_wide_stride(width);
+    size_t stride = workspace_qkv_stride(3 * width), between = workspace_wide_stride(width);
     float *qkv = lane->qkv;
     struct pass_rows first = {.from = qkv, .stride = tokens * width},
                      all = {.from = qkv, .stride = width};

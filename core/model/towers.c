@@ -9,15 +9,19 @@ static void place_block(struct walk *walk, const struct model_tower *shape,
                         struct model_layer layer, const uint8_t plan[PLAN_PRODUCTS],
                         struct block *out) {
     size_t width = shape->width, attention = (size_t)layer.heads * shape->head_width;
+    size_t mlp_width = layer.mlp_width;
     if (layer.heads) {
         walk_norm(walk, width, &out->ln_1);
+        if (shape->inner_norms) walk_norm(walk, attention, &out->ln_out);
         walk_linear(walk, plan[PLAN_QKV], 3 * attention, width, true, &out->qkv);
         walk_linear(walk, plan[PLAN_OUT], width, attention, true, &out->out);
     }
-    if (layer.mlp_width) {
+    if (mlp_width) {
         walk_norm(walk, width, &out->ln_2);
-        walk_linear(walk, plan[PLAN_FC], layer.mlp_width, width, true, &out->fc);
-        walk_linear(walk, plan[PLAN_PROJ], width, layer.mlp_width, true, &out->proj);
+        if (shape->inner_norms) walk_norm(walk, mlp_width, &out->ln_proj);
+        if (shape->gated) walk_linear(walk, plan[PLAN_FC], mlp_width, width, true, &out->gate);
+        walk_linear(walk, plan[PLAN_FC], mlp_width, width, true, &out->fc);
+        walk_linear(walk, plan[PLAN_PROJ], width, mlp_width, true, &out->proj);
     }
 }
 
@@ -41,6 +45,9 @@ static void place_vit(struct walk *walk, const struct model_info *info, const st
     if (!info->no_class_token) out->vit.class_embedding = walk_floats(walk, width);
     walk_linear(walk, plan->patch, width, k, info->patch_bias, &out->vit.patch);
     if (!info->no_ln_pre) walk_norm(walk, width, &out->vit.ln_pre);
+    if (info->vision.rope_side) {
+        out->vision.rope = walk_floats(walk, model_patches(info) * info->vision.head_width);
+    }
     place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
     if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_place(&out->pooler, walk, info, plan);
 }
@@ -141,12 +148,19 @@ static void mix_block(struct block *block, const struct block *other,
         block->ln_1 = other->ln_1;
         block->qkv = other->qkv;
     }
-    if (plan[PLAN_OUT] != MODEL_INT8) block->out = other->out;
+    if (plan[PLAN_OUT] != MODEL_INT8) {
+        block->ln_out = other->ln_out;
+        block->out = other->out;
+    }
     if (plan[PLAN_FC] != MODEL_INT8) {
         block->ln_2 = other->ln_2;
         block->fc = other->fc;
+        block->gate = other->gate;
     }
-    if (plan[PLAN_PROJ] != MODEL_INT8) block->proj = other->proj;
+    if (plan[PLAN_PROJ] != MODEL_INT8) {
+        block->ln_proj = other->ln_proj;
+        block->proj = other->proj;
+    }
 }
 
 /* `out` is a copy of the int8 tower, whose blocks are still its own. */

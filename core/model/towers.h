@@ -12,10 +12,12 @@
 
 struct block {
     struct norm ln_1, ln_2;
-    struct linear qkv;  /* [3 * heads * head_width, width], or there is no attention */
-    struct linear out;  /* [width, heads * head_width] */
-    struct linear fc;   /* [mlp_width, width], or there is no MLP */
-    struct linear proj; /* [width, mlp_width] */
+    struct norm ln_out, ln_proj; /* with inner_norms: before out and proj */
+    struct linear qkv;           /* [3 * heads * head_width, width], or there is no attention */
+    struct linear out;           /* [width, heads * head_width] */
+    struct linear gate;          /* as fc, or there is none */
+    struct linear fc;            /* [mlp_width, width], or there is no MLP */
+    struct linear proj;          /* [width, mlp_width] */
 };
 
 struct tower {
@@ -26,6 +28,7 @@ struct tower {
     const struct attention_kernel *attention; /* what qkv is computed to depends on it */
     enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
     const float *positions;                   /* [tokens_max, width] */
+    const float *rope;                        /* [patches, head_width], or NULL */
     struct block *blocks;                     /* [layers], owned */
     struct norm ln_end;                       /* ln_post or ln_final; NULL: none */
     struct linear projection;                 /* [embed_dim, pooled_width] */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/model/pooling.h"
+#include "core/model/rope.h"
 
 struct attend {
     const struct pass *pass;
@@ -12,12 +13,18 @@ struct attend {
     bool pooled_only;
 };
 
-/* Straight into A of the next product, or to `wide`, when that is to be quantised. */
+/* True when what attention gives is not A of the next product yet: it is to be normalised, or
+ * quantised. */
+static bool goes_by_wide(const struct block *block) {
+    return block->ln_out.gain || gemm_kernel_precision(block->out.weight.kernel) == GEMM_INT8;
+}
+
+/* Straight into A of the next product, or to `wide`. */
 static void place_output(const struct attend *attend, struct attention_call *call, size_t row,
                          size_t column) {
     const struct lane *lane = attend->pass->lane;
     const struct gemm_weight *next = &attend->block->out.weight;
-    switch (gemm_kernel_precision(next->kernel)) {
+    switch (goes_by_wide(attend->block) ? GEMM_INT8 : gemm_kernel_precision(next->kernel)) {
     case GEMM_FP32:
         call->out_stride = gemm_row_stride(next->kernel, next->k);
         call->out = (float *)lane->input + row * call->out_stride + column;
@@ -129,26 +136,118 @@ static size_t gather_pooled(const struct pass *pass, size_t width) {
     return sequences->count;
 }
 
-/* x += out(attention(qkv(ln_1(x)))); returns the rows that are left of x. */
+/* ---- a half of a block joins the residual stream ---- */
+
+struct join {
+    const struct pass *pass;
+    const struct norm *norm;
+    float epsilon;
+    const float *from; /* rows to be normalised and added, or NULL: x itself is normalised */
+    size_t width, stride;
+};
+
+static void join_rows(void *context, size_t begin, size_t end, uint32_t member) {
+    const struct join *join = context;
+    const struct norm *norm = join->norm;
+    const struct row_kernels *rows = join->pass->rows;
+    float *scratch = join->pass->workspace->lanes[member].scratch.row;
+    for (size_t i = begin; i < end; i++) {
+        float *x = join->pass->lane->x + i * join->width;
+        const float *from = join->from ? join->from + i * join->stride : x;
+        float *to = join->from ? scratch : x;
+        rows->layer_norm(to, from, norm->gain, norm->bias, join->width, join->epsilon);
+        for (size_t j = 0; join->from && j < join->width; j++) x[j] += scratch[j];
+    }
+}
+
+/* x and the product of `a`, in the order that the tower's norms have. */
+static void join_half(const struct model_tower *shape, const struct norm *norm,
+                      const struct pass *pass, const struct linear *linear, const void *a,
+                      size_t rows) {
+    struct join join = {.pass = pass,
+                        .norm = norm,
+                        .epsilon = shape->layer_norm_eps,
+                        .width = shape->width,
+                        .stride = workspace_wide_stride(shape->width)};
+    if (shape->norm_order != MODEL_NORM_RESULT) {
+        pass_add(pass, linear, a, rows);
+        if (shape->norm_order == MODEL_NORM_BEFORE) return;
+    } else {
+        struct pass_product product = {
+            .linear = linear,
+            .call = {.a = a, .m = rows, .c = pass->lane->wide, .c_stride = join.stride}};
+        pass_run(pass, &product);
+        join.from = pass->lane->wide;
+    }
+    team_run(pass->team, rows, join_rows, &join);
+}
+
+/* Rows of x as a half of a block takes them. */
+static struct pass_rows rows_of(const struct model_tower *shape, const struct norm *norm,
+                                const struct pass *pass) {
+    return (struct pass_rows){.norm = shape->norm_order == MODEL_NORM_BEFORE ? norm : NULL,
+                              .epsilon = shape->layer_norm_eps,
+                              .from = pass->lane->x,
+                              .stride = shape->width};
+}
+
+/* ---- attention, the whole of it ---- */
+
+struct turn {
+    const struct tower *tower;
+    const struct pass *pass;
+    size_t columns; /* of q, and of k behind it */
+};
+
+/* Units are rows; the class token, the first of each image, has no place in the grid. */
+static void turn_rows(void *context, size_t begin, size_t end, uint32_t member) {
+    const struct turn *turn = context;
+    const struct tower *tower = turn->tower;
+    size_t head_width = tower->shape.head_width, heads = 2 * turn->columns / head_width;
+    size_t stride = workspace_qkv_stride(3 * turn->columns);
+    (void)member;
+    for (size_t i = begin; i < end; i++) {
+        size_t token = i % tower->tokens_max;
+        if (!token) continue;
+        const float *angles = tower->rope + (token - 1) * head_width;
+        if (tower->attention_precision == GEMM_BF16)
+            rope_turn_bf16((uint16_t *)turn->pass->lane->qkv + i * stride, angles, heads,
+                           head_width);
+        else
+            rope_turn((float *)turn->pass->lane->qkv + i * stride, angles, heads, head_width);
+    }
+}
+
+/* x and out(attention(qkv(x))), with the norms where they belong; returns the rows that are
+ * left of x. */
 static size_t attention_part(const struct tower *tower, const struct block *block,
                              const struct pass *pass, size_t rows, bool last) {
     const struct model_tower *shape = &tower->shape;
     struct lane *lane = pass->lane;
-    struct pass_rows normed = {&block->ln_1, shape->layer_norm_eps, lane->x, shape->width};
-    pass_prepare(pass, &normed, &block->qkv, lane->input, rows);
+    size_t columns = block->out.weight.k;
+    struct pass_rows from = rows_of(shape, &block->ln_1, pass);
+    pass_prepare(pass, &from, &block->qkv, lane->input, rows);
     project_qkv(tower, &block->qkv, pass, rows);
-    struct attend attend = {.pass = pass, .tower = tower, .block = block, .pooled_only = last};
-    team_run(pass->team, lane->sequences.count * (block->out.weight.k / shape->head_width),
-             attend_heads, &attend);
-    if (last) rows = gather_pooled(pass, shape->width);
-    if (gemm_kernel_precision(block->out.weight.kernel) == GEMM_INT8) {
-        struct pass_rows plain = {.from = lane->wide,
-                                  .stride = workspace_wide_stride(block->out.weight.k)};
-        pass_prepare(pass, &plain, &block->out, lane->input, rows);
+    if (tower->rope) {
+        struct turn turn = {.tower = tower, .pass = pass, .columns = columns};
+        team_run(pass->team, rows, turn_rows, &turn);
     }
-    pass_add(pass, &block->out, lane->input, rows);
+    struct attend attend = {.pass = pass, .tower = tower, .block = block, .pooled_only = last};
+    team_run(pass->team, lane->sequences.count * (columns / shape->head_width), attend_heads,
+             &attend);
+    if (last) rows = gather_pooled(pass, shape->width);
+    if (goes_by_wide(block)) {
+        struct pass_rows wide = {.norm = block->ln_out.gain ? &block->ln_out : NULL,
+                                 .epsilon = shape->layer_norm_eps,
+                                 .from = lane->wide,
+                                 .stride = workspace_wide_stride(columns)};
+        pass_prepare(pass, &wide, &block->out, lane->input, rows);
+    }
+    join_half(shape, &block->ln_1, pass, &block->out, lane->input, rows);
     return rows;
 }
+
+/* ---- the MLP ---- */
 
 static enum gemm_activation activation_of(const struct model_tower *shape) {
     switch (shape->activation) {
@@ -159,26 +258,76 @@ static enum gemm_activation activation_of(const struct model_tower *shape) {
     return GEMM_QUICK_GELU;
 }
 
-void transformer_mlp(const struct model_tower *shape, const struct block *block,
-                     const struct pass *pass, size_t rows) {
+struct gate {
+    float *rows; /* each that of `gate` and behind it that of `fc` */
+    size_t width, stride;
+};
+
+static void gate_rows(void *context, size_t begin, size_t end, uint32_t member) {
+    const struct gate *gate = context;
+    (void)member;
+    for (size_t i = begin; i < end; i++) {
+        float *row = gate->rows + i * gate->stride;
+        for (size_t j = 0; j < gate->width; j++) row[j] *= row[gate->width + j];
+    }
+}
+
+/* SwiGLU: hidden = quick_gelu(gate(x)) * fc(x), into lane->wide; see pack.c. */
+static size_t run_gated(const struct block *block, const struct pass *pass, size_t rows) {
+    struct lane *lane = pass->lane;
+    size_t width = block->fc.weight.n, stride = workspace_wide_stride(2 * width);
+    struct pass_product gate = {.linear = &block->gate,
+                                .call = {.a = lane->input,
+                                         .m = rows,
+                                         .c = lane->wide,
+                                         .c_stride = stride,
+                                         .activation = GEMM_QUICK_GELU}};
+    struct pass_product fc = {
+        .linear = &block->fc,
+        .call = {.a = lane->input, .m = rows, .c = lane->wide + width, .c_stride = stride}};
+    pass_run(pass, &gate);
+    pass_run(pass, &fc);
+    struct gate both = {.rows = lane->wide, .width = width, .stride = stride};
+    team_run(pass->team, rows, gate_rows, &both);
+    return stride;
+}
+
+/* hidden = activation(fc(x)), straight to lane->hidden unless it is to be normalised or
+ * quantised: then to lane->wide, and the result is the rows' stride there. */
+static size_t run_plain(const struct model_tower *shape, const struct block *block,
+                        const struct pass *pass, size_t rows) {
     struct lane *lane = pass->lane;
     const struct gemm_weight *next = &block->proj.weight;
     enum gemm_precision precision = gemm_kernel_precision(next->kernel);
-    struct pass_rows normed = {&block->ln_2, shape->layer_norm_eps, lane->x, shape->width};
-    pass_prepare(pass, &normed, &block->fc, lane->input, rows);
-    struct pass_product m = {
+    bool wide = precision == GEMM_INT8 || block->ln_proj.gain;
+    size_t stride = wide ? workspace_wide_stride(next->k) : gemm_row_stride(next->kernel, next->k);
+    struct pass_product product = {
         .linear = &block->fc,
-        .call = {.a = lane->input, .m = rows, .activation = activation_of(shape)}};
-    m.call.c = precision == GEMM_INT8 ? (void *)lane->wide : lane->hidden;
-    m.call.c_stride = precision == GEMM_INT8 ? workspace_wide_stride(next->k)
-                                             : gemm_row_stride(next->kernel, next->k);
-    m.call.output = precision == GEMM_BF16 ? GEMM_STORE_BF16 : GEMM_STORE_F32;
-    pass_run(pass, &m);
-    if (precision == GEMM_INT8) {
-        struct pass_rows plain = {.from = lane->wide, .stride = m.call.c_stride};
-        pass_prepare(pass, &plain, &block->proj, lane->hidden, rows);
+        .call = {.a = lane->input,
+                 .m = rows,
+                 .c = wide ? (void *)lane->wide : lane->hidden,
+                 .c_stride = stride,
+                 .activation = activation_of(shape),
+                 .output = precision == GEMM_BF16 && !wide ? GEMM_STORE_BF16 : GEMM_STORE_F32}};
+    pass_run(pass, &product);
+    return wide ? stride : 0;
+}
+
+void transformer_mlp(const struct model_tower *shape, const struct block *block,
+                     const struct pass *pass, size_t rows) {
+    struct lane *lane = pass->lane;
+    struct pass_rows from = rows_of(shape, &block->ln_2, pass);
+    pass_prepare(pass, &from, &block->fc, lane->input, rows);
+    size_t stride =
+        shape->gated ? run_gated(block, pass, rows) : run_plain(shape, block, pass, rows);
+    if (stride) {
+        struct pass_rows wide = {.norm = block->ln_proj.gain ? &block->ln_proj : NULL,
+                                 .epsilon = shape->layer_norm_eps,
+                                 .from = lane->wide,
+                                 .stride = stride};
+        pass_prepare(pass, &wide, &block->proj, lane->hidden, rows);
     }
-    pass_add(pass, &block->proj, lane->hidden, rows);
+    join_half(shape, &block->ln_2, pass, &block->proj, lane->hidden, rows);
 }
 
 /* For measuring: keeps the row of the first sequence that becomes its embedding. */

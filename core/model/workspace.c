@@ -45,7 +45,9 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     size_t rows = tower->tokens_max > WORKSPACE_ROWS ? tower->tokens_max : WORKSPACE_ROWS;
     most(&sizes->rows, rows);
     most(&sizes->x, rows * shape->width * sizeof(float));
-    size_t columns = shape->mlp_width > shape->width ? shape->mlp_width : shape->width;
+    /* Of a gated MLP both products are there at a time. */
+    size_t columns = shape->gated ? 2 * (size_t)shape->mlp_width : shape->mlp_width;
+    if (shape->width > columns) columns = shape->width;
     size_t attention = (size_t)shape->heads * shape->head_width;
     if (attention > columns) columns = attention;
     if (embed_dim > columns) columns = embed_dim;
@@ -81,6 +83,8 @@ static enum status measure_resnet(struct sizes *sizes, const struct towers *towe
     most(&sizes->input, needed.hidden);
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
     most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
+    size_t qkv = workspace_qkv_stride(3 * (size_t)info->vision.width);
+    most(&sizes->qkv, sizes->rows * qkv * sizeof(float));
     sizes->conv = needed.scratch;
     return STATUS_OK;
 }

@@ -178,6 +178,136 @@ def pruned_text(w, ids):
     return norm(x[ids.argmax()], w, "ln_final") @ w["text_projection"]
 
 
+# ---- EVA02 and EVA-CLIP's larger towers, as timm names them ----
+
+def make_timm(maker, width, embed):
+    maker.add("visual.trunk.cls_token", 1, 1, width, scale=1)
+    maker.add("visual.trunk.pos_embed", 1, 1 + (IMAGE // PATCH) ** 2, width, scale=0.5)
+    maker.add("visual.trunk.patch_embed.proj.weight", width, 3, PATCH, PATCH)
+    maker.add("visual.trunk.patch_embed.proj.bias", width)
+    maker.norm("visual.trunk.norm", width)
+    maker.linear("visual.trunk.head", embed, width)
+    maker.add("logit_scale", scale=0, around=2.5)
+
+
+def timm_enter(w, pixels):
+    width = w["visual.trunk.cls_token"].size
+    x = patches(pixels) @ w["visual.trunk.patch_embed.proj.weight"].reshape(width, -1).T
+    x = np.concatenate([w["visual.trunk.cls_token"][0], x + w["visual.trunk.patch_embed.proj.bias"]])
+    return x + w["visual.trunk.pos_embed"][0]
+
+
+def timm_leave(x, w):
+    return linear(norm(x[0], w, "visual.trunk.norm", 1e-6), w, "visual.trunk.head")
+
+
+def encode_text(w, ids, t, prefix="text."):
+    x = w[prefix + "token_embedding.weight"][ids] + w[prefix + "positional_embedding"]
+    p = prefix + "transformer.resblocks.0."
+    qkv = norm(x, w, p + "ln_1") @ w[p + "attn.in_proj_weight"].T + w[p + "attn.in_proj_bias"]
+    x = x + linear(attend(*np.split(qkv, 3, 1), t["width"] // t["heads"], True), w, p + "attn.out_proj")
+    x = x + linear(GELU(linear(norm(x, w, p + "ln_2"), w, p + "mlp.c_fc")), w, p + "mlp.c_proj")
+    return norm(x[ids.argmax()], w, prefix + "ln_final") @ w[prefix + "text_projection"]
+
+
+def timm_config(folder, name, text):
+    vision = dict(timm_model_name=name, timm_model_pretrained=False, timm_pool="token", timm_proj=None,
+                  image_size=IMAGE)
+    write_json(f"{folder}/open_clip_config.json", dict(model_cfg=dict(
+        embed_dim=EMBED, custom_text=True, vision_cfg=vision, text_cfg=text_config(**text))))
+
+
+EVA02 = dict(width=32, layers=2, heads=2, mlp=43)
+
+
+def make_eva02():
+    maker, t = Maker(41), EVA02
+    make_timm(maker, t["width"], EMBED)
+    for i in range(t["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        maker.norm(p + "norm1", t["width"])
+        for name in "qkv":
+            maker.linear(f"{p}attn.{name}_proj", t["width"], t["width"], bias=name != "k")
+        maker.norm(p + "attn.norm", t["width"])
+        maker.linear(p + "attn.proj", t["width"], t["width"])
+        maker.norm(p + "norm2", t["width"])
+        maker.linear(p + "mlp.fc1_g", t["mlp"], t["width"])
+        maker.linear(p + "mlp.fc1_x", t["mlp"], t["width"])
+        maker.norm(p + "mlp.norm", t["mlp"])
+        maker.linear(p + "mlp.fc2", t["width"], t["mlp"])
+    text = make_text(maker, "text.", 32, 2, EMBED)
+    w = maker.save("eva02")
+    timm_config("eva02", "eva02_base_patch16_clip_224", text)
+    return w, text
+
+
+def turn(x, head_width):
+    """Pairs of channels of the patches, which are all rows but the first, are complex numbers."""
+    g, bands = IMAGE // PATCH, head_width // 4
+    b = 10000.0 ** (-np.arange(bands) / bands)
+    at = np.arange(g) / g * 16
+    y, x_ = np.repeat(at, g), np.tile(at, g)
+    angles = np.concatenate([np.outer(y, b), np.outer(x_, b)], 1)
+    out = x.copy()
+    for h in range(0, x.shape[1], head_width):
+        pairs = x[1:, h:h + head_width:2] + 1j * x[1:, h + 1:h + head_width:2]
+        pairs = pairs * np.exp(1j * angles)
+        out[1:, h:h + head_width:2], out[1:, h + 1:h + head_width:2] = pairs.real, pairs.imag
+    return out
+
+
+def eva02_image(w, pixels):
+    x, head_width = timm_enter(w, pixels), EVA02["width"] // EVA02["heads"]
+    for i in range(EVA02["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        h = norm(x, w, p + "norm1", 1e-6)
+        q, k, v = (linear(h, w, f"{p}attn.{name}_proj") for name in "qkv")
+        h = attend(turn(q, head_width), turn(k, head_width), v, head_width)
+        x = x + linear(norm(h, w, p + "attn.norm", 1e-6), w, p + "attn.proj")
+        h = norm(x, w, p + "norm2", 1e-6)
+        gate = linear(h, w, p + "mlp.fc1_g")
+        h = gate / (1 + np.exp(-gate)) * linear(h, w, p + "mlp.fc1_x")
+        x = x + linear(norm(h, w, p + "mlp.norm", 1e-6), w, p + "mlp.fc2")
+    return timm_leave(x, w)
+
+
+EVA = dict(width=32, layers=2, heads=2, mlp=40)
+
+
+def make_eva(folder, name, seed):
+    maker, t = Maker(seed), EVA
+    make_timm(maker, t["width"], EMBED)
+    for i in range(t["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        maker.norm(p + "norm1", t["width"])
+        maker.linear(p + "attn.qkv", 3 * t["width"], t["width"], bias=False)
+        maker.add(p + "attn.q_bias", t["width"])
+        maker.add(p + "attn.v_bias", t["width"])
+        maker.linear(p + "attn.proj", t["width"], t["width"])
+        maker.norm(p + "norm2", t["width"])
+        maker.linear(p + "mlp.fc1", t["mlp"], t["width"])
+        maker.linear(p + "mlp.fc2", t["width"], t["mlp"])
+    text = make_text(maker, "text.", 32, 2, EMBED)
+    w = maker.save(folder)
+    timm_config(folder, name, text)
+    return w, text
+
+
+def eva_image(w, pixels, norm_last):
+    """Of E/14, `norm_last`, what joins the residual stream is normalised, not what leaves it."""
+    x = timm_enter(w, pixels)
+    for i in range(EVA["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        h = x if norm_last else norm(x, w, p + "norm1", 1e-6)
+        q, k, v = np.split(h @ w[p + "attn.qkv.weight"].T, 3, 1)
+        h = linear(attend(q + w[p + "attn.q_bias"], k, v + w[p + "attn.v_bias"], 16), w, p + "attn.proj")
+        x = x + (norm(h, w, p + "norm1", 1e-6) if norm_last else h)
+        h = x if norm_last else norm(x, w, p + "norm2", 1e-6)
+        h = linear(GELU(linear(h, w, p + "mlp.fc1")), w, p + "mlp.fc2")
+        x = x + (norm(h, w, p + "norm2", 1e-6) if norm_last else h)
+    return timm_leave(x, w)
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     pixels, ids = (np.load(f"{base.OUT}/{name}.npy") for name in ("pixels", "ids"))
@@ -185,6 +315,13 @@ def main():
     w = make_pruned()
     out["pruned_images"] = [pruned_image(w, p) for p in pixels]
     out["pruned_texts"] = [pruned_text(w, i) for i in ids]
+    w, text = make_eva02()
+    out["eva02_images"] = [eva02_image(w, p) for p in pixels]
+    out["eva02_texts"] = [encode_text(w, i, text) for i in ids]
+    for folder, name, seed in (("eva", "eva_giant_patch14_224", 51), ("eva_e", "eva02_enormous_patch14_clip_224", 52)):
+        w, text = make_eva(folder, name, seed)
+        out[folder + "_images"] = [eva_image(w, p, folder == "eva_e") for p in pixels]
+        out[folder + "_texts"] = [encode_text(w, i, text) for i in ids]
     for name, value in out.items():
         np.save(f"{OUT}/{name}.npy", np.stack(value).astype(np.float32))
 

@@ -28,13 +28,16 @@ static struct npy read_npy(const char *folder, const char *name) {
     return npy;
 }
 
-static struct model *open_family(const char *folder, const char *precision) {
+static struct model *open_family(const char *folder, uint32_t head_width, const char *precision) {
     char path[128];
     struct model *model = NULL;
     struct error err = ERROR_NONE;
     snprintf(path, sizeof(path), GOLDEN "%s", folder);
-    struct model_options options = {
-        .path = path, .features = isa_detect(), .workers = 1, .precision = precision};
+    struct model_options options = {.path = path,
+                                    .head_width = head_width,
+                                    .features = isa_detect(),
+                                    .workers = 1,
+                                    .precision = precision};
     ck_assert_msg(model_open(&model, &options, &err) == STATUS_OK, "%s: %s", path, err.message);
     return model;
 }
@@ -113,9 +116,13 @@ static void check_texts(const struct model *model, const char *family, const cha
 
 static const struct {
     const char *folder, *ids;
+    uint32_t head_width; /* where the heads of the real models are 64 wide, and no file says so */
     uint64_t parameters;
 } families[] = {
-    {"pruned", "ids", 11736},
+    {"pruned", "ids", 0, 11736},
+    {"eva02", "ids", 16, 35109},
+    {"eva", "ids", 16, 31581},
+    {"eva_e", "ids", 16, 31581},
 };
 
 START_TEST(features) {
@@ -125,7 +132,7 @@ START_TEST(features) {
     } precisions[] = {{"fp32", 1 - 1e-7}, {"bf16", 0.999}, {"int8", 0.98}};
     for (size_t i = 0; i < sizeof(precisions) / sizeof(precisions[0]); i++) {
         const char *folder = families[_i].folder;
-        struct model *model = open_family(folder, precisions[i].precision);
+        struct model *model = open_family(folder, families[_i].head_width, precisions[i].precision);
         check_images(model, folder, precisions[i].least);
         check_texts(model, folder, families[_i].ids, precisions[i].least);
         ck_assert_uint_eq(model_info(model)->parameters, families[_i].parameters);
@@ -135,7 +142,7 @@ START_TEST(features) {
 END_TEST
 
 START_TEST(pruned_layers) {
-    struct model *model = open_family("pruned", "fp32");
+    struct model *model = open_family("pruned", 0, "fp32");
     const struct model_info *info = model_info(model);
     ck_assert_uint_eq(info->vision.width, 12);
     ck_assert_uint_eq(info->vision.layers, 3);
