@@ -65,7 +65,7 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
 static enum status make_tower(struct maker *maker, const struct model_info *info,
                               const struct model_tower *shape, double positions,
                               struct blueprint_tower *out, struct error *err) {
-    size_t tokens = shape == &info->text ? info->context_length : model_image_tokens(info);
+    size_t tokens = shape == &info->text ? model_text_tokens(info) : model_image_tokens(info);
     double narrow = 1 / sqrt((double)shape->width);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
@@ -101,6 +101,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                    .layers = a->vision_layers,
                    .heads = a->vision_heads,
                    .head_width = a->vision_width / a->vision_heads,
+                   .pooled_width = a->vision_width,
                    .mlp_width = a->vision_mlp,
                    .projected = true,
                    .layer_norm_eps = 1e-5f},
@@ -108,6 +109,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                  .layers = a->text_layers,
                  .heads = a->text_heads,
                  .head_width = a->text_width / a->text_heads,
+                 .pooled_width = a->text_width,
                  .mlp_width = 4 * a->text_width,
                  .projected = true,
                  .layer_norm_eps = 1e-5f},
