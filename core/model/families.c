@@ -10,15 +10,13 @@ static const struct {
 } families[] = {
     {"CLIP with a ViT", NULL},
     {"CLIP with a ModifiedResNet", NULL},
+    {"SigLIP", NULL},
+    {"CoCa", NULL},
     {"EVA-CLIP", NULL},
     /* In the order in which SPEC 7.3 tells them apart. */
-    {"SigLIP", "vision_model.head."},
     {"Chinese-CLIP", "text_model.encoder.layer."},
-    {"CoCa", "visual.attn_pool."},
-    {"SigLIP", "visual.trunk.attn_pool."},
     {"a CLIP with a ConvNeXt or FastViT", "visual.trunk.stages."},
     {"a CLIP with a transformers text tower", "text.transformer.embeddings."},
-    {"CoCa", "text.cls_emb"},
     {"Chinese-CLIP", "bert."},
     {"MobileCLIP in Apple's form", "image_encoder.model."},
 };

@@ -12,6 +12,7 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/architectures.h"
+#include "core/model/calibrate.h"
 #include "core/model/model.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
@@ -165,6 +166,38 @@ START_TEST(alone_or_among_others) {
 }
 END_TEST
 
+/* A profile may leave any convolution out of int8, and what it measured holds. */
+START_TEST(calibrated) {
+    const struct samples none = {.counts = {0}};
+    struct calibrate_options options = {
+        .model = {.path = GOLDEN "open_clip", .features = isa_detect(), .workers = 2}};
+    struct profile *profile = malloc(sizeof(*profile));
+    struct calibration *calibration;
+    ck_assert_ptr_nonnull(profile);
+    ck_assert_int_eq(calibration_open(&calibration, &options, NULL), STATUS_OK);
+    const struct model_info *info = calibration_info(calibration);
+    ck_assert_int_eq(calibration_run(profile, calibration, &none, NULL), STATUS_OK);
+    double plain = profile->towers[PLAN_VISION].total.min;
+    ck_assert_uint_eq(profile->towers[PLAN_VISION].layers, 6);
+    calibration_close(calibration);
+    options.target = 1 - (1 - plain) / 4;
+    ck_assert_int_eq(calibration_open(&calibration, &options, NULL), STATUS_OK);
+    info = calibration_info(calibration);
+    ck_assert_int_eq(calibration_run(profile, calibration, &none, NULL), STATUS_OK);
+    ck_assert_double_ge(profile->towers[PLAN_VISION].total.min, options.target);
+    uint32_t excepted = 0;
+    for (size_t i = 0; i < plan_count(info, PLAN_VISION); i++) {
+        excepted += *plan_at(&profile->plan, info, PLAN_VISION, i) != MODEL_INT8;
+    }
+    ck_assert_uint_gt(excepted, 1);
+    for (uint32_t i = 0; i < 6; i++) {
+        ck_assert_double_gt(profile->towers[PLAN_VISION].residual[i].min, 0.9);
+    }
+    calibration_close(calibration);
+    free(profile);
+}
+END_TEST
+
 /* A mapped file of packed weights answers as the checkpoint did. */
 START_TEST(packed_file) {
     char *cache = folder_make();
@@ -293,6 +326,7 @@ int main(void) {
     tcase_add_test(tcase, other_sizes);
     tcase_add_test(tcase, every_precision_and_kernel);
     tcase_add_test(tcase, alone_or_among_others);
+    tcase_add_test(tcase, calibrated);
     tcase_add_test(tcase, packed_file);
     tcase_add_test(tcase, refusals);
     tcase_add_test(tcase, architectures_of_spec);
