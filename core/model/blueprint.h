@@ -30,6 +30,7 @@ struct blueprint_tower {
     struct source positions;            /* [tokens, width] */
     struct blueprint_block *blocks;     /* [layers] */
     struct blueprint_norm ln_end;       /* ln_post or ln_final */
+    struct blueprint_linear hidden;     /* with projection_hidden: comes before it, no bias */
     struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
 };
 
@@ -83,8 +84,9 @@ struct blueprint {
     struct blueprint_resnet resnet; /* with MODEL_IMAGE_RESNET */
     struct blueprint_pooler pooler; /* with MODEL_IMAGE_ATTENTION */
     /* text */
-    struct source embedding;       /* [vocab_size, width] */
-    struct source class_embedding; /* with info.text_class */
+    struct source embedding;            /* [vocab_size, width] */
+    struct source class_embedding;      /* with info.text_class */
+    struct blueprint_norm ln_embedding; /* of MODEL_TEXT_BERT and _ROBERTA */
 
     float *computed[BLUEPRINT_COMPUTED]; /* owned */
 };
