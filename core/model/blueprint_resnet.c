@@ -85,7 +85,7 @@ static uint32_t count_blocks(const struct draft *draft, uint32_t stage) {
 static enum status count_stages(struct draft *draft, struct error *err) {
     struct model_resnet *shape = &draft->info->resnet;
     uint32_t total = 0;
-    for (uint32_t i = 0; i < MODEL_RESNET_STAGES; i++) {
+    for (uint32_t i = 0; i < MODEL_STAGES; i++) {
         char what[32];
         shape->blocks[i] = count_blocks(draft, i);
         total += shape->blocks[i];

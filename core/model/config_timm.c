@@ -12,16 +12,19 @@ static const struct {
     float layer_norm_eps;
     enum model_norm_order norm_order;
     const char *pool; /* timm_pool */
+    bool has_head;    /* of open_clip's own, timm_proj: linear or mlp */
 } architectures[] = {
-    {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token"},
-    {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token"},
-    {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token"},
-    {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token"}, /* MobileCLIP2-L/14 */
+    {"convnext_xxlarge", 1e-5f, MODEL_NORM_BEFORE, "", true},
+    {"convnext_", 1e-6f, MODEL_NORM_BEFORE, "", true},
+    {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token", false},
+    {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token", false},
+    {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token", false},
+    {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token", false}, /* MobileCLIP2-L/14 */
 };
 
 enum { ARCHITECTURES = sizeof(architectures) / sizeof(architectures[0]) };
 
-static enum status check_head(const struct json_place *vision, const char *expected,
+static enum status check_head(const struct json_place *vision, const char *expected, bool has_head,
                               struct error *err) {
     const char *pool = "avg", *proj = "";
     enum status status = json_read_string(vision, "timm_pool", &pool, err);
@@ -30,6 +33,12 @@ static enum status check_head(const struct json_place *vision, const char *expec
     if (strcmp(pool, expected) != 0) {
         return error_set(err, STATUS_UNSUPPORTED, "%s.timm_pool is \"%.16s\", supported is \"%s\"",
                          vision->path, pool, expected);
+    }
+    if (has_head) {
+        if (!strcmp(proj, "linear") || !strcmp(proj, "mlp")) return STATUS_OK;
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "%s.timm_proj is \"%.16s\", supported are linear and mlp", vision->path,
+                         proj);
     }
     if (!*proj || !strcmp(proj, "none")) return STATUS_OK;
     return error_set(err, STATUS_UNSUPPORTED, "%s.timm_proj is \"%.16s\", supported is none",
@@ -54,5 +63,6 @@ enum status config_timm_read(struct model_config *out, const struct json_place *
     out->image_size = 224;
     enum status status =
         json_read_u32(vision, "image_size", 1, CONFIG_SIZE_MAX, &out->image_size, err);
-    return status ? status : check_head(vision, architectures[i].pool, err);
+    return status ? status
+                  : check_head(vision, architectures[i].pool, architectures[i].has_head, err);
 }

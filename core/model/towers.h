@@ -4,6 +4,7 @@
 #define CORE_MODEL_TOWERS_H
 
 #include "core/kernels/attention.h"
+#include "core/model/convnext.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
 #include "core/model/resnet.h"
@@ -44,8 +45,9 @@ struct towers {
     struct tower vision, text; /* shape.layers 0: no such tower */
     const struct row_kernels *rows;
     enum model_image_tower image_tower;
-    struct vit vit;       /* with MODEL_IMAGE_VIT */
-    struct resnet resnet; /* with MODEL_IMAGE_RESNET */
+    struct vit vit;           /* with MODEL_IMAGE_VIT */
+    struct resnet resnet;     /* with MODEL_IMAGE_RESNET */
+    struct convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
     /* text */
     const float *embedding; /* [vocab_size, width] */
     size_t bytes;           /* of the block */
