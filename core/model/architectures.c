@@ -31,6 +31,13 @@ const struct architecture architectures[] = {
     {"TinyCLIP-ViT-40M-32-Text-19M", 512, 224, 32, 512, 12, 8, 2048, 512, 6, 8},
     {"TinyCLIP-ViT-61M-32-Text-29M", 512, 224, 32, 640, 12, 10, 2560, 512, 9, 8},
     {"TinyCLIP-ViT-8M-16-Text-3M", 512, 224, 16, 256, 10, 4, 1024, 256, 3, 4},
+    {"EVA01-g-14", 1024, 224, 14, 1408, 40, 16, 6144, 768, 12, 12},
+    {"EVA01-g-14-plus", 1024, 224, 14, 1408, 40, 16, 6144, 1024, 24, 16},
+    {"EVA02-B-16", 512, 224, 16, 768, 12, 12, 2048, 512, 12, 8},
+    {"EVA02-L-14", 768, 224, 14, 1024, 24, 16, 2730, 768, 12, 12},
+    {"EVA02-L-14-336", 768, 336, 14, 1024, 24, 16, 2730, 768, 12, 12},
+    {"EVA02-E-14", 1024, 224, 14, 1792, 64, 16, 15360, 1024, 24, 16},
+    {"EVA02-E-14-plus", 1024, 224, 14, 1792, 64, 16, 15360, 1280, 32, 20},
     {"RN50", 1024, 224, 32, 2048, 17, 32, 0, 512, 12, 8},
     {"RN101", 512, 224, 32, 2048, 34, 32, 0, 512, 12, 8},
     {"RN50x4", 640, 288, 32, 2560, 27, 40, 0, 640, 12, 10},
@@ -65,6 +72,23 @@ static const struct {
     {"TinyCLIP-ResNet-19M-Text-19M", {44, {3, 4, 6, 3}}},
     {"TinyCLIP-ResNet-30M-Text-29M", {56, {3, 4, 6, 3}}},
 };
+
+static const struct {
+    const char *prefix;
+    enum architecture_style style;
+} styles[] = {
+    {"EVA01-g", ARCHITECTURE_EVA},
+    {"EVA02-E", ARCHITECTURE_EVA_RESULT},
+    {"EVA02", ARCHITECTURE_EVA02},
+};
+
+enum architecture_style architecture_style(const struct architecture *architecture) {
+    for (size_t i = 0; i < sizeof(styles) / sizeof(styles[0]); i++) {
+        const char *prefix = styles[i].prefix;
+        if (!strncmp(prefix, architecture->name, strlen(prefix))) return styles[i].style;
+    }
+    return ARCHITECTURE_PLAIN;
+}
 
 const struct model_resnet *architecture_resnet(const struct architecture *architecture) {
     for (size_t i = 0; i < sizeof(resnets) / sizeof(resnets[0]); i++) {
@@ -107,7 +131,8 @@ const struct architecture *architecture_of(const struct model_info *info) {
         bool vision = a->image_size == info->image_size && a->patch_size == info->patch_size &&
                       a->vision_width == info->vision.width &&
                       a->vision_layers == info->vision.layers &&
-                      a->vision_mlp == info->vision.mlp_width;
+                      a->vision_mlp == info->vision.mlp_width &&
+                      (architecture_style(a) != ARCHITECTURE_PLAIN) == info->patch_bias;
         bool text = a->text_width == info->text.width && a->text_layers == info->text.layers;
         if (vision && text && a->embed_dim == info->embed_dim) return a;
     }

@@ -36,6 +36,8 @@ static enum status take_logit_numbers(struct draft *draft, struct error *err) {
     if (!status) status = take_number(draft, "logit_bias", &bias, err);
     draft->info->logit_scale = expf(exponent);
     draft->info->logit_bias = bias;
+    draft->info->sigmoid =
+        draft->config->sigmoid || tensors_find(draft->tensors, "logit_bias") != NULL;
     return status;
 }
 

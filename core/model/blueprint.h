@@ -36,10 +36,27 @@ struct blueprint_tower {
 
 /* What a ViT has before its blocks. */
 struct blueprint_vit {
-    struct source class_embedding;
-    struct blueprint_linear patch; /* [width, 3 * patch_size^2] */
+    struct source class_embedding; /* none with info.no_class_token */
+    struct blueprint_linear patch; /* [width, 3 * patch_size^2], seldom with bias */
     struct blueprint_norm ln_pre;  /* none with info.no_ln_pre */
     struct source rope;            /* [patches, head_width], with vision.rope_side */
+};
+
+/* Rows of a tensor: [count, columns] from `first` on. */
+struct blueprint_rows {
+    struct source weight;
+    size_t first;
+};
+
+/* What a pooler is made of, see pooler.h. */
+struct blueprint_pooler {
+    struct source query;           /* [queries, columns of q], of which the first counts */
+    struct blueprint_norm ln_q;    /* of the query, or none */
+    struct blueprint_norm ln_k;    /* of the rows */
+    struct blueprint_rows q, k, v; /* pooled_width rows of each */
+    struct source biases[2];       /* of q, k and v one behind the other, in one tensor or two */
+    struct blueprint_linear out, fc, proj;
+    struct blueprint_norm ln;
 };
 
 /* A convolution with a bias, or with a BatchNorm behind it. */
@@ -80,8 +97,10 @@ struct blueprint {
     struct blueprint_vit vit;           /* with MODEL_IMAGE_VIT */
     struct blueprint_resnet resnet;     /* with MODEL_IMAGE_RESNET */
     struct blueprint_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct blueprint_pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
-    struct source embedding; /* [vocab_size, width] */
+    struct source embedding;       /* [vocab_size, width] */
+    struct source class_embedding; /* with info.text_class */
 
     float *computed[BLUEPRINT_COMPUTED]; /* owned */
 };

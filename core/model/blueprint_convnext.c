@@ -137,7 +137,7 @@ static enum status set_shape(struct draft *draft, struct error *err) {
     enum status status = count_stages(draft, err);
     if (status) return status;
     info->patch_size = STRIDE;
-    info->vision.width = info->convnext.widths[MODEL_STAGES - 1];
+    info->vision.width = info->vision.pooled_width = info->convnext.widths[MODEL_STAGES - 1];
     info->vision.mlp_width = CONVNEXT_EXPANSION * info->vision.width;
     info->vision.activation = MODEL_GELU_ERF;
     info->vision.layer_norm_eps = info->convnext.widths[0] == XXLARGE ? 1e-5f : 1e-6f;

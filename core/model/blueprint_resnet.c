@@ -116,7 +116,7 @@ static enum status set_shape(struct draft *draft, struct error *err) {
     if (!status) status = count_stages(draft, err);
     if (status) return status;
     info->patch_size = PATCH;
-    info->vision.width = 32 * info->resnet.width;
+    info->vision.width = info->vision.pooled_width = 32 * info->resnet.width;
     info->vision.heads = config->vision.heads && !config->head_width
                              ? config->vision.heads
                              : info->vision.width / head_width;

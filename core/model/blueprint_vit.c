@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/blueprint_pooler.h"
 #include "core/model/draft_blocks.h"
 #include "core/model/positions.h"
 #include "core/model/rope.h"
@@ -52,20 +53,23 @@ static enum status take_table(struct draft *draft, size_t dims[2], struct source
 
 enum status blueprint_vit_take_positions(struct draft *draft, size_t width, struct blueprint *out,
                                          struct error *err) {
-    size_t dims[2] = {0, width};
     struct source *positions = &out->vision.positions;
+    size_t dims[2] = {0, width};
+    bool classless = draft->info->no_class_token;
     enum status status = take_table(draft, dims, positions, err);
     if (status) return status;
-    uint32_t side = (uint32_t)lround(sqrt((double)(dims[0] - 1)));
-    if (!side || side > SIDE_MAX || (size_t)side * side + 1 != dims[0]) {
+    size_t patches = positions->rows - !classless;
+    uint32_t side = (uint32_t)lround(sqrt((double)patches));
+    if (!side || side > SIDE_MAX || (size_t)side * side != patches) {
         return error_set(err, STATUS_UNPROCESSABLE,
-                         "tensor %s has %zu rows, one more than the square of 1 to %d is expected",
-                         draft->names.vision->positions, dims[0], SIDE_MAX);
+                         "tensor %s has %zu rows, %sthe square of 1 to %d is expected",
+                         draft->names.vision->positions, positions->rows,
+                         classless ? "" : "one more than ", SIDE_MAX);
     }
     struct grid from = {.rows = side, .columns = side}, to;
     status = choose_grid(draft, side, &to, err);
     if (status || (to.rows == side && to.columns == side)) return status;
-    size_t rows = 1 + (size_t)to.rows * to.columns;
+    size_t rows = !classless + (size_t)to.rows * to.columns;
     float *stored = draft_read_all(positions, err),
           *resized = calloc(rows, width * sizeof(*resized));
     if (!stored || !resized) {
@@ -73,11 +77,12 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
         free(resized);
         return error_set(err, STATUS_NO_MEMORY, "out of memory for position embeddings");
     }
-    memcpy(resized, stored, width * sizeof(*resized));
+    size_t kept = classless ? 0 : width;
+    memcpy(resized, stored, kept * sizeof(*resized));
     if (draft->info->naming == MODEL_NAMES_HF)
-        positions_resize_hf(resized + width, to, stored + width, from, width);
+        positions_resize_hf(resized + kept, to, stored + kept, from, width);
     else
-        positions_resize_open_clip(resized + width, to, stored + width, from, width);
+        positions_resize_open_clip(resized + kept, to, stored + kept, from, width);
     free(stored);
     out->computed[BLUEPRINT_VISION_POSITIONS] = resized;
     *positions = (struct source){
@@ -99,10 +104,10 @@ static enum status take_class(struct draft *draft, size_t *width, struct source 
     return status;
 }
 
-static enum status take_patch(struct draft *draft, size_t width, struct blueprint_linear *out,
+static enum status take_patch(struct draft *draft, size_t *width, struct blueprint_linear *out,
                               struct error *err) {
     const struct vision_names *names = draft->names.vision;
-    size_t dims[4] = {width, 3, 0, 0};
+    size_t dims[4] = {*width, 3, 0, 0};
     enum status status = source_take(&out->weights[0], draft->tensors, names->patch, dims, 4, err);
     if (!status) {
         status = draft_check_stated("patch size", draft->config->patch_size, dims[2], err);
@@ -113,11 +118,12 @@ static enum status take_patch(struct draft *draft, size_t width, struct blueprin
                          dims[2], dims[3]);
     }
     out->parts = 1;
+    *width = dims[0];
     draft->info->patch_size = (uint32_t)dims[2];
-    draft->info->parameters += (uint64_t)width * out->weights[0].columns;
+    draft->info->parameters += (uint64_t)dims[0] * out->weights[0].columns;
     draft->info->patch_bias = names->patch_bias != NULL;
     if (!names->patch_bias) return STATUS_OK;
-    return draft_take_vector(draft, names->patch_bias, width, &out->biases[0], err);
+    return draft_take_vector(draft, names->patch_bias, dims[0], &out->biases[0], err);
 }
 
 static enum status draw_rope(struct draft *draft, struct blueprint *out, struct error *err) {
@@ -147,26 +153,46 @@ enum status blueprint_vit_draw_rope(struct blueprint *out, const struct model_in
     return STATUS_OK;
 }
 
+/* From the rows of the last block to the embedding. */
+static enum status take_exit(struct draft *draft, struct blueprint *out, struct error *err) {
+    const struct vision_names *names = draft->names.vision;
+    struct model_tower *shape = &draft->info->vision;
+    enum status status = STATUS_OK;
+    draft->info->image_pooling = draft->config->image_pooling;
+    shape->no_ln_end = !names->ln_post;
+    if (draft->info->image_pooling == MODEL_IMAGE_ATTENTION && !names->pooler) {
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "the configuration says attentional_pool, but tensor "
+                         "visual.attn_pool.query is missing");
+    }
+    if (names->pooler && !draft->config->found) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "attention pooling (tensor %s) needs a configuration beside the weights",
+                         names->pooler->query);
+    }
+    if (names->pooler) status = blueprint_pooler_draw(draft, out, err);
+    if (!status && names->ln_post) {
+        status = draft_take_norm(draft, "", names->ln_post, shape->pooled_width,
+                                 &out->vision.ln_end, err);
+    }
+    return status ? status
+                  : draft_take_projection(draft, PLAN_VISION, &out->vision.projection, err);
+}
+
 enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struct error *err) {
     const struct vision_names *names = draft->names.vision;
-    const struct model_config *config = draft->config;
+    struct model_info *info = draft->info;
     size_t width = 0;
-    enum status status = take_class(draft, &width, &out->vit.class_embedding, err);
-    if (!status) status = take_patch(draft, width, &out->vit.patch, err);
-    if (status) return status;
-    draft->info->no_ln_pre = config->no_ln_pre || !names->ln_pre;
-    draft->info->image_pooling = config->image_pooling;
-    if (!draft->info->no_ln_pre) {
+    enum status status = STATUS_OK;
+    info->no_class_token = !names->class_embedding;
+    info->no_ln_pre = draft->config->no_ln_pre || !names->ln_pre;
+    if (names->class_embedding) status = take_class(draft, &width, &out->vit.class_embedding, err);
+    if (!status) status = take_patch(draft, &width, &out->vit.patch, err);
+    if (!status && !info->no_ln_pre) {
         status = draft_take_norm(draft, "", names->ln_pre, width, &out->vit.ln_pre, err);
     }
     if (!status) status = draft_take_blocks(draft, PLAN_VISION, width, &out->vision, err);
     if (!status) status = blueprint_vit_take_positions(draft, width, out, err);
     if (!status) status = draw_rope(draft, out, err);
-    if (!status) {
-        status = draft_take_norm(draft, "", names->ln_post, width, &out->vision.ln_end, err);
-    }
-    if (!status) {
-        status = draft_take_projection(draft, PLAN_VISION, &out->vision.projection, err);
-    }
-    return status;
+    return status ? status : take_exit(draft, out, err);
 }

@@ -8,7 +8,6 @@
 static enum status refuse_text(const struct json_place *text, struct error *err) {
     static const struct config_refusal refusals[] = {
         {"hf_model_name", "a transformers text tower"},
-        {"embed_cls", "an appended class token (CoCa)"},
         {"text_arch", "another text architecture"},
         {"attention_mode", "another form of attention"},
         {"qk_norm", "normalised queries and keys"},
@@ -40,12 +39,14 @@ static enum status read_text_pooling(struct model_config *out, const struct json
     return json_read_u32(text, "eos_id", 0, out->vocab_size - 1, &out->end_token, err);
 }
 
+/* Vocabularies from Hugging Face mind case themselves, if they do not want it. */
 static enum status read_clean(struct model_config *out, const struct json_place *text,
                               struct error *err) {
     struct json_place kwargs;
-    const char *clean = "lower";
+    const char *clean = json_is_set(text, "hf_tokenizer_name") ? "whitespace" : "lower";
     enum status status = json_enter(&kwargs, text, "tokenizer_kwargs", err);
     if (!status) status = json_read_string(&kwargs, "clean", &clean, err);
+    if (!status) status = json_read_bool(&kwargs, "strip_sep_token", &out->tokenizer.drop_end, err);
     if (status) return status;
     out->tokenizer.canonicalize = !strcmp(clean, "canonicalize");
     out->tokenizer.keep_case = !strcmp(clean, "whitespace");
@@ -82,6 +83,10 @@ enum status config_open_clip_text_read(struct model_config *out, const struct js
     }
     if (!status) status = config_tower_read_kwargs(tower, &text, err);
     if (!status) status = json_read_bool(model, "mask_text", &tower->pruned, err);
+    const char *projection = "linear";
+    if (!status) status = json_read_string(&text, "proj_type", &projection, err);
+    tower->unprojected = !strcmp(projection, "none");
+    if (!status) status = json_read_bool(&text, "embed_cls", &out->text_class, err);
     if (!status) status = read_text_pooling(out, &text, err);
     return status ? status : read_clean(out, &text, err);
 }

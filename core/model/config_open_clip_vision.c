@@ -8,7 +8,6 @@
 
 static enum status refuse_vision(const struct json_place *vision, struct error *err) {
     static const struct config_refusal refusals[] = {
-        {"attentional_pool", "attention pooling (CoCa)"},
         {"qk_norm", "normalised queries and keys"},
         {"scaled_cosine_attn", "cosine attention"},
         {"scale_heads", "scaled heads"},
@@ -18,6 +17,17 @@ static enum status refuse_vision(const struct json_place *vision, struct error *
         {"input_patchnorm", "normalised patches"},
     };
     return config_tower_refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
+}
+
+/* CoCa: one query and its heads, with which the tower ends. */
+static enum status read_attention_pool(struct model_config *out, const struct json_place *vision,
+                                       struct error *err) {
+    bool attention = false;
+    enum status status = json_read_bool(vision, "attentional_pool", &attention, err);
+    if (status || !attention) return status;
+    out->image_pooling = MODEL_IMAGE_ATTENTION;
+    out->pooler_heads = 8; /* open_clip's own default */
+    return json_read_u32(vision, "attn_pooler_heads", 1, CONFIG_SIZE_MAX, &out->pooler_heads, err);
 }
 
 /* A list of layers makes a ModifiedResNet: the blocks of its stages. */
@@ -89,6 +99,7 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     if (!status) status = read_layers(out, &vision, err);
     if (!status) status = config_tower_read_kwargs(tower, &vision, err);
     if (!status) status = read_vision_pooling(out, &vision, err);
+    if (!status) status = read_attention_pool(out, &vision, err);
     if (!status) status = json_read_bool(model, "mask_image", &tower->pruned, err);
     if (status) return status;
     uint32_t width = out->resnet[0] ? 32 * tower->width : tower->width; /* of attention */

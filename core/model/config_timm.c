@@ -12,14 +12,25 @@ static const struct {
     float layer_norm_eps;
     enum model_norm_order norm_order;
     const char *pool; /* timm_pool */
-    bool has_head;    /* of open_clip's own, timm_proj: linear or mlp */
+    bool gelu_tanh;
+    uint32_t heads; /* 0: by the rule that all follow */
+    bool has_head;  /* of open_clip's own, timm_proj: linear or mlp */
 } architectures[] = {
-    {"convnext_xxlarge", 1e-5f, MODEL_NORM_BEFORE, "", true},
-    {"convnext_", 1e-6f, MODEL_NORM_BEFORE, "", true},
-    {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token", false},
-    {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token", false},
-    {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token", false},
-    {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token", false}, /* MobileCLIP2-L/14 */
+    {"convnext_xxlarge", 1e-5f, MODEL_NORM_BEFORE, "", false, 0, true},
+    {"convnext_", 1e-6f, MODEL_NORM_BEFORE, "", false, 0, true},
+    {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token", false, 0, false},
+    {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
+    {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
+    {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token", false, 0,
+     false}, /* MobileCLIP2-L/14 */
+    /* SigLIP and SigLIP 2, under the same names. */
+    {"vit_base_patch32_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 12, false},
+    {"vit_base_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 12, false},
+    {"vit_large_patch16_siglip_512", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
+    {"vit_large_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16, false},
+    {"vit_so400m_patch14_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16, false},
+    {"vit_so400m_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
+    {"vit_giantopt_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
 };
 
 enum { ARCHITECTURES = sizeof(architectures) / sizeof(architectures[0]) };
@@ -60,6 +71,8 @@ enum status config_timm_read(struct model_config *out, const struct json_place *
     }
     tower->layer_norm_eps = architectures[i].layer_norm_eps;
     tower->norm_order = architectures[i].norm_order;
+    tower->heads = architectures[i].heads;
+    if (architectures[i].gelu_tanh) tower->activation = MODEL_GELU_TANH;
     out->image_size = 224;
     enum status status =
         json_read_u32(vision, "image_size", 1, CONFIG_SIZE_MAX, &out->image_size, err);

@@ -244,7 +244,7 @@ static enum status set_shape(const struct draft *draft, const struct side *side,
         return error_set(err, STATUS_UNSUPPORTED, "a %s tower %zu wide, up to %d are supported",
                          side->name, width, WIDTH_MAX);
     }
-    shape->width = (uint32_t)width;
+    shape->width = shape->pooled_width = (uint32_t)width;
     shape->layers = count_layers(draft, side);
     shape->activation = config->activation;
     shape->layer_norm_eps = config->layer_norm_eps;
@@ -316,21 +316,33 @@ static enum status take_projection_layer(struct draft *draft, const char *name, 
     return draft_take_vector(draft, bias, dims[0], &out->biases[0], err);
 }
 
+/* The pooled features are the embedding; of two towers both must have as many. */
+static enum status skip_projection(struct draft *draft, const struct side *side,
+                                   struct error *err) {
+    uint32_t width = side->shape->pooled_width, *embed_dim = &draft->info->embed_dim;
+    bool alone = !draft->has_vision || !draft->has_text;
+    if (*embed_dim && *embed_dim != width) {
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "the %s tower ends with %u features, the other one with %u", side->name,
+                         width, *embed_dim);
+    }
+    *embed_dim = width;
+    return alone ? STATUS_OK
+                 : draft_check_stated("embed_dim", draft->config->embed_dim, width, err);
+}
+
 enum status draft_take_projection(struct draft *draft, enum plan_tower which,
                                   struct blueprint_linear *out, struct error *err) {
     struct side side = side_of(draft, which);
     struct model_tower *shape = side.shape;
     const char *name = side.proj;
-    size_t width = shape->width, dims[2] = {draft->info->embed_dim, width};
-    bool alone = !draft->has_vision || !draft->has_text;
-    bool plain = tensors_find(draft->tensors, name) != NULL;
+    size_t width = shape->pooled_width, dims[2] = {draft->info->embed_dim, width};
+    bool needed = draft->has_vision && draft->has_text && name && !side.config->unprojected;
+    bool plain = name && tensors_find(draft->tensors, name);
     char layer[DRAFT_NAME_SIZE];
-    snprintf(layer, sizeof(layer), "%s.weight", name);
-    bool layered = !plain && tensors_find(draft->tensors, layer);
-    if (alone && !plain && !layered) {
-        draft->info->embed_dim = (uint32_t)width;
-        return STATUS_OK;
-    }
+    snprintf(layer, sizeof(layer), "%s.weight", name ? name : "");
+    bool layered = name && !plain && tensors_find(draft->tensors, layer);
+    if (!needed && !plain && !layered) return skip_projection(draft, &side, err);
     enum status status;
     if (layered)
         status = take_projection_layer(draft, name, dims, shape, out, err);

@@ -31,7 +31,11 @@ size_t model_patches(const struct model_info *info) {
 
 size_t model_image_tokens(const struct model_info *info) {
     if (info->image_tower == MODEL_IMAGE_CONVNEXT) return 1;
-    return 1 + model_patches(info);
+    return !info->no_class_token + model_patches(info);
+}
+
+size_t model_text_tokens(const struct model_info *info) {
+    return (size_t)info->context_length + info->text_class;
 }
 
 struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer) {
@@ -41,7 +45,7 @@ struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t l
 
 static double tower_operations(const struct model_tower *tower, uint32_t embed_dim, size_t tokens) {
     double rows = (double)tokens, width = tower->width;
-    double operations = tower->projected ? 2 * width * embed_dim : 0;
+    double operations = tower->projected ? 2.0 * tower->pooled_width * embed_dim : 0;
     for (uint32_t i = 0; i < tower->layers; i++) {
         struct model_layer layer = model_tower_layer(tower, i);
         double attention = (double)layer.heads * tower->head_width;
@@ -96,12 +100,21 @@ static double convnext_operations(const struct model_info *info) {
     return sum + (hidden > 0 ? 2 * hidden * (in + info->embed_dim) : 2 * in * info->embed_dim);
 }
 
+/* As the references compute it: keys and values of all rows, for one query. */
+static double pooler_operations(const struct model_info *info) {
+    double rows = (double)model_image_tokens(info), from = info->vision.width,
+           width = info->vision.pooled_width;
+    if (info->image_pooling != MODEL_IMAGE_ATTENTION) return 0;
+    return 4 * rows * width * (from + 1) + 2 * width * (2 * width + 2.0 * info->pooler.mlp_width);
+}
+
 double model_image_operations(const struct model_info *info) {
     if (info->image_tower == MODEL_IMAGE_CONVNEXT) return convnext_operations(info);
     if (info->image_tower == MODEL_IMAGE_RESNET) return resnet_operations(info);
     double patches = (double)model_patches(info), patch_size = info->patch_size;
     return 2 * patches * 3 * patch_size * patch_size * info->vision.width +
-           tower_operations(&info->vision, info->embed_dim, model_image_tokens(info));
+           tower_operations(&info->vision, info->embed_dim, model_image_tokens(info)) +
+           pooler_operations(info);
 }
 
 double model_text_operations(const struct model_info *info, size_t tokens) {

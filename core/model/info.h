@@ -16,9 +16,9 @@ enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
 /* What an image goes through. */
 enum model_image_tower { MODEL_IMAGE_VIT, MODEL_IMAGE_RESNET, MODEL_IMAGE_CONVNEXT };
-/* What becomes the embedding of an image: the class token, or the mean of the patches
- * (CLIPA). */
-enum model_image_pooling { MODEL_IMAGE_CLASS, MODEL_IMAGE_PATCH_MEAN };
+/* What becomes the embedding of an image: the class token, the mean of the patches (CLIPA), or
+ * what attention makes of all rows (SigLIP, CoCa). */
+enum model_image_pooling { MODEL_IMAGE_CLASS, MODEL_IMAGE_PATCH_MEAN, MODEL_IMAGE_ATTENTION };
 /* Which row of a text becomes its embedding: that of the largest id, the first that is
  * `end_token`, the first or the last of the whole context. */
 enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS, MODEL_POOL_FIRST, MODEL_POOL_LAST };
@@ -44,7 +44,9 @@ struct model_tower {
                            counts as so many patches a side; 0: they are not */
     bool pruned; /* layers differ: `pruned_layers` counts, heads and mlp_width are the most */
     struct model_layer pruned_layers[MODEL_PRUNED_MAX];
-    bool projected; /* false: the pooled features are the embedding */
+    uint32_t pooled_width; /* of the row that becomes the embedding; mostly `width` */
+    bool no_ln_end;        /* nothing is normalised behind the pooling */
+    bool projected;        /* false: the pooled features are the embedding */
     enum model_activation activation;
     float layer_norm_eps;
     bool projection_bias;
@@ -63,6 +65,11 @@ struct model_resnet {
 struct model_convnext {
     uint32_t widths[MODEL_STAGES], blocks[MODEL_STAGES];
     uint32_t hidden; /* of two products at the end; 0: there is one */
+};
+
+/* With MODEL_IMAGE_ATTENTION, see pooler.h; its width is the tower's pooled_width. */
+struct model_pooler {
+    uint32_t heads, mlp_width; /* mlp_width 0: there is no MLP */
 };
 
 /* What the checkpoint says of its preprocessing (SPEC 6.2, 6.6, 7.4), as plain
@@ -85,6 +92,7 @@ struct model_preprocess {
 /* What the checkpoint says of its tokenizer. */
 struct model_tokenizer {
     bool canonicalize, keep_case; /* open_clip's `clean`: canonicalize, whitespace */
+    bool drop_end;                /* its strip_sep_token */
 };
 
 /* How near embeddings come to those in fp32, over some inputs: as they are, and after
@@ -113,13 +121,16 @@ struct model_info {
     struct model_resnet resnet;     /* with MODEL_IMAGE_RESNET */
     struct model_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
     enum model_image_pooling image_pooling;
-    bool no_ln_pre, patch_bias;
+    struct model_pooler pooler;
+    bool no_ln_pre, no_class_token, patch_bias;
     bool bidirectional; /* every token of a text sees every other, and padding, too */
     enum model_pooling pooling;
     uint32_t end_token; /* for MODEL_POOL_EOS */
     uint32_t pad_token; /* what fills the context of a bidirectional tower */
+    bool text_class;    /* CoCa: a row of its own behind the text becomes the embedding */
     float logit_scale;  /* exp() already taken */
     float logit_bias;   /* 0 but for SigLIP */
+    bool sigmoid;       /* each pair of image and text has a probability of its own */
     uint64_t parameters;
     char sha256[SHA256_HEX_SIZE]; /* of the weight files */
     enum model_precision precision;
@@ -134,10 +145,13 @@ const char *model_activation_name(enum model_activation activation);
 const char *model_precision_name(enum model_precision precision);
 bool model_precision_parse(enum model_precision *out, const char *name);
 struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer);
-/* Patches of an image, without the class token; pixels of the last map of a ResNet. */
+/* Patches of an image, without a class token; pixels of the last map of a ResNet. */
 size_t model_patches(const struct model_info *info);
 /* Rows of an image in the blocks of the image tower; of a ConvNeXt one, the mean of its pixels. */
 size_t model_image_tokens(const struct model_info *info);
+
+/* Rows of a text whose context is full. */
+size_t model_text_tokens(const struct model_info *info);
 
 /* What a tower costs for one input by the textbook: two operations for each product that
  * is added, in all rows of all layers. Savings, such as a last layer for the pooled row

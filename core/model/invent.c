@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/model/blueprint_vit.h"
 #include "core/model/invent_maps.h"
 
 enum { CONTEXT_LENGTH = 77, VOCAB_SIZE = 49408 };
@@ -49,6 +50,13 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
     out->qkv = make_linear(maker, 3 * width, width, narrow, &out->ln_1);
     out->out = make_linear(maker, width, width, deep, NULL);
     out->ln_2 = make_norm(maker, width, true);
+    if (shape->inner_norms) {
+        out->ln_out = make_norm(maker, width, false);
+        out->ln_proj = make_norm(maker, mlp_width, false);
+    }
+    if (shape->gated) {
+        out->gate = make_linear(maker, mlp_width, width, 1 / sqrt((double)width), &out->ln_2);
+    }
     out->fc = make_linear(maker, mlp_width, width, 1 / sqrt(2.0 * (double)width), &out->ln_2);
     out->proj = make_linear(maker, width, mlp_width, deep, NULL);
 }
@@ -57,7 +65,7 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
 static enum status make_tower(struct maker *maker, const struct model_info *info,
                               const struct model_tower *shape, double positions,
                               struct blueprint_tower *out, struct error *err) {
-    size_t tokens = shape == &info->text ? info->context_length : model_image_tokens(info);
+    size_t tokens = shape == &info->text ? model_text_tokens(info) : model_image_tokens(info);
     double narrow = 1 / sqrt((double)shape->width);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
@@ -66,6 +74,18 @@ static enum status make_tower(struct maker *maker, const struct model_info *info
     out->ln_end = make_norm(maker, shape->width, false);
     out->projection = make_linear(maker, info->embed_dim, shape->width, narrow, NULL);
     return STATUS_OK;
+}
+
+static void set_style(struct model_info *info, enum architecture_style style) {
+    struct model_tower *tower = &info->vision;
+    if (style == ARCHITECTURE_PLAIN) return;
+    info->no_ln_pre = info->patch_bias = tower->projection_bias = true;
+    tower->layer_norm_eps = 1e-6f;
+    tower->activation = info->text.activation = MODEL_GELU_ERF;
+    if (style == ARCHITECTURE_EVA_RESULT) tower->norm_order = MODEL_NORM_RESULT;
+    if (style != ARCHITECTURE_EVA02) return;
+    tower->gated = tower->inner_norms = true;
+    tower->rope_side = 16;
 }
 
 static void set_info(struct model_info *info, const struct architecture *a) {
@@ -81,6 +101,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                    .layers = a->vision_layers,
                    .heads = a->vision_heads,
                    .head_width = a->vision_heads ? a->vision_width / a->vision_heads : 0,
+                   .pooled_width = a->vision_width,
                    .mlp_width = a->vision_mlp,
                    .projected = true,
                    .layer_norm_eps = 1e-5f},
@@ -88,6 +109,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                  .layers = a->text_layers,
                  .heads = a->text_heads,
                  .head_width = a->text_width / a->text_heads,
+                 .pooled_width = a->text_width,
                  .mlp_width = 4 * a->text_width,
                  .projected = true,
                  .layer_norm_eps = 1e-5f},
@@ -98,6 +120,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                        .std = {0.25f, 0.25f, 0.25f},
                        .rescale = 1 / 255.0f},
     };
+    set_style(info, architecture_style(a));
     const struct model_resnet *resnet = architecture_resnet(a);
     if (resnet) {
         info->image_tower = MODEL_IMAGE_RESNET;
@@ -120,6 +143,9 @@ static enum status invent_vit(struct blueprint *out, const struct model_info *in
     out->vit.class_embedding = make(maker, 1, width, 1 / sqrt((double)width));
     out->vit.patch = make_linear(maker, width, k, 1 / sqrt((double)k), NULL);
     out->vit.ln_pre = make_norm(maker, width, false);
+    enum status status = STATUS_OK;
+    if (info->vision.rope_side) status = blueprint_vit_draw_rope(out, info, err);
+    if (status) return status;
     return make_tower(maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
 }
 

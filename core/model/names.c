@@ -51,6 +51,40 @@ static const struct layer_names eva02_layer = {
     .block = "visual.trunk.blocks.%u."
 #define TIMM_PATCH_BIAS "visual.trunk.patch_embed.proj.bias"
 
+static const struct pooler_names hf_pooler = {
+    .query = "vision_model.head.probe",
+    .in_weight = "vision_model.head.attention.in_proj_weight",
+    .in_bias = "vision_model.head.attention.in_proj_bias",
+    .out = "vision_model.head.attention.out_proj",
+    .ln = "vision_model.head.layernorm",
+    .fc = "vision_model.head.mlp.fc1",
+    .proj = "vision_model.head.mlp.fc2",
+};
+
+static const struct pooler_names timm_pooler = {
+    .query = "visual.trunk.attn_pool.latent",
+    .q = "visual.trunk.attn_pool.q.weight",
+    .kv = "visual.trunk.attn_pool.kv.weight",
+    .in_bias = "visual.trunk.attn_pool.q.bias",
+    .more_bias = "visual.trunk.attn_pool.kv.bias",
+    .out = "visual.trunk.attn_pool.proj",
+    .ln = "visual.trunk.attn_pool.norm",
+    .fc = "visual.trunk.attn_pool.mlp.fc1",
+    .proj = "visual.trunk.attn_pool.mlp.fc2",
+};
+
+/* Of one tensor when the widths of rows and query are the same, else of three. */
+static const struct pooler_names coca_pooler = {
+    .query = "visual.attn_pool.query",
+    .ln_q = "visual.attn_pool.ln_q",
+    .in_weight = "visual.attn_pool.attn.in_proj_weight",
+    .q = "visual.attn_pool.attn.q_proj_weight",
+    .k = "visual.attn_pool.attn.k_proj_weight",
+    .v = "visual.attn_pool.attn.v_proj_weight",
+    .in_bias = "visual.attn_pool.attn.in_proj_bias",
+    .out = "visual.attn_pool.attn.out_proj",
+};
+
 /* In the order in which they are looked for. The last one of each list is that of which
  * tensors are missed when none is found. */
 static const struct vision_names vision_schemes[] = {
@@ -71,6 +105,43 @@ static const struct vision_names vision_schemes[] = {
      .block = "vision_model.encoder.layers.%u.",
      .layer = &hf_layer,
      .is_hf = true},
+    {.tower = MODEL_IMAGE_VIT, /* SigLIP */
+     .variant = true,
+     .sign = "vision_model.head.probe",
+     .patch = "vision_model.embeddings.patch_embedding.weight",
+     .patch_bias = "vision_model.embeddings.patch_embedding.bias",
+     .positions = "vision_model.embeddings.position_embedding.weight",
+     .block = "vision_model.encoder.layers.%u.",
+     .layer = &hf_layer,
+     .pooler = &hf_pooler,
+     .ln_k = "vision_model.post_layernorm",
+     .is_hf = true,
+     .layer_norm_eps = 1e-6f},
+    {.tower = MODEL_IMAGE_VIT, /* SigLIP in open_clip */
+     .variant = true,
+     .sign = "visual.trunk.attn_pool.latent",
+     .patch = "visual.trunk.patch_embed.proj.weight",
+     .patch_bias = TIMM_PATCH_BIAS,
+     .positions = "visual.trunk.pos_embed",
+     .block = "visual.trunk.blocks.%u.",
+     .layer = &timm_layer,
+     .pooler = &timm_pooler,
+     .ln_k = "visual.trunk.norm",
+     .layer_norm_eps = 1e-6f},
+    {.tower = MODEL_IMAGE_VIT, /* CoCa */
+     .variant = true,
+     .sign = "visual.attn_pool.query",
+     .class_embedding = "visual.class_embedding",
+     .patch = "visual.conv1.weight",
+     .positions = "visual.positional_embedding",
+     .ln_pre = "visual.ln_pre",
+     .ln_post = "visual.ln_post",
+     .proj = "visual.proj",
+     .block = "visual.transformer.resblocks.%u.",
+     .layer = &openai_layer,
+     .pooler = &coca_pooler,
+     .ln_k = "visual.attn_pool.ln_k",
+     .proj_transposed = true},
     {.tower = MODEL_IMAGE_VIT,
      .sign = "visual.class_embedding",
      .class_embedding = "visual.class_embedding",
@@ -89,6 +160,15 @@ static const struct vision_names vision_schemes[] = {
 };
 
 static const struct text_names text_schemes[] = {
+    {.variant = true, /* SigLIP */
+     .sign = "text_model.head.weight",
+     .embedding = "text_model.embeddings.token_embedding.weight",
+     .positions = "text_model.embeddings.position_embedding.weight",
+     .ln_final = "text_model.final_layer_norm",
+     .proj = "text_model.head",
+     .block = "text_model.encoder.layers.%u.",
+     .layer = &hf_layer,
+     .is_hf = true},
     {.sign = "text_model.embeddings.token_embedding.weight",
      .embedding = "text_model.embeddings.token_embedding.weight",
      .positions = "text_model.embeddings.position_embedding.weight",
@@ -98,6 +178,16 @@ static const struct text_names text_schemes[] = {
      .layer = &hf_layer,
      .is_hf = true},
     /* open_clip's CustomTextCLIP: the text half moves below "text.". */
+    {.variant = true, /* CoCa */
+     .sign = "text.cls_emb",
+     .embedding = "text.token_embedding.weight",
+     .positions = "text.positional_embedding",
+     .ln_final = "text.ln_final",
+     .proj = "text.text_projection",
+     .class_embedding = "text.cls_emb",
+     .block = "text.transformer.resblocks.%u.",
+     .layer = &openai_layer,
+     .proj_transposed = true},
     {.sign = "text.token_embedding.weight",
      .embedding = "text.token_embedding.weight",
      .positions = "text.positional_embedding",
@@ -125,11 +215,11 @@ enum {
 static void complete(struct names *out) {
     for (size_t i = 0; !out->has_vision && i < VISION_SCHEMES; i++) {
         out->vision = &vision_schemes[i];
-        if (out->vision->is_hf == out->text->is_hf) return;
+        if (out->vision->is_hf == out->text->is_hf && !out->vision->variant) return;
     }
     for (size_t i = 0; !out->has_text && i < TEXT_SCHEMES; i++) {
         out->text = &text_schemes[i];
-        if (out->text->is_hf == out->vision->is_hf) return;
+        if (out->text->is_hf == out->vision->is_hf && !out->text->variant) return;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/model/convnext_pack.h"
+#include "core/model/pooler_pack.h"
 #include "core/model/resnet_pack.h"
 
 /* The block is constant for everybody but the packer. */
@@ -146,26 +147,31 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
                               struct error *err) {
     enum status status = STATUS_OK;
     pack_vector(to->positions, &from->positions);
-    pack_norm(&to->ln_end, &from->ln_end);
+    if (!to->shape.no_ln_end) pack_norm(&to->ln_end, &from->ln_end);
     for (uint32_t i = 0; i < to->shape.layers && !status; i++) {
         status = pack_block(&to->blocks[i], &from->blocks[i], plan[i], &to->shape, err);
     }
     if (status) return status;
-    status = pack_linear(&to->projection, &from->projection, &to->ln_end, projection, err);
-    if (to->projection.blob && projection == MODEL_INT8) clear_norm(&to->ln_end, to->shape.width);
+    const struct norm *norm = to->shape.no_ln_end ? NULL : &to->ln_end;
+    status = pack_linear(&to->projection, &from->projection, norm, projection, err);
+    if (norm && to->projection.blob && projection == MODEL_INT8)
+        clear_norm(norm, to->shape.pooled_width);
     return status;
 }
 
 static enum status pack_vit(const struct towers *towers, const struct blueprint *from,
                             const struct plan *plan, struct error *err) {
     const struct vit *vit = &towers->vit;
-    pack_vector(vit->class_embedding, &from->vit.class_embedding);
+    if (vit->class_embedding) pack_vector(vit->class_embedding, &from->vit.class_embedding);
     if (towers->vision.rope) pack_vector(towers->vision.rope, &from->vit.rope);
     if (vit->ln_pre.gain) pack_norm(&vit->ln_pre, &from->vit.ln_pre);
     enum status status = pack_linear(&vit->patch, &from->vit.patch, NULL, plan->patch, err);
-    if (status) return status;
-    return pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],
-                      plan->projection[PLAN_VISION], err);
+    if (!status) {
+        status = pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],
+                            plan->projection[PLAN_VISION], err);
+    }
+    if (status || !towers->pooler.scores.blob) return status;
+    return pooler_pack(towers, from, plan, err);
 }
 
 static enum status pack_vision(const struct towers *towers, const struct blueprint *from,
@@ -184,6 +190,7 @@ enum status pack_towers(struct towers *towers, const struct blueprint *from,
     if (towers->vision.shape.layers) status = pack_vision(towers, from, plan, err);
     if (status || !towers->text.shape.layers) return status;
     pack_vector(towers->embedding, &from->embedding);
+    if (towers->class_embedding) pack_vector(towers->class_embedding, &from->class_embedding);
     return pack_tower(&towers->text, &from->text, plan->layers[PLAN_TEXT],
                       plan->projection[PLAN_TEXT], err);
 }

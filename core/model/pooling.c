@@ -19,16 +19,21 @@ void pooling_average(const struct pass *pass, size_t width) {
 void pooling_project(const struct tower *tower, const struct pass *pass, float *const *embeddings) {
     const struct model_tower *shape = &tower->shape;
     struct lane *lane = pass->lane;
-    size_t count = lane->sequences.count, width = shape->width;
+    size_t count = lane->sequences.count, width = shape->pooled_width;
+    const struct norm *norm = shape->no_ln_end ? NULL : &tower->ln_end;
     if (!shape->projected) {
         for (size_t i = 0; i < count; i++) {
-            pass->rows->layer_norm(embeddings[i], lane->x + i * width, tower->ln_end.gain,
-                                   tower->ln_end.bias, width, shape->layer_norm_eps);
+            const float *row = lane->x + i * width;
+            if (norm)
+                pass->rows->layer_norm(embeddings[i], row, norm->gain, norm->bias, width,
+                                       shape->layer_norm_eps);
+            else
+                memcpy(embeddings[i], row, width * sizeof(*row));
         }
         return;
     }
     size_t dim = tower->projection.weight.n;
-    struct pass_rows pooled = {&tower->ln_end, shape->layer_norm_eps, lane->x, width};
+    struct pass_rows pooled = {norm, shape->layer_norm_eps, lane->x, width};
     pass_prepare(pass, &pooled, &tower->projection, lane->input, count);
     pass_multiply(pass, &tower->projection, count, lane->wide, dim);
     for (size_t i = 0; i < count; i++) {

@@ -10,8 +10,15 @@ static uint32_t id_at(const struct model_info *info, const struct model_text *in
     return i < input->count ? input->ids[i] : info->pad_token;
 }
 
+/* Of CoCa: the text, the first row of padding, which it sees by an oversight of those who
+ * trained it, and the class row. */
+static size_t class_row(const struct model_info *info, const struct model_text *input) {
+    return input->count < info->context_length ? input->count + 1 : info->context_length;
+}
+
 static size_t pooled_row(const struct model_info *info, const struct model_text *input) {
     size_t best = 0;
+    if (info->text_class) return class_row(info, input);
     switch (info->pooling) {
     case MODEL_POOL_FIRST: return 0;
     case MODEL_POOL_LAST: return info->context_length - 1;
@@ -29,7 +36,20 @@ static size_t pooled_row(const struct model_info *info, const struct model_text 
 }
 
 size_t text_rows(const struct model_info *info, const struct model_text *input) {
-    return info->bidirectional ? info->context_length : pooled_row(info, input) + 1;
+    bool whole = info->bidirectional && !info->text_class;
+    return whole ? info->context_length : pooled_row(info, input) + 1;
+}
+
+/* The class row, [width]: it has the last position of the context, and sees what stands behind
+ * each id that is no padding. `masked` is [class_row + 1]. */
+static void embed_class(const struct towers *towers, const struct model_info *info, float *row,
+                        uint8_t *masked, const struct model_text *input) {
+    size_t width = towers->text.shape.width, last = class_row(info, input);
+    const float *position = towers->text.positions + info->context_length * width;
+    for (size_t c = 0; c < width; c++) row[c] = towers->class_embedding[c] + position[c];
+    masked[0] = 0;
+    for (size_t i = 1; i <= last; i++) masked[i] = id_at(info, input, i - 1) == info->pad_token;
+    if (last < info->context_length) masked[last] = 1;
 }
 
 /* token_embedding[id] + position. */
@@ -55,7 +75,12 @@ void text_encode(const struct towers *towers, const struct model_info *info,
     for (size_t i = 0; i < count; i++) {
         assert(inputs[i].count && inputs[i].count <= info->context_length);
         size_t rows = text_rows(info, &inputs[i]), first = sequences->start[i];
-        embed_tokens(towers, info, pass->lane->x + first * width, &inputs[i], rows);
+        float *x = pass->lane->x + first * width;
+        embed_tokens(towers, info, x, &inputs[i], rows - info->text_class);
+        if (info->text_class) {
+            embed_class(towers, info, x + (rows - 1) * width, sequences->masked + first,
+                        &inputs[i]);
+        }
         sequences->start[i + 1] = first + rows;
         sequences->pooled[i] = first + pooled_row(info, &inputs[i]);
     }

@@ -33,22 +33,23 @@ static void place_tower(struct walk *walk, uint32_t embed_dim, const struct plan
         place_block(walk, shape, model_tower_layer(shape, i), plan->layers[which][i],
                     &out->blocks[i]);
     }
-    walk_norm(walk, shape->width, &out->ln_end);
+    if (!shape->no_ln_end) walk_norm(walk, shape->pooled_width, &out->ln_end);
     if (!shape->projected) return;
-    walk_linear(walk, plan->projection[which], embed_dim, shape->width, shape->projection_bias,
-                &out->projection);
+    walk_linear(walk, plan->projection[which], embed_dim, shape->pooled_width,
+                shape->projection_bias, &out->projection);
 }
 
 static void place_vit(struct walk *walk, const struct model_info *info, const struct plan *plan,
                       struct towers *out) {
     size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
-    out->vit.class_embedding = walk_floats(walk, width);
+    if (!info->no_class_token) out->vit.class_embedding = walk_floats(walk, width);
     walk_linear(walk, plan->patch, width, k, info->patch_bias, &out->vit.patch);
     if (!info->no_ln_pre) walk_norm(walk, width, &out->vit.ln_pre);
     if (info->vision.rope_side) {
         out->vision.rope = walk_floats(walk, model_patches(info) * info->vision.head_width);
     }
     place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
+    if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_place(&out->pooler, walk, info, plan);
 }
 
 static void place_resnet(struct walk *walk, const struct model_info *info, const struct plan *plan,
@@ -85,6 +86,7 @@ static void place_all(struct towers *out, const struct model_info *info, const s
     if (info->vision.layers) place_vision(walk, info, plan, out);
     if (!info->text.layers) return;
     out->embedding = walk_floats(walk, (size_t)info->vocab_size * info->text.width);
+    if (info->text_class) out->class_embedding = walk_floats(walk, info->text.width);
     place_tower(walk, info->embed_dim, plan, PLAN_TEXT, &out->text);
 }
 
@@ -134,8 +136,9 @@ enum status towers_create(struct towers *out, const struct model_info *info,
         return status;
     }
     out->vision.tokens_max = model_image_tokens(info);
-    out->text.tokens_max = info->context_length;
+    out->text.tokens_max = model_text_tokens(info);
     out->text.causal = !info->bidirectional;
+    out->text.class_last = info->text_class;
     out->vision.pooling = info->image_pooling;
     struct walk walk = {.features = features};
     place_all(out, info, plan, &walk);
@@ -212,6 +215,7 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
         status = mix_tower(&out->text, &other->text, plan, PLAN_TEXT, err);
     }
     if (plan->patch != MODEL_INT8) out->vit.patch = other->vit.patch;
+    if (plan->projection[PLAN_VISION] != MODEL_INT8) out->pooler = other->pooler;
     if (status) towers_free(out);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "core/model/convnext.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
+#include "core/model/pooler.h"
 #include "core/model/resnet.h"
 #include "core/model/walk.h"
 
@@ -30,13 +31,14 @@ struct tower {
     const float *positions;                   /* [tokens_max, width] */
     const float *rope;                        /* [patches, head_width], or NULL */
     struct block *blocks;                     /* [layers], owned */
-    struct norm ln_end;                       /* ln_post or ln_final */
-    struct linear projection;                 /* [embed_dim, width] */
+    struct norm ln_end;                       /* ln_post or ln_final; NULL: none */
+    struct linear projection;                 /* [embed_dim, pooled_width] */
+    bool class_last;                          /* of a text: see info.text_class */
 };
 
 /* What a ViT has before its blocks. */
 struct vit {
-    const float *class_embedding; /* [width] */
+    const float *class_embedding; /* [width], NULL with info.no_class_token */
     struct linear patch;          /* [width, 3 * patch_size^2] */
     struct norm ln_pre;           /* NULL with info.no_ln_pre */
 };
@@ -48,9 +50,11 @@ struct towers {
     struct vit vit;           /* with MODEL_IMAGE_VIT */
     struct resnet resnet;     /* with MODEL_IMAGE_RESNET */
     struct convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
-    const float *embedding; /* [vocab_size, width] */
-    size_t bytes;           /* of the block */
+    const float *embedding;       /* [vocab_size, width] */
+    const float *class_embedding; /* [width] with info.text_class */
+    size_t bytes;                 /* of the block */
 };
 
 /* Allocates what is not in the block and measures it: afterwards out->bytes is the

@@ -43,6 +43,33 @@ static void place_output(const struct attend *attend, struct attention_call *cal
     }
 }
 
+/* The row behind a text (CoCa) sees those of its keys that are not masked: `call` has all of
+ * them, and they move together, which nobody minds, because it is the last to ask. */
+static void attend_class(const struct attend *attend, struct attention_call *call, size_t first,
+                         void *scratch) {
+    const uint8_t *masked = attend->pass->lane->sequences.masked + first;
+    size_t element =
+        attend->tower->attention_precision == GEMM_BF16 ? sizeof(uint16_t) : sizeof(float);
+    size_t stride = call->stride * element, size = call->head_dim * element, seen = 0;
+    uint8_t *base = (uint8_t *)attend->pass->lane->qkv;
+    size_t keys = (size_t)((const uint8_t *)call->k - base),
+           values = (size_t)((const uint8_t *)call->v - base);
+    for (size_t i = 0; i < call->tokens; i++) {
+        if (masked[i]) continue;
+        if (i > seen) {
+            memcpy(base + keys + seen * stride, base + keys + i * stride, size);
+            memcpy(base + values + seen * stride, base + values + i * stride, size);
+        }
+        seen++;
+    }
+    call->q = (const uint8_t *)call->q + (call->tokens - 1) * stride;
+    call->tokens = seen;
+    call->causal = false;
+    call->query_begin = 0;
+    call->query_end = 1;
+    attention_run(attend->tower->attention, call, scratch);
+}
+
 static void attend_head(const struct attend *attend, size_t sequence, size_t head, void *scratch) {
     const struct tower *tower = attend->tower;
     const struct lane *lane = attend->pass->lane;
@@ -67,8 +94,17 @@ static void attend_head(const struct attend *attend, size_t sequence, size_t hea
         call.query_end = call.query_begin + 1;
         row = sequence;
     }
+    if (tower->class_last && !attend->pooled_only) {
+        call.query_end--;
+        place_output(attend, &call, row, head * depth);
+        attention_run(tower->attention, &call, scratch);
+        row += call.query_end;
+    }
     place_output(attend, &call, row, head * depth);
-    attention_run(tower->attention, &call, scratch);
+    if (tower->class_last)
+        attend_class(attend, &call, first, scratch);
+    else
+        attention_run(tower->attention, &call, scratch);
 }
 
 static void attend_heads(void *context, size_t begin, size_t end, uint32_t member) {
@@ -277,8 +313,7 @@ static size_t run_plain(const struct model_tower *shape, const struct block *blo
     return wide ? stride : 0;
 }
 
-/* x and proj(activation(fc(x))), with the norms where they belong. */
-static void mlp_part(const struct model_tower *shape, const struct block *block,
+void transformer_mlp(const struct model_tower *shape, const struct block *block,
                      const struct pass *pass, size_t rows) {
     struct lane *lane = pass->lane;
     struct pass_rows from = rows_of(shape, &block->ln_2, pass);
@@ -312,7 +347,7 @@ void transformer_forward(const struct tower *tower, const struct pass *pass) {
             rows = attention_part(tower, block, pass, rows, last);
         else if (last)
             rows = gather_pooled(pass, tower->shape.width);
-        if (block->fc.blob) mlp_part(&tower->shape, block, pass, rows);
+        if (block->fc.blob) transformer_mlp(&tower->shape, block, pass, rows);
         if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
     if (tower->pooling == MODEL_IMAGE_PATCH_MEAN) pooling_average(pass, tower->shape.width);

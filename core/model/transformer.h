@@ -12,4 +12,9 @@
  * sequences->count rows of lane->x. */
 void transformer_forward(const struct tower *tower, const struct pass *pass);
 
+/* The second half of a block, x and proj(activation(fc(x))) with the norms where they belong, for
+ * `rows` rows of lane->x, which are shape->width wide. */
+void transformer_mlp(const struct model_tower *shape, const struct block *block,
+                     const struct pass *pass, size_t rows);
+
 #endif

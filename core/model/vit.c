@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/model/pooler_encode.h"
 #include "core/model/pooling.h"
 #include "core/model/transformer.h"
 
@@ -47,20 +48,21 @@ static void cut_patches(void *context, size_t begin, size_t end, uint32_t member
     }
 }
 
-/* Units are rows of x: class token or patch, plus its position, through ln_pre if there is
- * one. */
+/* Units are rows of x: class token, if there is one, or patch, plus its position, through ln_pre
+ * if there is one. */
 static void enter_rows(void *context, size_t begin, size_t end, uint32_t member) {
     const struct embed *embed = context;
     const struct towers *towers = embed->towers;
     const struct pass *pass = embed->pass;
-    size_t width = towers->vision.shape.width, tokens = 1 + embed->patches;
+    size_t width = towers->vision.shape.width, tokens = towers->vision.tokens_max;
+    size_t classes = tokens - embed->patches;
     float *scratch = pass->workspace->lanes[member].scratch.row;
     for (size_t i = begin; i < end; i++) {
         size_t token = i % tokens, image = i / tokens;
         const float *position = towers->vision.positions + token * width;
         const float *from = towers->vit.class_embedding;
-        if (token) {
-            size_t row = image * embed->patches + token - 1;
+        if (token >= classes) {
+            size_t row = image * embed->patches + token - classes;
             from = pass->lane->wide + row * workspace_wide_stride(width);
         }
         float *to = pass->lane->x + i * width, *sum = towers->vit.ln_pre.gain ? scratch : to;
@@ -80,7 +82,7 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
                           .pass = pass,
                           .inputs = inputs,
                           .patches = model_patches(info)};
-    size_t patches = count * embed.patches, tokens = 1 + embed.patches;
+    size_t patches = count * embed.patches, tokens = towers->vision.tokens_max;
     struct sequences *sequences = &pass->lane->sequences;
     sequences->count = count;
     for (size_t i = 0; i <= count; i++) sequences->start[i] = i * tokens;
@@ -90,5 +92,6 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
                   workspace_wide_stride(towers->vision.shape.width));
     team_run(pass->team, count * tokens, enter_rows, &embed);
     transformer_forward(&towers->vision, pass);
+    if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_encode(towers, pass);
     pooling_project(&towers->vision, pass, embeddings);
 }

@@ -6,6 +6,7 @@
 
 #include "core/base/bytes.h"
 #include "core/model/convnext_encode.h"
+#include "core/model/pooler_encode.h"
 #include "core/model/resnet_encode.h"
 
 enum { PAD = 16, ALIGNMENT = 64 };
@@ -100,6 +101,23 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
     return STATUS_OK;
 }
 
+/* The rows of an image are more than its heads, or the pass has room for them anyway. */
+static void measure_pooler(struct sizes *sizes, const struct towers *towers) {
+    const struct pooler *pooler = &towers->pooler;
+    size_t width = towers->vision.shape.pooled_width;
+    if (!pooler->scores.blob) return;
+    most(&sizes->x, sizes->rows * width * sizeof(float));
+    most(&sizes->qkv, pooler_floats(towers, sizes->rows) * sizeof(float));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->scores));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->value));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->out));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->fc));
+    most(&sizes->hidden, sizes->rows * row_bytes(&pooler->proj));
+    most(&sizes->row,
+         (width > pooler->proj.weight.k ? width : pooler->proj.weight.k) * sizeof(float));
+    most(&sizes->wide, sizes->rows * workspace_wide_stride(pooler->proj.weight.k) * sizeof(float));
+}
+
 static enum status measure(struct sizes *sizes, const struct towers *towers,
                            const struct model_info *info, struct error *err) {
     enum status status = STATUS_OK;
@@ -110,6 +128,7 @@ static enum status measure(struct sizes *sizes, const struct towers *towers,
     } else if (towers->vision.shape.layers) {
         most(&sizes->input, sizes->rows * row_bytes(&towers->vit.patch));
         most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));
+        measure_pooler(sizes, towers);
     }
     sizes->sequences = sizes->rows;
     return status;
@@ -127,7 +146,7 @@ static enum status create_lane(struct lane *lane, const struct sizes *sizes, str
     size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = sizes->x + sizes->input + sizes->hidden + sizes->wide + sizes->qkv + sizes->row +
                    sizes->attention + scales + 2 * starts + sizes->conv.strip + sizes->conv.lines +
-                   strip_scales + 20 * (size_t)ALIGNMENT;
+                   strip_scales + sizes->rows + 20 * (size_t)ALIGNMENT;
     size_t page = (size_t)2 << 20;
     total = (total + page - 1) / page * page;
     /* Zeros, because padding must be finite; and untouched, so that rows which no batch ever
@@ -151,6 +170,7 @@ static enum status create_lane(struct lane *lane, const struct sizes *sizes, str
     lane->scales = (struct row_scale *)part(&at, scales);
     lane->sequences.start = (size_t *)part(&at, starts);
     lane->sequences.pooled = (size_t *)part(&at, starts);
+    lane->sequences.masked = part(&at, sizes->rows);
     return STATUS_OK;
 }
 

@@ -16,6 +16,8 @@ struct sequences {
     size_t count;
     size_t *start;  /* [count + 1], start[0] = 0 */
     size_t *pooled; /* [count]: the row that becomes the embedding */
+    /* [rows]: not 0 where the row behind a text does not see this one, see info.text_class */
+    uint8_t *masked;
 };
 
 struct scratch {
