@@ -45,6 +45,17 @@ const struct architecture architectures[] = {
     {"RN50x64", 1024, 448, 32, 4096, 65, 64, 0, 1024, 12, 16},
     {"TinyCLIP-ResNet-19M-Text-19M", 1024, 224, 32, 1408, 17, 22, 0, 512, 6, 8},
     {"TinyCLIP-ResNet-30M-Text-29M", 1024, 224, 32, 1792, 17, 28, 0, 512, 9, 8},
+    {"convnext_tiny", 1024, 224, 32, 768, 18, 0, 3072, 512, 12, 8},
+    {"convnext_small", 512, 224, 32, 768, 36, 0, 3072, 512, 12, 8},
+    {"convnext_base", 512, 224, 32, 1024, 36, 0, 4096, 512, 12, 8},
+    {"convnext_base_w", 640, 256, 32, 1024, 36, 0, 4096, 640, 12, 10},
+    {"convnext_base_w_320", 640, 320, 32, 1024, 36, 0, 4096, 640, 12, 10},
+    {"convnext_large", 768, 224, 32, 1536, 36, 0, 6144, 768, 12, 12},
+    {"convnext_large_d", 768, 256, 32, 1536, 36, 0, 6144, 768, 16, 12},
+    {"convnext_large_d_320", 768, 320, 32, 1536, 36, 0, 6144, 768, 16, 12},
+    {"convnext_xlarge", 1024, 256, 32, 2048, 36, 0, 8192, 1024, 20, 16},
+    {"convnext_xxlarge", 1024, 256, 32, 3072, 40, 0, 12288, 1024, 24, 16},
+    {"convnext_xxlarge_320", 1024, 320, 32, 3072, 40, 0, 12288, 1024, 24, 16},
 };
 
 const size_t architectures_count = sizeof(architectures) / sizeof(architectures[0]);
@@ -82,6 +93,27 @@ enum architecture_style architecture_style(const struct architecture *architectu
 const struct model_resnet *architecture_resnet(const struct architecture *architecture) {
     for (size_t i = 0; i < sizeof(resnets) / sizeof(resnets[0]); i++) {
         if (!strcmp(resnets[i].name, architecture->name)) return &resnets[i].resnet;
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *name; /* what those begin with that have this trunk; the first counts */
+    struct model_convnext convnext;
+} convnexts[] = {
+    {"convnext_tiny", {{96, 192, 384, 768}, {3, 3, 9, 3}, 0}},
+    {"convnext_small", {{96, 192, 384, 768}, {3, 3, 27, 3}, 0}},
+    {"convnext_base", {{128, 256, 512, 1024}, {3, 3, 27, 3}, 0}},
+    {"convnext_large_d", {{192, 384, 768, 1536}, {3, 3, 27, 3}, 1536}},
+    {"convnext_large", {{192, 384, 768, 1536}, {3, 3, 27, 3}, 0}},
+    {"convnext_xlarge", {{256, 512, 1024, 2048}, {3, 3, 27, 3}, 0}},
+    {"convnext_xxlarge", {{384, 768, 1536, 3072}, {3, 4, 30, 3}, 0}},
+};
+
+const struct model_convnext *architecture_convnext(const struct architecture *architecture) {
+    for (size_t i = 0; i < sizeof(convnexts) / sizeof(convnexts[0]); i++) {
+        const char *name = convnexts[i].name;
+        if (!strncmp(name, architecture->name, strlen(name))) return &convnexts[i].convnext;
     }
     return NULL;
 }

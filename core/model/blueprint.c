@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/model/blueprint_bert.h"
+#include "core/model/blueprint_convnext.h"
 #include "core/model/blueprint_resnet.h"
 #include "core/model/blueprint_text.h"
 #include "core/model/blueprint_vit.h"
@@ -62,6 +63,7 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     switch (draft->info->image_tower) {
     case MODEL_IMAGE_VIT: return blueprint_vit_draw(draft, out, err);
     case MODEL_IMAGE_RESNET: return blueprint_resnet_draw(draft, out, err);
+    case MODEL_IMAGE_CONVNEXT: return blueprint_convnext_draw(draft, out, err);
     }
     return STATUS_INTERNAL;
 }
@@ -103,6 +105,7 @@ void blueprint_free(struct blueprint *blueprint) {
     free(blueprint->vision.blocks);
     free(blueprint->text.blocks);
     free(blueprint->resnet.blocks);
+    free(blueprint->convnext.blocks);
     for (size_t i = 0; i < BLUEPRINT_COMPUTED; i++) free(blueprint->computed[i]);
     *blueprint = (struct blueprint){.computed = {NULL}};
 }

@@ -15,7 +15,7 @@ enum model_precision { MODEL_FP32, MODEL_BF16, MODEL_INT8 };
 enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
 /* What an image goes through. */
-enum model_image_tower { MODEL_IMAGE_VIT, MODEL_IMAGE_RESNET };
+enum model_image_tower { MODEL_IMAGE_VIT, MODEL_IMAGE_RESNET, MODEL_IMAGE_CONVNEXT };
 /* What a text goes through. BERT and RoBERTa normalise what they begin with and do not see
  * padding, to which RoBERTa gives no position either. */
 enum model_text_tower { MODEL_TEXT_CLIP, MODEL_TEXT_BERT, MODEL_TEXT_ROBERTA };
@@ -62,13 +62,19 @@ struct model_tower {
     bool projection_bias;
 };
 
-enum { MODEL_RESNET_STAGES = 4 };
+enum { MODEL_STAGES = 4 }; /* of towers of convolutions */
 
 /* What a ModifiedResNet has beside a width and layers, which are the channels of its last map,
  * and the blocks of all stages and the attention behind them. */
 struct model_resnet {
     uint32_t width; /* channels that its first stage works with */
-    uint32_t blocks[MODEL_RESNET_STAGES];
+    uint32_t blocks[MODEL_STAGES];
+};
+
+/* A ConvNeXt's; its width and layers are those of its last stage and all of its blocks. */
+struct model_convnext {
+    uint32_t widths[MODEL_STAGES], blocks[MODEL_STAGES];
+    uint32_t hidden; /* of two products at the end; 0: there is one */
 };
 
 /* With MODEL_IMAGE_ATTENTION, see pooler.h; its width is the tower's pooled_width. */
@@ -122,7 +128,8 @@ struct model_info {
     uint32_t context_length, vocab_size;
     struct model_tower vision, text;
     enum model_image_tower image_tower;
-    struct model_resnet resnet; /* with MODEL_IMAGE_RESNET */
+    struct model_resnet resnet;     /* with MODEL_IMAGE_RESNET */
+    struct model_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
     enum model_image_pooling image_pooling;
     struct model_pooler pooler;
     bool no_ln_pre, no_class_token, patch_bias;
@@ -151,7 +158,7 @@ bool model_precision_parse(enum model_precision *out, const char *name);
 struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer);
 /* Patches of an image, without a class token; pixels of the last map of a ResNet. */
 size_t model_patches(const struct model_info *info);
-/* Rows of an image in the blocks of the image tower. */
+/* Rows of an image in the blocks of the image tower; of a ConvNeXt one, the mean of its pixels. */
 size_t model_image_tokens(const struct model_info *info);
 
 /* Rows of a text whose context is full. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/model/blueprint_vit.h"
-#include "core/model/invent_resnet.h"
+#include "core/model/invent_maps.h"
 
 enum { CONTEXT_LENGTH = 77, VOCAB_SIZE = 49408 };
 
@@ -100,7 +100,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         .vision = {.width = a->vision_width,
                    .layers = a->vision_layers,
                    .heads = a->vision_heads,
-                   .head_width = a->vision_width / a->vision_heads,
+                   .head_width = a->vision_heads ? a->vision_width / a->vision_heads : 0,
                    .pooled_width = a->vision_width,
                    .mlp_width = a->vision_mlp,
                    .projected = true,
@@ -127,6 +127,12 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         info->resnet = *resnet;
         info->vision.projection_bias = true;
     }
+    const struct model_convnext *convnext = architecture_convnext(a);
+    if (convnext) {
+        info->image_tower = MODEL_IMAGE_CONVNEXT;
+        info->convnext = *convnext;
+        info->vision.layer_norm_eps = 1e-6f;
+    }
     snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
     snprintf(info->sha256, sizeof(info->sha256), "random");
 }
@@ -143,15 +149,23 @@ static enum status invent_vit(struct blueprint *out, const struct model_info *in
     return make_tower(maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
 }
 
+static enum status invent_vision(struct blueprint *out, const struct model_info *info,
+                                 struct maker *maker, struct error *err) {
+    switch (info->image_tower) {
+    case MODEL_IMAGE_VIT: break;
+    case MODEL_IMAGE_RESNET: return invent_resnet(out, info, &maker->count, err);
+    case MODEL_IMAGE_CONVNEXT: return invent_convnext(out, info, &maker->count, err);
+    }
+    return invent_vit(out, info, maker, err);
+}
+
 enum status invent_model(struct blueprint *out, struct model_info *info,
                          const struct architecture *architecture, bool outliers,
                          struct error *err) {
     struct maker maker = {.outliers = outliers};
     *out = (struct blueprint){.computed = {NULL}};
     set_info(info, architecture);
-    enum status status = info->image_tower == MODEL_IMAGE_RESNET
-                             ? invent_resnet(out, info, &maker.count, err)
-                             : invent_vit(out, info, &maker, err);
+    enum status status = invent_vision(out, info, &maker, err);
     if (status) return status;
     out->embedding = make(&maker, info->vocab_size, info->text.width, 1);
     return make_tower(&maker, info, &info->text, 0.01, &out->text, err);

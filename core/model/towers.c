@@ -66,11 +66,22 @@ static void place_resnet(struct walk *walk, const struct model_info *info, const
                 &tower->projection);
 }
 
+static void place_convnext(struct walk *walk, const struct model_info *info,
+                           const struct plan *plan, struct towers *out) {
+    struct tower *tower = &out->vision;
+    size_t k = info->convnext.hidden ? info->convnext.hidden : info->vision.width;
+    convnext_place(&out->convnext, walk, info, plan);
+    walk_norm(walk, info->vision.width, &tower->ln_end);
+    if (!info->vision.projected) return;
+    walk_linear(walk, plan->projection[PLAN_VISION], info->embed_dim, k, false, &tower->projection);
+}
+
 static void place_vision(struct walk *walk, const struct model_info *info, const struct plan *plan,
                          struct towers *out) {
     switch (info->image_tower) {
     case MODEL_IMAGE_VIT: place_vit(walk, info, plan, out); return;
     case MODEL_IMAGE_RESNET: place_resnet(walk, info, plan, out); return;
+    case MODEL_IMAGE_CONVNEXT: place_convnext(walk, info, plan, out); return;
     }
 }
 
@@ -107,12 +118,14 @@ static enum status create_tower(struct tower *out, const struct model_tower *sha
 /* One query for each head of a ResNet: attention costs nothing and stays in fp32. */
 static enum status create_vision(struct towers *out, const struct model_info *info,
                                  const struct plan *plan, unsigned features, struct error *err) {
-    if (info->image_tower != MODEL_IMAGE_RESNET || !info->vision.layers) {
+    if (info->image_tower == MODEL_IMAGE_VIT || !info->vision.layers) {
         return create_tower(&out->vision, &info->vision, plan->layers[PLAN_VISION], features, err);
     }
     out->vision.shape = info->vision;
     out->vision.attention_precision = GEMM_FP32;
     out->vision.attention = attention_kernel_find(features, GEMM_FP32);
+    if (info->image_tower == MODEL_IMAGE_CONVNEXT)
+        return convnext_create(&out->convnext, info, features, err);
     return resnet_create(&out->resnet, info, err);
 }
 
@@ -195,10 +208,15 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
     *out = *int8;
     out->text.blocks = NULL;
     out->resnet.blocks = NULL;
+    out->convnext.blocks = NULL;
     enum status status = mix_tower(&out->vision, &other->vision, plan, PLAN_VISION, err);
     if (!status && out->image_tower == MODEL_IMAGE_RESNET) {
         out->resnet.blocks = int8->resnet.blocks;
         status = resnet_mix(&out->resnet, &other->resnet, plan, err);
+    }
+    if (!status && out->image_tower == MODEL_IMAGE_CONVNEXT) {
+        out->convnext.blocks = int8->convnext.blocks;
+        status = convnext_mix(&out->convnext, &other->convnext, plan, err);
     }
     if (!status) {
         out->text.blocks = int8->text.blocks;
@@ -214,5 +232,6 @@ void towers_free(struct towers *towers) {
     free(towers->vision.blocks);
     free(towers->text.blocks);
     resnet_free(&towers->resnet);
+    convnext_free(&towers->convnext);
     *towers = (struct towers){0};
 }

@@ -4,6 +4,7 @@
 #define CORE_MODEL_TOWERS_H
 
 #include "core/kernels/attention.h"
+#include "core/model/convnext.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
 #include "core/model/pooler.h"
@@ -48,9 +49,10 @@ struct towers {
     struct tower vision, text; /* shape.layers 0: no such tower */
     const struct row_kernels *rows;
     enum model_image_tower image_tower;
-    struct vit vit;       /* with MODEL_IMAGE_VIT */
-    struct resnet resnet; /* with MODEL_IMAGE_RESNET */
-    struct pooler pooler; /* with MODEL_IMAGE_ATTENTION */
+    struct vit vit;           /* with MODEL_IMAGE_VIT */
+    struct resnet resnet;     /* with MODEL_IMAGE_RESNET */
+    struct convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
     const float *embedding;       /* [vocab_size, width] */
     struct norm ln_embedding;     /* NULL with MODEL_TEXT_CLIP */
