@@ -1,6 +1,6 @@
 /* Families that are not plain CLIP, each as a tiny model of random weights in the names that its
- * files have, against features computed in float64 (tests/golden/make_family_goldens.py); and what
- * is refused, by its name. */
+ * files have, against features computed in float64 (tests/golden/make_{family,pooler}_goldens.py);
+ * and what is refused, by its name. */
 #include "core/model/families.h"
 
 #include <check.h>
@@ -119,10 +119,10 @@ static const struct {
     uint32_t head_width; /* where the heads of the real models are 64 wide, and no file says so */
     uint64_t parameters;
 } families[] = {
-    {"pruned", "ids", 0, 11736},
-    {"eva02", "ids", 16, 35109},
-    {"eva", "ids", 16, 31581},
-    {"eva_e", "ids", 16, 31581},
+    {"pruned", "ids", 0, 11736},        {"eva02", "ids", 16, 35109},
+    {"eva", "ids", 16, 31581},          {"eva_e", "ids", 16, 31581},
+    {"siglip", "pooler_ids", 0, 32394}, {"siglip_timm", "pooler_ids", 0, 21594},
+    {"coca", "pooler_ids", 0, 28609},
 };
 
 START_TEST(features) {
