@@ -18,6 +18,15 @@ extern const size_t architectures_count;
 /* What its image tower has beside that, when it is a ModifiedResNet; NULL when it is a ViT. */
 const struct model_resnet *architecture_resnet(const struct architecture *architecture);
 
+/* What it has beside that when its images end with attention. */
+struct architecture_attention {
+    bool siglip; /* else CoCa */
+    bool gelu_tanh;
+    uint32_t context_length, vocab_size, text_mlp;
+};
+bool architecture_attention(struct architecture_attention *out,
+                            const struct architecture *architecture);
+
 /* NULL if unknown. */
 const struct architecture *architecture_named(const char *name);
 const struct architecture *architecture_of(const struct model_info *info);
