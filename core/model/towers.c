@@ -53,7 +53,7 @@ static void place_vit(struct walk *walk, const struct model_info *info, const st
         out->vision.rope = walk_floats(walk, model_patches(info) * info->vision.head_width);
     }
     place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
-    if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_place(&out->pooler, walk, info, plan);
+    if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_place(&out->pooler, walk, info);
 }
 
 static void place_resnet(struct walk *walk, const struct model_info *info, const struct plan *plan,
@@ -223,7 +223,6 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
         status = mix_tower(&out->text, &other->text, plan, PLAN_TEXT, err);
     }
     if (plan->patch != MODEL_INT8) out->vit.patch = other->vit.patch;
-    if (plan->projection[PLAN_VISION] != MODEL_INT8) out->pooler = other->pooler;
     if (status) towers_free(out);
     return status;
 }

@@ -253,6 +253,7 @@ START_TEST(hf_end_token) {
         enum model_pooling pooling;
     } rows[] = {
         {"{\"text_config\":{\"eos_token_id\":2}}", MODEL_POOL_ARGMAX},
+        {"{\"model_type\":\"metaclip_2\",\"text_config\":{\"eos_token_id\":2}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":3}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":49407}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":49408}}", MODEL_POOL_ARGMAX},
@@ -433,7 +434,7 @@ int main(void) {
     tcase_add_test(tests, open_clip_variants);
     tcase_add_loop_test(tests, open_clip_refused, 0, 35);
     tcase_add_test(tests, hf_defaults);
-    tcase_add_loop_test(tests, hf_end_token, 0, 5);
+    tcase_add_loop_test(tests, hf_end_token, 0, 6);
     tcase_add_test(tests, hf_config_dict);
     tcase_add_test(tests, hf_towers_apart);
     tcase_add_test(tests, hf_siglip);
