@@ -25,8 +25,18 @@ extern const size_t architectures_count;
 
 enum architecture_style architecture_style(const struct architecture *architecture);
 
-/* What its image tower has beside that, when it is a ModifiedResNet; NULL when it is a ViT. */
+/* What its image tower has beside that, when it is a ModifiedResNet or a ConvNeXt; else NULL. */
 const struct model_resnet *architecture_resnet(const struct architecture *architecture);
+const struct model_convnext *architecture_convnext(const struct architecture *architecture);
+
+/* What it has beside that when its images end with attention. */
+struct architecture_attention {
+    bool siglip; /* else CoCa */
+    bool gelu_tanh;
+    uint32_t context_length, vocab_size, text_mlp;
+};
+bool architecture_attention(struct architecture_attention *out,
+                            const struct architecture *architecture);
 
 /* NULL if unknown. */
 const struct architecture *architecture_named(const char *name);
