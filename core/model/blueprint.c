@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/blueprint_bert.h"
 #include "core/model/blueprint_convnext.h"
 #include "core/model/blueprint_resnet.h"
 #include "core/model/blueprint_text.h"
@@ -67,6 +68,11 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     return STATUS_INTERNAL;
 }
 
+static enum status draw_text(struct draft *draft, struct blueprint *out, struct error *err) {
+    return draft->names.text->is_bert ? blueprint_bert_draw(draft, out, err)
+                                      : blueprint_text_draw(draft, out, err);
+}
+
 static bool tells_of_pruning(const struct tensors *tensors) {
     for (size_t i = 0; i < tensors->count; i++) {
         if (strstr(tensors->list[i].name, TENSORS_PRUNING_MASK)) return true;
@@ -89,7 +95,7 @@ enum status blueprint_draw(struct blueprint *out, struct model_info *info, struc
     draft.has_vision = config->found ? config->vision.present : names->has_vision;
     draft.has_text = config->found ? config->text.present : names->has_text;
     if (draft.has_vision) status = draw_vision(&draft, out, err);
-    if (!status && draft.has_text) status = blueprint_text_draw(&draft, out, err);
+    if (!status && draft.has_text) status = draw_text(&draft, out, err);
     if (!status) status = take_logit_numbers(&draft, err);
     if (!status) status = check_leftovers(&draft, err);
     return status;

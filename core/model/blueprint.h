@@ -31,6 +31,7 @@ struct blueprint_tower {
     struct source positions;            /* [tokens, width] */
     struct blueprint_block *blocks;     /* [layers] */
     struct blueprint_norm ln_end;       /* ln_post or ln_final */
+    struct blueprint_linear hidden;     /* with projection_hidden: comes before it, no bias */
     struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
 };
 
@@ -99,8 +100,9 @@ struct blueprint {
     struct blueprint_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
     struct blueprint_pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
-    struct source embedding;       /* [vocab_size, width] */
-    struct source class_embedding; /* with info.text_class */
+    struct source embedding;            /* [vocab_size, width] */
+    struct source class_embedding;      /* with info.text_class */
+    struct blueprint_norm ln_embedding; /* of MODEL_TEXT_BERT and _ROBERTA */
 
     float *computed[BLUEPRINT_COMPUTED]; /* owned */
 };

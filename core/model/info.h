@@ -16,12 +16,21 @@ enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
 /* What an image goes through. */
 enum model_image_tower { MODEL_IMAGE_VIT, MODEL_IMAGE_RESNET, MODEL_IMAGE_CONVNEXT };
+/* What a text goes through. BERT and RoBERTa normalise what they begin with and do not see
+ * padding, to which RoBERTa gives no position either. */
+enum model_text_tower { MODEL_TEXT_CLIP, MODEL_TEXT_BERT, MODEL_TEXT_ROBERTA };
 /* What becomes the embedding of an image: the class token, the mean of the patches (CLIPA), or
  * what attention makes of all rows (SigLIP, CoCa). */
 enum model_image_pooling { MODEL_IMAGE_CLASS, MODEL_IMAGE_PATCH_MEAN, MODEL_IMAGE_ATTENTION };
 /* Which row of a text becomes its embedding: that of the largest id, the first that is
- * `end_token`, the first or the last of the whole context. */
-enum model_pooling { MODEL_POOL_ARGMAX, MODEL_POOL_EOS, MODEL_POOL_FIRST, MODEL_POOL_LAST };
+ * `end_token`, the first or the last of the whole context, or the mean of all. */
+enum model_pooling {
+    MODEL_POOL_ARGMAX,
+    MODEL_POOL_EOS,
+    MODEL_POOL_FIRST,
+    MODEL_POOL_LAST,
+    MODEL_POOL_MEAN
+};
 
 /* Towers that were pruned layer by layer (TinyCLIP's automatic models) are no deeper. */
 enum { MODEL_PRUNED_MAX = 64 };
@@ -44,9 +53,10 @@ struct model_tower {
                            counts as so many patches a side; 0: they are not */
     bool pruned; /* layers differ: `pruned_layers` counts, heads and mlp_width are the most */
     struct model_layer pruned_layers[MODEL_PRUNED_MAX];
-    uint32_t pooled_width; /* of the row that becomes the embedding; mostly `width` */
-    bool no_ln_end;        /* nothing is normalised behind the pooling */
-    bool projected;        /* false: the pooled features are the embedding */
+    uint32_t pooled_width;      /* of the row that becomes the embedding; mostly `width` */
+    uint32_t projection_hidden; /* of a projection of two products; 0: it is one */
+    bool no_ln_end;             /* nothing is normalised behind the pooling */
+    bool projected;             /* false: the pooled features are the embedding */
     enum model_activation activation;
     float layer_norm_eps;
     bool projection_bias;
@@ -123,6 +133,7 @@ struct model_info {
     enum model_image_pooling image_pooling;
     struct model_pooler pooler;
     bool no_ln_pre, no_class_token, patch_bias;
+    enum model_text_tower text_tower;
     bool bidirectional; /* every token of a text sees every other, and padding, too */
     enum model_pooling pooling;
     uint32_t end_token; /* for MODEL_POOL_EOS */

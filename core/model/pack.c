@@ -153,6 +153,8 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
     }
     if (status) return status;
     const struct norm *norm = to->shape.no_ln_end ? NULL : &to->ln_end;
+    status = pack_linear(&to->hidden, &from->hidden, norm, projection, err);
+    if (status) return status;
     status = pack_linear(&to->projection, &from->projection, norm, projection, err);
     if (norm && to->projection.blob && projection == MODEL_INT8)
         clear_norm(norm, to->shape.pooled_width);
@@ -190,6 +192,7 @@ enum status pack_towers(struct towers *towers, const struct blueprint *from,
     if (towers->vision.shape.layers) status = pack_vision(towers, from, plan, err);
     if (status || !towers->text.shape.layers) return status;
     pack_vector(towers->embedding, &from->embedding);
+    if (towers->ln_embedding.gain) pack_norm(&towers->ln_embedding, &from->ln_embedding);
     if (towers->class_embedding) pack_vector(towers->class_embedding, &from->class_embedding);
     return pack_tower(&towers->text, &from->text, plan->layers[PLAN_TEXT],
                       plan->projection[PLAN_TEXT], err);

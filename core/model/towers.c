@@ -34,6 +34,10 @@ static void place_tower(struct walk *walk, uint32_t embed_dim, const struct plan
                     &out->blocks[i]);
     }
     if (!shape->no_ln_end) walk_norm(walk, shape->pooled_width, &out->ln_end);
+    if (shape->projection_hidden) {
+        walk_linear(walk, plan->projection[which], shape->projection_hidden, shape->width, false,
+                    &out->hidden);
+    }
     if (!shape->projected) return;
     walk_linear(walk, plan->projection[which], embed_dim, shape->pooled_width,
                 shape->projection_bias, &out->projection);
@@ -86,6 +90,7 @@ static void place_all(struct towers *out, const struct model_info *info, const s
     if (info->vision.layers) place_vision(walk, info, plan, out);
     if (!info->text.layers) return;
     out->embedding = walk_floats(walk, (size_t)info->vocab_size * info->text.width);
+    if (info->text_tower != MODEL_TEXT_CLIP) walk_norm(walk, info->text.width, &out->ln_embedding);
     if (info->text_class) out->class_embedding = walk_floats(walk, info->text.width);
     place_tower(walk, info->embed_dim, plan, PLAN_TEXT, &out->text);
 }
@@ -140,6 +145,8 @@ enum status towers_create(struct towers *out, const struct model_info *info,
     out->text.causal = !info->bidirectional;
     out->text.class_last = info->text_class;
     out->vision.pooling = info->image_pooling;
+    out->vision.mean_from = 1;
+    if (info->pooling == MODEL_POOL_MEAN) out->text.pooling = MODEL_IMAGE_PATCH_MEAN;
     struct walk walk = {.features = features};
     place_all(out, info, plan, &walk);
     out->bytes = walk.at;
@@ -191,6 +198,7 @@ static enum status mix_tower(struct tower *out, const struct tower *other, const
     }
     if (plan->projection[which] == MODEL_INT8) return STATUS_OK;
     out->ln_end = other->ln_end;
+    out->hidden = other->hidden;
     out->projection = other->projection;
     return STATUS_OK;
 }

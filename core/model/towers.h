@@ -24,7 +24,8 @@ struct block {
 struct tower {
     struct model_tower shape;
     bool causal;
-    enum model_image_pooling pooling;         /* of images; a text has one row that is pooled */
+    enum model_image_pooling pooling;         /* of texts too, as far as it applies */
+    size_t mean_from;                         /* the first row of those that a mean is of */
     size_t tokens_max;                        /* rows of the longest sequence */
     const struct attention_kernel *attention; /* what qkv is computed to depends on it */
     enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
@@ -32,6 +33,7 @@ struct tower {
     const float *rope;                        /* [patches, head_width], or NULL */
     struct block *blocks;                     /* [layers], owned */
     struct norm ln_end;                       /* ln_post or ln_final; NULL: none */
+    struct linear hidden;                     /* [projection_hidden, width], or there is none */
     struct linear projection;                 /* [embed_dim, pooled_width] */
     bool class_last;                          /* of a text: see info.text_class */
 };
@@ -53,6 +55,7 @@ struct towers {
     struct pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
     const float *embedding;       /* [vocab_size, width] */
+    struct norm ln_embedding;     /* NULL with MODEL_TEXT_CLIP */
     const float *class_embedding; /* [width] with info.text_class */
     size_t bytes;                 /* of the block */
 };

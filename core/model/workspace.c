@@ -52,6 +52,7 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     size_t attention = (size_t)shape->heads * shape->head_width;
     if (attention > columns) columns = attention;
     if (embed_dim > columns) columns = embed_dim;
+    if (shape->projection_hidden > columns) columns = shape->projection_hidden;
     most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
     most(&sizes->row, columns * sizeof(float));
     for (uint32_t i = 0; tower->blocks && i < shape->layers; i++) {
@@ -62,6 +63,7 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
         most(&sizes->input, rows * row_bytes(&block->fc));
         most(&sizes->hidden, rows * row_bytes(&block->proj));
     }
+    most(&sizes->input, rows * row_bytes(&tower->hidden));
     most(&sizes->input, rows * row_bytes(&tower->projection));
     most(&sizes->attention,
          attention_scratch_size(tower->attention, tower->tokens_max, shape->head_width));

@@ -308,6 +308,138 @@ def eva_image(w, pixels, norm_last):
     return timm_leave(x, w)
 
 
+# ---- text towers of transformers: RoBERTa in OpenCLIP, BERT in Chinese-CLIP ----
+
+VISUAL = dict(width=16, layers=1, heads=2, mlp=40)
+BERT = dict(width=24, layers=2, heads=3, mlp=56, positions=20)
+
+
+def make_visual(maker):
+    w = VISUAL["width"]
+    maker.add("visual.class_embedding", w, scale=1)
+    maker.add("visual.positional_embedding", 1 + (IMAGE // PATCH) ** 2, w, scale=0.5)
+    maker.add("visual.conv1.weight", w, 3, PATCH, PATCH)
+    maker.add("visual.proj", w, EMBED)
+    for name in ("ln_pre", "ln_post", "transformer.resblocks.0.ln_1", "transformer.resblocks.0.ln_2"):
+        maker.norm("visual." + name, w)
+    p = "visual.transformer.resblocks.0."
+    maker.add(p + "attn.in_proj_weight", 3 * w, w)
+    maker.add(p + "attn.in_proj_bias", 3 * w)
+    maker.linear(p + "attn.out_proj", w, w)
+    maker.linear(p + "mlp.c_fc", VISUAL["mlp"], w)
+    maker.linear(p + "mlp.c_proj", w, VISUAL["mlp"])
+    maker.add("logit_scale", scale=0, around=2.5)
+
+
+def make_bert(maker, prefix, kinds):
+    """`kinds` of tokens: RoBERTa has 1, BERT 2."""
+    w, m = BERT["width"], BERT["mlp"]
+    maker.add(prefix + "embeddings.word_embeddings.weight", VOCAB, w, scale=1)
+    maker.add(prefix + "embeddings.position_embeddings.weight", BERT["positions"], w, scale=0.5)
+    maker.add(prefix + "embeddings.token_type_embeddings.weight", kinds, w, scale=0.5)
+    maker.norm(prefix + "embeddings.LayerNorm", w)
+    for i in range(BERT["layers"]):
+        p = f"{prefix}encoder.layer.{i}."
+        for name in ("query", "key", "value"):
+            maker.linear(f"{p}attention.self.{name}", w, w)
+        maker.linear(p + "attention.output.dense", w, w)
+        maker.norm(p + "attention.output.LayerNorm", w)
+        maker.linear(p + "intermediate.dense", m, w)
+        maker.linear(p + "output.dense", w, m)
+        maker.norm(p + "output.LayerNorm", w)
+
+
+def bert_rows(w, ids, prefix, pad, eps):
+    """The rows of the ids that are no padding, which none of them sees."""
+    e, roberta = prefix + "embeddings.", len(w[prefix + "embeddings.token_type_embeddings.weight"]) == 1
+    real = np.flatnonzero(ids != pad)
+    # RoBERTa counts what is no padding, from one behind the padding's own number on.
+    at = pad + 1 + np.arange(len(real)) if roberta else real
+    x = w[e + "word_embeddings.weight"][ids[real]] + w[e + "position_embeddings.weight"][at]
+    x = norm(x + w[e + "token_type_embeddings.weight"][0], w, e + "LayerNorm", eps)
+    for i in range(BERT["layers"]):
+        p = f"{prefix}encoder.layer.{i}."
+        q, k, v = (linear(x, w, f"{p}attention.self.{name}") for name in ("query", "key", "value"))
+        h = linear(attend(q, k, v, BERT["width"] // BERT["heads"]), w, p + "attention.output.dense")
+        x = norm(x + h, w, p + "attention.output.LayerNorm", eps)
+        h = linear(GELU(linear(x, w, p + "intermediate.dense")), w, p + "output.dense")
+        x = norm(x + h, w, p + "output.LayerNorm", eps)
+    return x
+
+
+def visual_image(w, pixels):
+    act = base.ACTIVATIONS["quick_gelu"]
+    x = patches(pixels) @ w["visual.conv1.weight"].reshape(VISUAL["width"], -1).T
+    x = np.concatenate([w["visual.class_embedding"][None], x]) + w["visual.positional_embedding"]
+    x, p = norm(x, w, "visual.ln_pre"), "visual.transformer.resblocks.0."
+    qkv = norm(x, w, p + "ln_1") @ w[p + "attn.in_proj_weight"].T + w[p + "attn.in_proj_bias"]
+    x = x + linear(attend(*np.split(qkv, 3, 1), VISUAL["width"] // VISUAL["heads"]), w, p + "attn.out_proj")
+    x = x + linear(act(linear(norm(x, w, p + "ln_2"), w, p + "mlp.c_fc")), w, p + "mlp.c_proj")
+    return norm(x[0], w, "visual.ln_post") @ w["visual.proj"]
+
+
+def padded_ids(rng, begin, end, pad):
+    ids = np.full((5, CONTEXT), pad, np.int32)
+    for row, length in zip(ids, (2, 3, 6, 9, CONTEXT)):
+        row[:length] = rng.integers(5, VOCAB, length)
+        row[0], row[length - 1] = begin, end
+    ids[3, 4] = pad  # padding in the middle of a text is padding, too
+    return ids
+
+
+def write_roberta(pixels, out):
+    """A mean of rows, a projection of two products, quick_gelu for images only."""
+    maker = Maker(61)
+    make_visual(maker)
+    make_bert(maker, "text.transformer.", 1)
+    hidden = (BERT["width"] + EMBED) // 2
+    maker.linear("text.proj.0", hidden, BERT["width"], bias=False)
+    maker.linear("text.proj.2", EMBED, hidden, bias=False)
+    maker.tensors["text.transformer.embeddings.position_ids"] = np.arange(BERT["positions"], dtype=np.int64)[None]
+    w = maker.save("roberta")
+    write_json("roberta/open_clip_config.json", dict(model_cfg=dict(
+        embed_dim=EMBED, quick_gelu=True,
+        vision_cfg=vision_config(layers=1, width=VISUAL["width"], head_width=8),
+        text_cfg=dict(hf_model_name="xlm-roberta-base", hf_tokenizer_name="xlm-roberta-base",
+                      hf_pooler_type="mean_pooler", context_length=CONTEXT))))
+    out["roberta_ids"] = padded_ids(maker.rng, 0, 2, 1)
+    out["roberta_images"] = [visual_image(w, p) for p in pixels]
+    means = (bert_rows(w, i, "text.transformer.", 1, 1e-5).mean(0) for i in out["roberta_ids"])
+    out["roberta_texts"] = [linear(GELU(linear(m, w, "text.proj.0")), w, "text.proj.2") for m in means]
+
+
+def write_chinese(pixels, out):
+    """The first row. In the names of transformers, and in those of the training code."""
+    maker = Maker(71)
+    make_visual(maker)
+    make_bert(maker, "bert.", 2)
+    maker.linear("bert.pooler.dense", BERT["width"], BERT["width"])  # not used
+    maker.add("text_projection", BERT["width"], EMBED)
+    training, hf = Maker(0), Maker(0)
+    training.tensors = {"module." + n: v for n, v in maker.tensors.items()}
+    training.save(".", "chinese.safetensors")
+    visual = {n: v for n, v in maker.tensors.items() if n.startswith("visual.")}
+    hf.tensors = {n: v for n, v in base.hf_names(visual).items() if not n.startswith("text_model")}
+    hf.tensors.update({"text_model." + n[5:]: v for n, v in maker.tensors.items() if n.startswith("bert.")})
+    hf.tensors["text_projection.weight"] = maker.tensors["text_projection"].T
+    hf.tensors["logit_scale"] = maker.tensors["logit_scale"]
+    hf.save("chinese_hf", "model.safetensors")
+    tower = lambda t, act: dict(hidden_size=t["width"], intermediate_size=t["mlp"], num_hidden_layers=t["layers"],
+                                num_attention_heads=t["heads"], hidden_act=act)
+    write_json("chinese_hf/config.json", dict(
+        model_type="chinese_clip", projection_dim=EMBED,
+        text_config=dict(tower(BERT, "gelu"), model_type="chinese_clip_text_model", vocab_size=VOCAB,
+                         max_position_embeddings=BERT["positions"], type_vocab_size=2, pad_token_id=0,
+                         layer_norm_eps=1e-12),
+        vision_config=dict(tower(VISUAL, "quick_gelu"), model_type="chinese_clip_vision_model", image_size=IMAGE,
+                           patch_size=PATCH, layer_norm_eps=1e-5)))
+    w = {n: v.astype(np.float64) for n, v in maker.tensors.items()}
+    out["chinese_ids"] = padded_ids(maker.rng, 3, 4, 0)
+    out["chinese_images"] = [visual_image(w, p) for p in pixels]
+    rows = (bert_rows(w, i, "bert.", 0, 1e-12)[0] for i in out["chinese_ids"])
+    out["chinese_texts"] = [r @ w["text_projection"] for r in rows]
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     pixels, ids = (np.load(f"{base.OUT}/{name}.npy") for name in ("pixels", "ids"))
@@ -322,8 +454,11 @@ def main():
         w, text = make_eva(folder, name, seed)
         out[folder + "_images"] = [eva_image(w, p, folder == "eva_e") for p in pixels]
         out[folder + "_texts"] = [encode_text(w, i, text) for i in ids]
+    write_roberta(pixels, out)
+    write_chinese(pixels, out)
     for name, value in out.items():
-        np.save(f"{OUT}/{name}.npy", np.stack(value).astype(np.float32))
+        value = np.stack(value)
+        np.save(f"{OUT}/{name}.npy", value.astype(np.float32) if value.dtype == np.float64 else value)
 
 
 if __name__ == "__main__":
