@@ -88,9 +88,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         parts = urllib.parse.unquote(path).strip("/").split("/")
         if parts[:2] == ["api", "models"]:
             return self.answer_listing("/".join(parts[2:4]), "/".join(parts[5:]))
-        name, commit, file = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
-        files = self.hub.repositories.get(name, {})
-        if parts[2] != "resolve" or commit != self.hub.commit or file not in files:
+        name, what, file = "/".join(parts[:2]), parts[2:4], "/".join(parts[4:])
+        files, commit = self.hub.repositories.get(name, {}), self.hub.commit
+        if what not in (["resolve", commit], ["resolve", "main"]) or file not in files:
             return self.reply(404, b"Entry not found", X_Error_Code="EntryNotFound")
         data = files[file]
         if not file.endswith(LARGE):
