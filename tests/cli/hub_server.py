@@ -10,6 +10,7 @@ Files are "large" by the ending of their names. What goes wrong is said beforeha
 import hashlib
 import http.server
 import json
+import sys
 import threading
 import urllib.parse
 
@@ -108,6 +109,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.reply(200, json.dumps(body).encode(), Content_Type="application/json")
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # of a client that was killed
+            super().handle_error(request, client_address)
+
+
 class Hub:
     def __init__(self, repositories):
         self.repositories = repositories
@@ -123,9 +132,8 @@ class Hub:
 
     def start(self, kind):
         handler = type("Bound", (Handler,), {"hub": self})
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = Server(("127.0.0.1", 0), handler)
         server.kind = kind
-        server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.servers.append(server)
         return f"http://127.0.0.1:{server.server_address[1]}"
