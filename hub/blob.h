@@ -1,6 +1,6 @@
 /* blob.h - one file on its way into the cache: locked against other processes, appended to
  * DIGEST.incomplete, and renamed when it is whole and its digest is right. What is there when
- * a process dies is gone on with, by us or by Python. */
+ * a process dies is gone on with; older versions of huggingface_hub call it the same. */
 #ifndef HUB_BLOB_H
 #define HUB_BLOB_H
 

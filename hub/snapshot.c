@@ -86,7 +86,10 @@ static enum status read_reference(char out[REPOSITORY_COMMIT_SIZE + 1], const ch
     *out = 0;
     buffer_init(&text, REPOSITORY_COMMIT_SIZE + 2);
     enum status status = snapshot_path(&path, model, "refs", revision, err);
-    if (!status && !file_read(&text, path, &ignored) && text.size >= REPOSITORY_COMMIT_SIZE) {
+    bool read = !status && !file_read(&text, path, &ignored);
+    size_t size = text.size;
+    if (read && size && text.data[size - 1] == '\n') size--;
+    if (read && size == REPOSITORY_COMMIT_SIZE) {
         memcpy(out, text.data, REPOSITORY_COMMIT_SIZE);
         out[REPOSITORY_COMMIT_SIZE] = 0;
         if (!repository_is_commit(out)) *out = 0;

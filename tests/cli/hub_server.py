@@ -10,6 +10,7 @@ Files are "large" by the ending of their names. What goes wrong is said beforeha
 import hashlib
 import http.server
 import json
+import sys
 import threading
 import urllib.parse
 
@@ -88,9 +89,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         parts = urllib.parse.unquote(path).strip("/").split("/")
         if parts[:2] == ["api", "models"]:
             return self.answer_listing("/".join(parts[2:4]), "/".join(parts[5:]))
-        name, commit, file = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
-        files = self.hub.repositories.get(name, {})
-        if parts[2] != "resolve" or commit != self.hub.commit or file not in files:
+        name, what, file = "/".join(parts[:2]), parts[2:4], "/".join(parts[4:])
+        files, commit = self.hub.repositories.get(name, {}), self.hub.commit
+        if what not in (["resolve", commit], ["resolve", "main"]) or file not in files:
             return self.reply(404, b"Entry not found", X_Error_Code="EntryNotFound")
         data = files[file]
         if not file.endswith(LARGE):
@@ -108,6 +109,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.reply(200, json.dumps(body).encode(), Content_Type="application/json")
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # of a client that was killed
+            super().handle_error(request, client_address)
+
+
 class Hub:
     def __init__(self, repositories):
         self.repositories = repositories
@@ -123,9 +132,8 @@ class Hub:
 
     def start(self, kind):
         handler = type("Bound", (Handler,), {"hub": self})
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = Server(("127.0.0.1", 0), handler)
         server.kind = kind
-        server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.servers.append(server)
         return f"http://127.0.0.1:{server.server_address[1]}"
