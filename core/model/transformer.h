@@ -9,13 +9,22 @@
 #include "core/base/team.h"
 #include "core/model/workspace.h"
 
+/* Hidden states instead of embeddings: the rows of each sequence, but the first `skip` of
+ * them, as they are after `layers` blocks. */
+struct tap {
+    uint32_t layers;
+    uint32_t skip;
+    float *const *states; /* states[i] is [rows - skip, width] */
+};
+
 /* One forward pass: who runs what, where. */
 struct pass {
     const struct row_kernels *rows;
     const struct workspace *workspace;
-    struct lane *lane; /* the leader's */
-    struct team *team; /* NULL: alone */
-    float *trace;      /* NULL, or [layers, width]: see model_trace_image() */
+    struct lane *lane;     /* the leader's */
+    struct team *team;     /* NULL: alone */
+    float *trace;          /* NULL, or [layers, width]: see model_trace_image() */
+    const struct tap *tap; /* NULL: embeddings */
 };
 
 /* Writes `count` rows to lane->input as the product wants them: through the
@@ -33,7 +42,8 @@ void pass_multiply(const struct pass *pass, const struct linear *linear, size_t 
 
 /* Runs all blocks over the sequences in lane->x. Of the last layer only the pooled rows
  * are computed: they, or with MODEL_IMAGE_PATCH_MEAN the means, end up as the first
- * sequences->count rows of lane->x. */
+ * sequences->count rows of lane->x. With a tap runs only as many blocks as that wants, all
+ * rows of each, and hands them out. */
 void transformer_forward(const struct tower *tower, const struct pass *pass);
 
 /* The end of both towers: the pooled rows through the last LayerNorm and the projection.

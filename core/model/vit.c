@@ -87,5 +87,5 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
                   workspace_wide_stride(towers->vision.shape.width));
     team_run(pass->team, count * tokens, enter_rows, &embed);
     transformer_forward(&towers->vision, pass);
-    transformer_project(&towers->vision, pass, embeddings);
+    if (!pass->tap) transformer_project(&towers->vision, pass, embeddings);
 }
