@@ -265,7 +265,7 @@ static bool score(struct run *run, const struct row *row, double *logits, double
 static void check_scores(struct run *run, const char *page, const char *key, const char *word,
                          double tolerance) {
     struct row row;
-    double said[NUMBERS_MAX], logits[TEXTS_MAX], probabilities[TEXTS_MAX];
+    double said[NUMBERS_MAX] = {0}, logits[TEXTS_MAX] = {0}, probabilities[TEXTS_MAX] = {0};
     size_t before;
     if (!find_row(run, page, key, &row)) return;
     size_t count = numbers_behind(&row, word, 0, said, &before);
@@ -295,7 +295,7 @@ static void check_ends(struct run *run, const char *key, const float *found, con
 
 static void check_start(struct run *run, const char *page, const char *key) {
     struct row row;
-    double said[NUMBERS_MAX];
+    double said[NUMBERS_MAX] = {0};
     float found[DIM_MAX];
     size_t before;
     if (!find_row(run, page, key, &row)) return;
@@ -313,7 +313,7 @@ static void check_pairs(struct run *run, const char *page) {
     struct row row;
     if (!find_row(run, page, key, &row)) return;
     for (size_t i = 0; i < 4; i++) {
-        double said[NUMBERS_MAX];
+        double said[NUMBERS_MAX] = {0};
         float found[DIM_MAX];
         size_t before;
         const char *at = strstr(row.line, words[i / 2]);
@@ -352,7 +352,7 @@ static void check_captions(struct run *run, const char *page) {
     static const char key[] = "jmhessel/clipscore README";
     const double tolerance = 2e-3; /* half precision, four decimals */
     struct row row;
-    double said[NUMBERS_MAX];
+    double said[NUMBERS_MAX] = {0};
     size_t before;
     if (!find_row(run, page, key, &row)) return;
     if (numbers_behind(&row, "| good ", 0, said, &before))

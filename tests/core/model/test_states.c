@@ -46,19 +46,20 @@ static struct model *open_tiny(void) {
     return model;
 }
 
+/* One patch of a [3, 32, 32] image in the order channel, y, x. */
+static void cut_patch(float *to, const float *corner) {
+    for (size_t c = 0; c < 3; c++) {
+        for (size_t y = 0; y < PATCH; y++, to += PATCH)
+            memcpy(to, corner + (c * SIDE + y) * SIDE, PATCH * sizeof(*to));
+    }
+}
+
 /* [3, 3, 32, 32] to patches as the tower takes them. */
 static void cut(float out[IMAGES][PATCHES][3 * PATCH * PATCH], const float *pixels) {
-    for (size_t i = 0; i < IMAGES; i++) {
-        for (size_t patch = 0; patch < PATCHES; patch++) {
-            size_t top = patch / 4 * PATCH, left = patch % 4 * PATCH;
-            float *to = out[i][patch];
-            for (size_t c = 0; c < 3; c++) {
-                for (size_t y = 0; y < PATCH; y++, to += PATCH) {
-                    memcpy(to, pixels + ((i * 3 + c) * SIDE + top + y) * SIDE + left,
-                           PATCH * sizeof(*to));
-                }
-            }
-        }
+    for (size_t i = 0; i < (size_t)IMAGES * PATCHES; i++) {
+        size_t image = i / PATCHES, patch = i % PATCHES;
+        size_t top = patch / 4 * PATCH, left = patch % 4 * PATCH;
+        cut_patch(out[image][patch], pixels + (image * 3 * SIDE + top) * SIDE + left);
     }
 }
 
@@ -187,7 +188,8 @@ START_TEST(the_class_token_is_traced_too) {
     for (uint32_t i = 1; i <= layers; i++) {
         struct model_states what = {.layers = i};
         model_encode_states(model, 0, NULL, &input, 1, &what, &states);
-        check_close(states, trace + (i - 1) * STARTER_WIDTH, STARTER_WIDTH, "the class token");
+        check_close(states, trace + (size_t)(i - 1) * STARTER_WIDTH, STARTER_WIDTH,
+                    "the class token");
     }
     model_trace_image(model, 0, pictures[0], after, NULL);
     ck_assert_mem_eq(before, after, info->embed_dim * sizeof(*before));
