@@ -22,6 +22,7 @@ struct api_options {
     size_t body_max;        /* bytes, bodies with images */
     size_t text_body_max;   /* bytes, bodies of text-only routes */
     size_t label_cache_max; /* bytes */
+    size_t states_max;      /* bytes of hidden states, of all answers together */
 };
 
 extern const struct api_options api_options_default;

@@ -98,6 +98,16 @@ enum status encode_images(struct encoded *out, struct encode *encode, const stru
     return finish(out, encode, images, &call, &error, err);
 }
 
+enum status encode_states(float *states, struct encode *encode, const struct inputs *images,
+                          const struct engine_states *what, struct error *err) {
+    struct error error = ERROR_NONE;
+    struct encoded none = {.count = images->count};
+    struct engine_call call = begin(encode, &none);
+    encode->request->inputs += images->count;
+    engine_image_states(encode->engine, images->items, images->count, what, states, &call, &error);
+    return finish(&none, encode, images, &call, &error, err);
+}
+
 enum status encode_texts(struct encoded *out, struct encode *encode, const struct inputs *texts,
                          struct error *err) {
     struct error error = ERROR_NONE;

@@ -55,6 +55,7 @@ struct http_request {
     const char *params[HTTP_PARAMS_MAX]; /* of the path, decoded, in its order */
     char params_text[HTTP_PARAMS_SIZE];  /* what they point into */
     size_t inputs;                       /* images and texts in the request */
+    size_t states_bytes;                 /* that its answer holds, see struct api */
     struct engine_timings timings;
 };
 

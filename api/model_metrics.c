@@ -56,6 +56,7 @@ static void visit_towers(void *context, const struct registry_view *view) {
     engine_read_stats(view->engine, &stats);
     put_tower(context, view->name, "vision", stats.images);
     put_tower(context, view->name, "text", stats.texts);
+    put_tower(context, view->name, "states", stats.states);
 }
 
 static void visit_decode(void *context, const struct registry_view *view) {

@@ -21,6 +21,7 @@ struct engine {
     struct image_options image_options;
     size_t crop_bytes;                  /* of one preprocessed image */
     struct batch_queue *images, *texts; /* NULL: no such tower */
+    struct batch_queue *states;         /* NULL: no such states */
     size_t part_max;                    /* inputs that enter a queue together */
     struct histogram decode_ns;
 };

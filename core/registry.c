@@ -267,37 +267,37 @@ static void free_rest(struct change *change) {
 }
 
 static enum status configure(struct change *change, struct error *err) {
-    size_t count = change->setup->models_count;
-    enum status status = registry_model_check_names(change->setup->models, count, err);
+    enum status status = keep_unchanged(change, err);
     if (status) return status;
-    change->residents = calloc(count + 1, sizeof(struct resident *));
-    change->names = calloc(count + 1, sizeof(*change->names));
-    if (!change->residents || !change->names) {
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for the models");
-    }
-    if (!status) status = keep_unchanged(change, err);
-    if (!status) {
-        mark(change, false);
-        status = load_eager(change, err);
-        if (status)
-            mark(change, true);
-        else
-            swap(change);
-        free_rest(change);
-    }
-    for (size_t i = 0; i < count && change->names; i++) registry_copy_free(&change->names[i]);
-    free(change->names);
-    free(change->residents);
+    mark(change, false);
+    status = load_eager(change, err);
+    if (status)
+        mark(change, true);
+    else
+        swap(change);
+    free_rest(change);
     return status;
 }
 
 enum status registry_configure(struct registry *registry, const struct registry_setup *setup,
                                struct error *err) {
-    pthread_mutex_lock(&registry->configuring);
-    struct change change = {
-        .registry = registry, .setup = setup, .old_memory_max = registry->residents.memory_max};
-    enum status status = configure(&change, err);
-    pthread_mutex_unlock(&registry->configuring);
+    size_t count = setup->models_count;
+    enum status status = registry_model_check_names(setup->models, count, err);
+    if (status) return status;
+    struct change change = {.registry = registry, .setup = setup};
+    change.residents = calloc(count + 1, sizeof(struct resident *));
+    change.names = calloc(count + 1, sizeof(*change.names));
+    if (change.residents && change.names) {
+        pthread_mutex_lock(&registry->configuring);
+        change.old_memory_max = registry->residents.memory_max;
+        status = configure(&change, err);
+        pthread_mutex_unlock(&registry->configuring);
+        for (size_t i = 0; i < count; i++) registry_copy_free(&change.names[i]);
+    } else {
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for the models");
+    }
+    free(change.names);
+    free(change.residents);
     return status;
 }
 

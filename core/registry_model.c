@@ -49,7 +49,7 @@ enum status registry_copy_init(struct registry_copy *out, const struct registry_
 }
 
 void registry_copy_free(struct registry_copy *copy) {
-    for (size_t i = 0; i < copy->strings_count; i++) free(copy->strings[i]);
+    for (size_t i = 0; copy->strings && i < copy->strings_count; i++) free(copy->strings[i]);
     free(copy->strings);
     free(copy->model.aliases);
     *copy = (struct registry_copy){.strings = NULL};

@@ -34,9 +34,10 @@ void residents_free(struct residents *residents) {
     pthread_mutex_lock(&residents->lock);
     while (residents->loading) pthread_cond_wait(&residents->changed, &residents->lock);
     pthread_mutex_unlock(&residents->lock);
-    while (residents->first) {
-        assert(residents->first->held == 0);
-        resident_destroy(residents->first);
+    for (struct resident *r = residents->first, *next; r; r = next) {
+        next = r->next;
+        assert(r->held == 0);
+        resident_destroy(r);
     }
     pthread_cond_destroy(&residents->changed);
     pthread_mutex_destroy(&residents->lock);
@@ -360,7 +361,7 @@ static enum status wait_for_load(struct resident *resident, uint64_t deadline_ns
     *out = self.engine;
     if (self.done) return self.engine ? STATUS_OK : error_pass(err, &self.error);
     struct resident_waiter **link = &resident->waiters;
-    while (*link != &self) link = &(*link)->next;
+    while (*link && *link != &self) link = &(*link)->next;
     *link = self.next;
     return error_set(err, STATUS_TIMEOUT, "the deadline passed while model \"%.64s\" was loaded",
                      resident->options.model.engine.name);
@@ -401,7 +402,7 @@ void resident_destroy(struct resident *resident) {
     while (!is_at_rest(resident)) pthread_cond_wait(&residents->changed, &residents->lock);
     if (resident->engine) unload(resident, "no longer configured");
     struct resident **link = &residents->first;
-    while (*link != resident) link = &(*link)->next;
+    while (*link && *link != resident) link = &(*link)->next;
     *link = resident->next;
     pthread_mutex_unlock(&residents->lock);
     registry_copy_free(&resident->options);

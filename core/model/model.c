@@ -87,6 +87,26 @@ void model_encode_patches(const struct model *model, uint32_t worker, struct tea
     }
 }
 
+size_t model_states_rows(const struct model_info *info) {
+    bool has = info->vision.layers && info->image_tower == MODEL_IMAGE_VIT;
+    return has ? model_image_tokens(info) : 0;
+}
+
+void model_encode_states(const struct model *model, uint32_t worker, struct team *team,
+                         const struct vision_input *images, uint32_t count,
+                         const struct model_states *what, float *const *states) {
+    struct pass pass = pass_of(model, worker, team);
+    struct tap tap = {.layers = what->layers, .skip = what->skip};
+    assert(what->layers <= model->info.vision.layers);
+    pass.tap = &tap;
+    uint32_t most = images_per_pass(model);
+    for (uint32_t first = 0; first < count; first += most) {
+        uint32_t part = count - first < most ? count - first : most;
+        tap.states = states + first;
+        encode_images(model, &pass, images + first, part, NULL);
+    }
+}
+
 void model_encode_texts(const struct model *model, uint32_t worker, struct team *team,
                         const struct model_text *texts, uint32_t count, float *const *embeddings) {
     struct pass pass = pass_of(model, worker, team);

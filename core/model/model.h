@@ -15,6 +15,7 @@
 
 struct model;
 struct team;
+struct vision_input;
 
 struct model_options {
     /* Instead of a path: random weights of that architecture ("ViT-B-32"), to measure with;
@@ -73,6 +74,19 @@ void model_encode_images(const struct model *model, uint32_t worker, struct team
  * [(image_size / patch_size)^2, 3 * patch_size^2], in the order channel, y, x. */
 void model_encode_patches(const struct model *model, uint32_t worker, struct team *team,
                           const float *const *patches, uint32_t count, float *const *embeddings);
+
+/* Hidden states of an image, for systems that see through CLIP's eyes (LLaVA and its like). */
+struct model_states {
+    uint32_t layers; /* that have been run: 0 is what enters the first block */
+    uint32_t skip;   /* rows that are left out: those before the patches */
+};
+/* How many rows of an image have such states, those before the patches included; 0 when the
+ * image tower has none. */
+size_t model_states_rows(const struct model_info *info);
+/* Of images as vision.h describes them. states[i] is [model_states_rows() - skip, vision.width]. */
+void model_encode_states(const struct model *model, uint32_t worker, struct team *team,
+                         const struct vision_input *images, uint32_t count,
+                         const struct model_states *what, float *const *states);
 
 struct model_text {
     const uint32_t *ids; /* start and end token included, below vocab_size */

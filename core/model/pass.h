@@ -8,12 +8,21 @@
 #include "core/base/team.h"
 #include "core/model/workspace.h"
 
+/* Hidden states instead of embeddings: the rows of each sequence, but the first `skip` of
+ * them, as they are after `layers` blocks. */
+struct tap {
+    uint32_t layers;
+    uint32_t skip;
+    float *const *states; /* states[i] is [rows - skip, width] */
+};
+
 struct pass {
     const struct row_kernels *rows;
     const struct workspace *workspace;
-    struct lane *lane; /* the leader's */
-    struct team *team; /* NULL: alone */
-    float *trace;      /* NULL, or [layers, width]: see model_trace_image() */
+    struct lane *lane;     /* the leader's */
+    struct team *team;     /* NULL: alone */
+    float *trace;          /* NULL, or [layers, width]: see model_trace_image() */
+    const struct tap *tap; /* NULL: embeddings */
 };
 
 /* Rows on their way into a product. */

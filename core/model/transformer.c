@@ -337,12 +337,32 @@ static void trace_layer(const struct model_tower *shape, const struct pass *pass
     memcpy(pass->trace + layer * width, pass->lane->x + row * width, width * sizeof(*pass->trace));
 }
 
+struct hand_out {
+    const struct pass *pass;
+    size_t width;
+};
+
+/* Units are sequences. */
+static void hand_out_rows(void *context, size_t begin, size_t end, uint32_t member) {
+    const struct hand_out *out = context;
+    const struct tap *tap = out->pass->tap;
+    const struct lane *lane = out->pass->lane;
+    (void)member;
+    for (size_t i = begin; i < end; i++) {
+        size_t first = lane->sequences.start[i] + tap->skip;
+        size_t rows = lane->sequences.start[i + 1] - first;
+        memcpy(tap->states[i], lane->x + first * out->width, rows * out->width * sizeof(*lane->x));
+    }
+}
+
 void transformer_forward(const struct tower *tower, const struct pass *pass) {
     const struct sequences *sequences = &pass->lane->sequences;
     size_t rows = sequences->start[sequences->count];
-    for (uint32_t i = 0; i < tower->shape.layers; i++) {
+    uint32_t layers = pass->tap ? pass->tap->layers : tower->shape.layers;
+    for (uint32_t i = 0; i < layers; i++) {
         const struct block *block = &tower->blocks[i];
-        bool last = i + 1 == tower->shape.layers && tower->pooling == MODEL_IMAGE_CLASS;
+        bool last =
+            i + 1 == tower->shape.layers && tower->pooling == MODEL_IMAGE_CLASS && !pass->tap;
         if (block->qkv.blob)
             rows = attention_part(tower, block, pass, rows, last);
         else if (last)
@@ -350,6 +370,10 @@ void transformer_forward(const struct tower *tower, const struct pass *pass) {
         if (block->fc.blob) transformer_mlp(&tower->shape, block, pass, rows);
         if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
-    if (tower->pooling == MODEL_IMAGE_PATCH_MEAN)
+    if (pass->tap) {
+        struct hand_out out = {.pass = pass, .width = tower->shape.width};
+        team_run(pass->team, sequences->count, hand_out_rows, &out);
+    } else if (tower->pooling == MODEL_IMAGE_PATCH_MEAN) {
         pooling_average(pass, tower->shape.width, tower->mean_from);
+    }
 }

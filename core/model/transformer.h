@@ -9,7 +9,8 @@
 
 /* Runs all blocks over the sequences in lane->x. Of the last layer only the pooled rows
  * are computed: they, or with MODEL_IMAGE_PATCH_MEAN the means, end up as the first
- * sequences->count rows of lane->x. */
+ * sequences->count rows of lane->x. With a tap runs only as many blocks as that wants, all
+ * rows of each, and hands them out. */
 void transformer_forward(const struct tower *tower, const struct pass *pass);
 
 /* The second half of a block, x and proj(activation(fc(x))) with the norms where they belong, for

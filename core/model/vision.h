@@ -20,7 +20,7 @@ struct vision_input {
 };
 
 /* Encodes `count` images, at most as many as the lane has room for; embeddings[i] is
- * [embed_dim]. */
+ * [embed_dim]. With a tap in the pass, embeddings are NULL. */
 void vision_encode(const struct towers *towers, const struct model_info *info,
                    const struct levels *levels, const struct pass *pass,
                    const struct vision_input *inputs, size_t count, float *const *embeddings);

@@ -99,6 +99,7 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
     }
     team_run(pass->team, count * tokens, enter_rows, &embed);
     transformer_forward(&towers->vision, pass);
+    if (pass->tap) return;
     if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_encode(towers, pass);
     pooling_project(&towers->vision, pass, embeddings);
 }
