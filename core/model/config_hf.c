@@ -208,6 +208,7 @@ enum status config_hf_parse(struct model_config *out, struct bytes json, struct 
         if (!status) status = json_enter(&text, &top, "text_config", err);
         if (!status) status = read_hf_vision(out, &vision, false, err);
         if (!status) status = read_bert(out, &text, err);
+        out->preprocess.resize = MODEL_RESIZE_SQUASH;
     } else if (!strcmp(type, "siglip")) {
         set_siglip(out);
         status = json_enter(&vision, &top, "vision_config", err);

@@ -138,6 +138,7 @@ START_TEST(hf_chinese) {
     ck_assert_uint_eq(config.text.layers, 3);
     ck_assert_int_eq(config.vision.activation, MODEL_QUICK_GELU);
     ck_assert_uint_eq(config.vision.width, 1280);
+    ck_assert_int_eq(config.preprocess.resize, MODEL_RESIZE_SQUASH);
 }
 END_TEST
 

@@ -123,6 +123,7 @@ static const struct {
     {"eva02", "eva02", "ids", 16, 35109},
     {"eva", "eva", "ids", 16, 31581},
     {"eva_e", "eva_e", "ids", 16, 31581},
+    {"timm_vit", "timm_vit", "ids", 16, 31677},
     {"roberta", "roberta", "roberta_ids", 8, 16729},
     {"chinese.safetensors", "chinese", "chinese_ids", 8, 16393},
     {"chinese_hf", "chinese", "chinese_ids", 0, 16393},
