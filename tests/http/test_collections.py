@@ -14,7 +14,7 @@ import unittest
 from urllib.parse import quote
 
 import contract
-from contract import Contract, ready, setting
+from contract import Contract, loading_server, ready, setting
 from harness import Server, read_until_closed
 from images import png, text
 from store import (BLUE, BODIES, DIGEST, DIM, MODEL, MODEL_STATUSES, RED, SEARCH_STATUSES, TAKES_BODY,
@@ -377,16 +377,10 @@ class States(Contract):
             self.assertNotIn("clipd_store", server.get("/metrics")[2].decode())
 
     def test_503_while_loading(self):
-        with tempfile.TemporaryDirectory() as folder:
-            pipe, config = os.path.join(folder, "vocab.json"), os.path.join(folder, "clipd.yaml")
-            os.mkfifo(pipe)
-            with open(config, "w", encoding="utf-8") as file:
-                file.write(f"models:\n  - path: {MODEL}\n    vocab: {pipe}\n"
-                           f"store:\n  location: {folder}/store\n")
-            with Server(args=["--config", config]) as server:
-                for operation in operations:
-                    body = json.dumps(BODIES[operation]) if operation in BODIES else None
-                    self.call(server, operation, 503, body, "application/json" if body else None)
+        with loading_server(MODEL, store=True) as server:
+            for operation in operations:
+                body = json.dumps(BODIES[operation]) if operation in BODIES else None
+                self.call(server, operation, 503, body, "application/json" if body else None)
 
     def test_504(self):
         with tempfile.TemporaryDirectory() as folder:
