@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/blueprint_bert.h"
+#include "core/model/blueprint_convnext.h"
 #include "core/model/blueprint_resnet.h"
 #include "core/model/blueprint_text.h"
 #include "core/model/blueprint_vit.h"
@@ -61,8 +63,14 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     switch (draft->info->image_tower) {
     case MODEL_IMAGE_VIT: return blueprint_vit_draw(draft, out, err);
     case MODEL_IMAGE_RESNET: return blueprint_resnet_draw(draft, out, err);
+    case MODEL_IMAGE_CONVNEXT: return blueprint_convnext_draw(draft, out, err);
     }
     return STATUS_INTERNAL;
+}
+
+static enum status draw_text(struct draft *draft, struct blueprint *out, struct error *err) {
+    return draft->names.text->is_bert ? blueprint_bert_draw(draft, out, err)
+                                      : blueprint_text_draw(draft, out, err);
 }
 
 static bool tells_of_pruning(const struct tensors *tensors) {
@@ -87,7 +95,7 @@ enum status blueprint_draw(struct blueprint *out, struct model_info *info, struc
     draft.has_vision = config->found ? config->vision.present : names->has_vision;
     draft.has_text = config->found ? config->text.present : names->has_text;
     if (draft.has_vision) status = draw_vision(&draft, out, err);
-    if (!status && draft.has_text) status = blueprint_text_draw(&draft, out, err);
+    if (!status && draft.has_text) status = draw_text(&draft, out, err);
     if (!status) status = take_logit_numbers(&draft, err);
     if (!status) status = check_leftovers(&draft, err);
     return status;
@@ -97,6 +105,7 @@ void blueprint_free(struct blueprint *blueprint) {
     free(blueprint->vision.blocks);
     free(blueprint->text.blocks);
     free(blueprint->resnet.blocks);
+    free(blueprint->convnext.blocks);
     for (size_t i = 0; i < BLUEPRINT_COMPUTED; i++) free(blueprint->computed[i]);
     *blueprint = (struct blueprint){.computed = {NULL}};
 }

@@ -4,6 +4,7 @@
 #define CORE_MODEL_BLUEPRINT_H
 
 #include "core/model/config.h"
+#include "core/model/convnext.h"
 #include "core/model/resnet.h"
 #include "core/model/source.h"
 
@@ -30,6 +31,7 @@ struct blueprint_tower {
     struct source positions;            /* [tokens, width] */
     struct blueprint_block *blocks;     /* [layers] */
     struct blueprint_norm ln_end;       /* ln_post or ln_final */
+    struct blueprint_linear hidden;     /* with projection_hidden: comes before it, no bias */
     struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
 };
 
@@ -58,10 +60,10 @@ struct blueprint_pooler {
     struct blueprint_norm ln;
 };
 
-/* A convolution and the BatchNorm behind it. */
+/* A convolution with a bias, or with a BatchNorm behind it. */
 struct blueprint_conv {
     struct source weight;                     /* [n, channels * window^2] */
-    struct source gain, bias, mean, variance; /* [n] */
+    struct source gain, bias, mean, variance; /* [n]; of the bias alone, or of all */
 };
 
 struct blueprint_bottleneck {
@@ -74,17 +76,33 @@ struct blueprint_resnet {
     struct blueprint_linear query, key_value; /* [width, width] and two of these */
 };
 
+struct blueprint_convnext_block {
+    struct blueprint_norm halve_norm, norm;
+    struct blueprint_conv halve;
+    struct source window, window_bias; /* [width, 49] and [width] */
+    struct blueprint_linear fc, proj;  /* [4 * width, width] and back */
+};
+
+struct blueprint_convnext {
+    struct blueprint_conv stem;
+    struct blueprint_norm stem_norm;
+    struct blueprint_convnext_block *blocks; /* of all stages */
+    struct blueprint_linear head;            /* [hidden, width], or none */
+};
+
 /* What is not in a file as it is wanted: interpolated positions, angles. */
 enum { BLUEPRINT_VISION_POSITIONS, BLUEPRINT_TEXT_POSITIONS, BLUEPRINT_ROPE, BLUEPRINT_COMPUTED };
 
 struct blueprint {
     struct blueprint_tower vision, text;
-    struct blueprint_vit vit;       /* with MODEL_IMAGE_VIT */
-    struct blueprint_resnet resnet; /* with MODEL_IMAGE_RESNET */
-    struct blueprint_pooler pooler; /* with MODEL_IMAGE_ATTENTION */
+    struct blueprint_vit vit;           /* with MODEL_IMAGE_VIT */
+    struct blueprint_resnet resnet;     /* with MODEL_IMAGE_RESNET */
+    struct blueprint_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct blueprint_pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
-    struct source embedding;       /* [vocab_size, width] */
-    struct source class_embedding; /* with info.text_class */
+    struct source embedding;            /* [vocab_size, width] */
+    struct source class_embedding;      /* with info.text_class */
+    struct blueprint_norm ln_embedding; /* of MODEL_TEXT_BERT and _ROBERTA */
 
     float *computed[BLUEPRINT_COMPUTED]; /* owned */
 };

@@ -85,7 +85,7 @@ static uint32_t count_blocks(const struct draft *draft, uint32_t stage) {
 static enum status count_stages(struct draft *draft, struct error *err) {
     struct model_resnet *shape = &draft->info->resnet;
     uint32_t total = 0;
-    for (uint32_t i = 0; i < MODEL_RESNET_STAGES; i++) {
+    for (uint32_t i = 0; i < MODEL_STAGES; i++) {
         char what[32];
         shape->blocks[i] = count_blocks(draft, i);
         total += shape->blocks[i];
@@ -116,7 +116,7 @@ static enum status set_shape(struct draft *draft, struct error *err) {
     if (!status) status = count_stages(draft, err);
     if (status) return status;
     info->patch_size = PATCH;
-    info->vision.width = 32 * info->resnet.width;
+    info->vision.width = info->vision.pooled_width = 32 * info->resnet.width;
     info->vision.heads = config->vision.heads && !config->head_width
                              ? config->vision.heads
                              : info->vision.width / head_width;

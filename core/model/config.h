@@ -29,8 +29,8 @@ struct model_config {
     uint32_t embed_dim, image_size, patch_size, context_length, vocab_size;
     uint32_t head_width; /* said by the user, overrules `heads`; 0: not */
     enum model_image_pooling image_pooling;
-    uint32_t resnet[MODEL_RESNET_STAGES]; /* blocks of a ModifiedResNet */
-    uint32_t pooler_heads; /* of MODEL_IMAGE_ATTENTION; 0: as many as the tower has */
+    uint32_t resnet[MODEL_STAGES]; /* blocks of a ModifiedResNet */
+    uint32_t pooler_heads;         /* of MODEL_IMAGE_ATTENTION; 0: as many as the tower has */
     bool no_ln_pre, bidirectional, text_class;
     enum model_pooling pooling;
     uint32_t end_token, pad_token;

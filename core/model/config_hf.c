@@ -134,6 +134,35 @@ static enum status read_siglip_text(struct model_config *out, const struct json_
     return status;
 }
 
+/* Chinese-CLIP's BERT, whose texts are cut long before its positions end (SPEC 4.9). */
+static enum status read_bert(struct model_config *out, const struct json_place *tower,
+                             struct error *err) {
+    uint32_t positions = 512;
+    out->text = (struct config_tower){.present = true,
+                                      .width = 768,
+                                      .layers = 12,
+                                      .heads = 12,
+                                      .mlp_width = 3072,
+                                      .activation = MODEL_GELU_ERF,
+                                      .layer_norm_eps = 1e-12f};
+    out->vocab_size = 30522;
+    out->pooling = MODEL_POOL_FIRST;
+    enum status status = read_hf_tower(&out->text, tower, err);
+    if (!status) {
+        status =
+            json_read_u32(tower, "max_position_embeddings", 2, CONFIG_SIZE_MAX, &positions, err);
+    }
+    if (!status) {
+        status = json_read_u32(tower, "vocab_size", 2, CONFIG_VOCAB_MAX, &out->vocab_size, err);
+    }
+    out->context_length = positions < 52 ? positions : 52;
+    if (status || out->text.activation == MODEL_GELU_ERF) return status;
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "%s.hidden_act: a BERT with another activation than "
+                     "\"gelu\" is not supported",
+                     tower->path);
+}
+
 static void set_siglip(struct model_config *out) {
     out->sigmoid = true;
     out->preprocess.resize = MODEL_RESIZE_SQUASH;
@@ -173,6 +202,13 @@ enum status config_hf_parse(struct model_config *out, struct bytes json, struct 
         /* Trained after the mistake of old files: what it says is what it means. */
         bool exact = metaclip_2 && out->end_token < out->vocab_size;
         if (exact) out->pooling = MODEL_POOL_EOS;
+    } else if (!strcmp(type, "chinese_clip")) {
+        status = json_read_u32(&top, "projection_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
+        if (!status) status = json_enter(&vision, &top, "vision_config", err);
+        if (!status) status = json_enter(&text, &top, "text_config", err);
+        if (!status) status = read_hf_vision(out, &vision, false, err);
+        if (!status) status = read_bert(out, &text, err);
+        out->preprocess.resize = MODEL_RESIZE_SQUASH;
     } else if (!strcmp(type, "siglip")) {
         set_siglip(out);
         status = json_enter(&vision, &top, "vision_config", err);

@@ -38,11 +38,10 @@ static enum status read_layers(struct model_config *out, const struct json_place
         return json_read_u32(vision, "layers", 1, CONFIG_LAYERS_MAX, &out->vision.layers, err);
     }
     out->patch_size = out->vision.layers = 0;
-    for (size_t i = 0; i < MODEL_RESNET_STAGES; i++) {
+    for (size_t i = 0; i < MODEL_STAGES; i++) {
         const json_t *blocks = json_array_get(list, i);
         json_int_t value = json_integer_value(blocks);
-        if (json_array_size(list) != MODEL_RESNET_STAGES || value < 1 ||
-            value > CONFIG_LAYERS_MAX) {
+        if (json_array_size(list) != MODEL_STAGES || value < 1 || value > CONFIG_LAYERS_MAX) {
             return error_set(err, STATUS_UNPROCESSABLE,
                              "%s.layers is a list, of which 4 numbers of 1 to %d are expected",
                              vision->path, CONFIG_LAYERS_MAX);

@@ -14,24 +14,28 @@ static const struct {
     const char *pool; /* timm_pool */
     bool gelu_tanh;
     uint32_t heads; /* 0: by the rule that all follow */
+    bool has_head;  /* of open_clip's own, timm_proj: linear or mlp */
 } architectures[] = {
-    {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token", false, 0},
-    {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0},
-    {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0},
-    {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token", false, 0}, /* MobileCLIP2-L/14 */
+    {"convnext_xxlarge", 1e-5f, MODEL_NORM_BEFORE, "", false, 0, true},
+    {"convnext_", 1e-6f, MODEL_NORM_BEFORE, "", false, 0, true},
+    {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token", false, 0, false},
+    {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
+    {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
+    {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token", false, 0,
+     false}, /* MobileCLIP2-L/14 */
     /* SigLIP and SigLIP 2, under the same names. */
-    {"vit_base_patch32_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 12},
-    {"vit_base_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 12},
-    {"vit_large_patch16_siglip_512", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16},
-    {"vit_large_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16},
-    {"vit_so400m_patch14_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16},
-    {"vit_so400m_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16},
-    {"vit_giantopt_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16},
+    {"vit_base_patch32_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 12, false},
+    {"vit_base_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 12, false},
+    {"vit_large_patch16_siglip_512", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
+    {"vit_large_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16, false},
+    {"vit_so400m_patch14_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16, false},
+    {"vit_so400m_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
+    {"vit_giantopt_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
 };
 
 enum { ARCHITECTURES = sizeof(architectures) / sizeof(architectures[0]) };
 
-static enum status check_head(const struct json_place *vision, const char *expected,
+static enum status check_head(const struct json_place *vision, const char *expected, bool has_head,
                               struct error *err) {
     const char *pool = "avg", *proj = "";
     enum status status = json_read_string(vision, "timm_pool", &pool, err);
@@ -40,6 +44,12 @@ static enum status check_head(const struct json_place *vision, const char *expec
     if (strcmp(pool, expected) != 0) {
         return error_set(err, STATUS_UNSUPPORTED, "%s.timm_pool is \"%.16s\", supported is \"%s\"",
                          vision->path, pool, expected);
+    }
+    if (has_head) {
+        if (!strcmp(proj, "linear") || !strcmp(proj, "mlp")) return STATUS_OK;
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "%s.timm_proj is \"%.16s\", supported are linear and mlp", vision->path,
+                         proj);
     }
     if (!*proj || !strcmp(proj, "none")) return STATUS_OK;
     return error_set(err, STATUS_UNSUPPORTED, "%s.timm_proj is \"%.16s\", supported is none",
@@ -66,5 +76,6 @@ enum status config_timm_read(struct model_config *out, const struct json_place *
     out->image_size = 224;
     enum status status =
         json_read_u32(vision, "image_size", 1, CONFIG_SIZE_MAX, &out->image_size, err);
-    return status ? status : check_head(vision, architectures[i].pool, err);
+    return status ? status
+                  : check_head(vision, architectures[i].pool, architectures[i].has_head, err);
 }

@@ -12,6 +12,7 @@ enum { LAYERS_MAX = 512, WIDTH_MAX = GEMM_K_MAX };
 struct side {
     const char *name; /* for messages */
     bool is_vision;
+    bool is_bert;
     bool pruned; /* parts may be missing, and stated widths are those before */
     const char *block, *proj;
     bool proj_transposed;
@@ -20,6 +21,12 @@ struct side {
     const struct config_tower *config;
     struct model_tower *shape;
 };
+
+/* What transformers' classes have when nothing else is said; 0: it is no such tower. */
+static float bert_eps(const struct draft *draft) {
+    if (!draft->names.text->is_bert) return 0;
+    return draft->info->text_tower == MODEL_TEXT_ROBERTA ? 1e-5f : 1e-12f;
+}
 
 static struct side side_of(const struct draft *draft, enum plan_tower which) {
     const struct vision_names *vision = draft->names.vision;
@@ -41,6 +48,8 @@ static struct side side_of(const struct draft *draft, enum plan_tower which) {
                          .block = text->block,
                          .proj = text->proj,
                          .proj_transposed = text->proj_transposed,
+                         .layer_norm_eps = bert_eps(draft),
+                         .is_bert = text->is_bert,
                          .layer = text->layer,
                          .config = &draft->config->text,
                          .shape = &draft->info->text};
@@ -248,10 +257,12 @@ static enum status set_shape(const struct draft *draft, const struct side *side,
     shape->layers = count_layers(draft, side);
     shape->activation = config->activation;
     shape->layer_norm_eps = config->layer_norm_eps;
-    if (!draft->config->found && side->layer_norm_eps > 0) {
+    bool stated = draft->config->found && config->layer_norm_eps > 0;
+    if (!stated && side->layer_norm_eps > 0) {
         shape->layer_norm_eps = side->layer_norm_eps;
     }
-    shape->norm_order = config->norm_order;
+    shape->norm_order = side->is_bert ? MODEL_NORM_SUM : config->norm_order;
+    if (side->is_bert) shape->activation = MODEL_GELU_ERF; /* whatever the images' is */
     shape->gated = side->layer->gate != NULL;
     shape->inner_norms = side->layer->ln_out != NULL;
     if (!shape->layers) {
@@ -335,7 +346,7 @@ enum status draft_take_projection(struct draft *draft, enum plan_tower which,
                                   struct blueprint_linear *out, struct error *err) {
     struct side side = side_of(draft, which);
     struct model_tower *shape = side.shape;
-    const char *name = side.proj;
+    const char *name = shape->projection_hidden ? draft->names.text->after_hidden : side.proj;
     size_t width = shape->pooled_width, dims[2] = {draft->info->embed_dim, width};
     bool needed = draft->has_vision && draft->has_text && name && !side.config->unprojected;
     bool plain = name && tensors_find(draft->tensors, name);

@@ -10,14 +10,16 @@ static const struct {
 } families[] = {
     {"CLIP with a ViT", NULL},
     {"CLIP with a ModifiedResNet", NULL},
+    {"CLIP with a ConvNeXt", NULL},
     {"SigLIP", NULL},
     {"CoCa", NULL},
     {"EVA-CLIP", NULL},
+    {"Chinese-CLIP", NULL},
+    {"CLIP with a RoBERTa", NULL},
     /* In the order in which SPEC 7.3 tells them apart. */
-    {"Chinese-CLIP", "text_model.encoder.layer."},
-    {"a CLIP with a ConvNeXt or FastViT", "visual.trunk.stages."},
-    {"a CLIP with a transformers text tower", "text.transformer.embeddings."},
-    {"Chinese-CLIP", "bert."},
+    {"a CLIP with a FastViT", "visual.trunk.stages.0.blocks.0.token_mixer."},
+    {"a CLIP with an mT5 text tower", "text.transformer.encoder.block."},
+    {"a CLIP with an NLLB text tower", "text.transformer.layers."},
     {"MobileCLIP in Apple's form", "image_encoder.model."},
 };
 

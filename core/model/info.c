@@ -30,6 +30,7 @@ size_t model_patches(const struct model_info *info) {
 }
 
 size_t model_image_tokens(const struct model_info *info) {
+    if (info->image_tower == MODEL_IMAGE_CONVNEXT) return 1;
     return !info->no_class_token + model_patches(info);
 }
 
@@ -68,7 +69,7 @@ static double resnet_operations(const struct model_info *info) {
                  conv_operations(pixels, 3, width / 2, width);
     double in = width, planes = width;
     pixels /= 4;
-    for (int stage = 0; stage < MODEL_RESNET_STAGES; stage++, planes *= 2) {
+    for (int stage = 0; stage < MODEL_STAGES; stage++, planes *= 2) {
         for (uint32_t i = 0; i < shape->blocks[stage]; i++, in = 4 * planes) {
             double before = pixels;
             if (i == 0 && stage) pixels /= 4;
@@ -83,6 +84,22 @@ static double resnet_operations(const struct model_info *info) {
     return sum + keys + query + 4 * tokens * channels + 2 * channels * info->embed_dim;
 }
 
+/* The windows of channels count like all other products. */
+static double convnext_operations(const struct model_info *info) {
+    const struct model_convnext *shape = &info->convnext;
+    double pixels = (double)info->image_size * info->image_width / 16, sum = 0, in = 3;
+    for (int stage = 0; stage < MODEL_STAGES; stage++) {
+        double width = shape->widths[stage];
+        if (stage) pixels /= 4;
+        sum += conv_operations(pixels, stage ? 2 : 4, in, width);
+        sum += shape->blocks[stage] * (conv_operations(pixels, 7, 1, width) +
+                                       conv_operations(pixels, 1, width, 8 * width));
+        in = width;
+    }
+    double hidden = shape->hidden;
+    return sum + (hidden > 0 ? 2 * hidden * (in + info->embed_dim) : 2 * in * info->embed_dim);
+}
+
 /* As the references compute it: keys and values of all rows, for one query. */
 static double pooler_operations(const struct model_info *info) {
     double rows = (double)model_image_tokens(info), from = info->vision.width,
@@ -92,6 +109,7 @@ static double pooler_operations(const struct model_info *info) {
 }
 
 double model_image_operations(const struct model_info *info) {
+    if (info->image_tower == MODEL_IMAGE_CONVNEXT) return convnext_operations(info);
     if (info->image_tower == MODEL_IMAGE_RESNET) return resnet_operations(info);
     double patches = (double)model_patches(info), patch_size = info->patch_size;
     return 2 * patches * 3 * patch_size * patch_size * info->vision.width +

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/model/invent_resnet.h"
+#include "core/model/blueprint_vit.h"
+#include "core/model/invent_maps.h"
 
 enum { CONTEXT_LENGTH = 77, VOCAB_SIZE = 49408 };
 
@@ -49,6 +50,13 @@ static void make_block(struct maker *maker, const struct model_tower *shape,
     out->qkv = make_linear(maker, 3 * width, width, narrow, &out->ln_1);
     out->out = make_linear(maker, width, width, deep, NULL);
     out->ln_2 = make_norm(maker, width, true);
+    if (shape->inner_norms) {
+        out->ln_out = make_norm(maker, width, false);
+        out->ln_proj = make_norm(maker, mlp_width, false);
+    }
+    if (shape->gated) {
+        out->gate = make_linear(maker, mlp_width, width, 1 / sqrt((double)width), &out->ln_2);
+    }
     out->fc = make_linear(maker, mlp_width, width, 1 / sqrt(2.0 * (double)width), &out->ln_2);
     out->proj = make_linear(maker, width, mlp_width, deep, NULL);
 }
@@ -66,6 +74,18 @@ static enum status make_tower(struct maker *maker, const struct model_info *info
     out->ln_end = make_norm(maker, shape->pooled_width, false);
     out->projection = make_linear(maker, info->embed_dim, shape->pooled_width, narrow, NULL);
     return STATUS_OK;
+}
+
+static void set_style(struct model_info *info, enum architecture_style style) {
+    struct model_tower *tower = &info->vision;
+    if (style == ARCHITECTURE_PLAIN) return;
+    info->no_ln_pre = info->patch_bias = tower->projection_bias = true;
+    tower->layer_norm_eps = 1e-6f;
+    tower->activation = info->text.activation = MODEL_GELU_ERF;
+    if (style == ARCHITECTURE_EVA_RESULT) tower->norm_order = MODEL_NORM_RESULT;
+    if (style != ARCHITECTURE_EVA02) return;
+    tower->gated = tower->inner_norms = true;
+    tower->rope_side = 16;
 }
 
 /* What differs from a plain ViT and its text tower. */
@@ -108,7 +128,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         .vision = {.width = a->vision_width,
                    .layers = a->vision_layers,
                    .heads = a->vision_heads,
-                   .head_width = a->vision_width / a->vision_heads,
+                   .head_width = a->vision_heads ? a->vision_width / a->vision_heads : 0,
                    .pooled_width = a->vision_width,
                    .mlp_width = a->vision_mlp,
                    .projected = true,
@@ -128,11 +148,18 @@ static void set_info(struct model_info *info, const struct architecture *a) {
                        .std = {0.25f, 0.25f, 0.25f},
                        .rescale = 1 / 255.0f},
     };
+    set_style(info, architecture_style(a));
     const struct model_resnet *resnet = architecture_resnet(a);
     if (resnet) {
         info->image_tower = MODEL_IMAGE_RESNET;
         info->resnet = *resnet;
         info->vision.projection_bias = true;
+    }
+    const struct model_convnext *convnext = architecture_convnext(a);
+    if (convnext) {
+        info->image_tower = MODEL_IMAGE_CONVNEXT;
+        info->convnext = *convnext;
+        info->vision.layer_norm_eps = 1e-6f;
     }
     set_attention(info, a);
     snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
@@ -169,7 +196,20 @@ static enum status invent_vit(struct blueprint *out, const struct model_info *in
     out->vit.patch = make_linear(maker, width, k, 1 / sqrt((double)k), NULL);
     out->vit.ln_pre = make_norm(maker, width, false);
     if (info->image_pooling == MODEL_IMAGE_ATTENTION) make_pooler(maker, info, &out->pooler);
+    enum status status = STATUS_OK;
+    if (info->vision.rope_side) status = blueprint_vit_draw_rope(out, info, err);
+    if (status) return status;
     return make_tower(maker, info, &info->vision, 1 / sqrt((double)width), &out->vision, err);
+}
+
+static enum status invent_vision(struct blueprint *out, const struct model_info *info,
+                                 struct maker *maker, struct error *err) {
+    switch (info->image_tower) {
+    case MODEL_IMAGE_VIT: break;
+    case MODEL_IMAGE_RESNET: return invent_resnet(out, info, &maker->count, err);
+    case MODEL_IMAGE_CONVNEXT: return invent_convnext(out, info, &maker->count, err);
+    }
+    return invent_vit(out, info, maker, err);
 }
 
 enum status invent_model(struct blueprint *out, struct model_info *info,
@@ -178,9 +218,7 @@ enum status invent_model(struct blueprint *out, struct model_info *info,
     struct maker maker = {.outliers = outliers};
     *out = (struct blueprint){.computed = {NULL}};
     set_info(info, architecture);
-    enum status status = info->image_tower == MODEL_IMAGE_RESNET
-                             ? invent_resnet(out, info, &maker.count, err)
-                             : invent_vit(out, info, &maker, err);
+    enum status status = invent_vision(out, info, &maker, err);
     if (status) return status;
     out->embedding = make(&maker, info->vocab_size, info->text.width, 1);
     if (info->text_class) out->class_embedding = make(&maker, 1, info->text.width, 1);

@@ -34,6 +34,26 @@ static const struct layer_names hf_layer = {
 static const struct layer_names timm_layer = {TIMM_LAYER, TIMM_FUSED, .qkv_bias = "attn.qkv.bias",
                                               .ls_1 = "ls1.gamma", .ls_2 = "ls2.gamma"};
 
+static const struct layer_names bert_layer = {
+    .ln_1 = "attention.output.LayerNorm",
+    .ln_2 = "output.LayerNorm",
+    .out = "attention.output.dense",
+    .fc = "intermediate.dense",
+    .proj = "output.dense",
+    .q = "attention.self.query",
+    .k = "attention.self.key",
+    .v = "attention.self.value",
+};
+
+/* BERT below a prefix. */
+#define BERT_TEXT(prefix)                                                                          \
+    .variant = true, .is_bert = true, .sign = prefix "embeddings.word_embeddings.",                \
+    .embedding = prefix "embeddings.word_embeddings.weight",                                       \
+    .positions = prefix "embeddings.position_embeddings.weight",                                   \
+    .kinds = prefix "embeddings.token_type_embeddings.weight",                                     \
+    .ln_embedding = prefix "embeddings.LayerNorm", .block = prefix "encoder.layer.%u.",            \
+    .layer = &bert_layer
+
 static const struct layer_names eva_layer = {TIMM_LAYER, TIMM_FUSED, .q_bias = "attn.q_bias",
                                              .v_bias = "attn.v_bias"};
 
@@ -153,12 +173,22 @@ static const struct vision_names vision_schemes[] = {
      .block = "visual.transformer.resblocks.%u.",
      .layer = &openai_layer,
      .proj_transposed = true},
+    {.tower = MODEL_IMAGE_CONVNEXT, .sign = "visual.trunk.stages.0.blocks.0.conv_dw."},
     {.tower = MODEL_IMAGE_RESNET,
      .sign = "visual.attnpool.",
      .positions = "visual.attnpool.positional_embedding"},
 };
 
 static const struct text_names text_schemes[] = {
+    {BERT_TEXT("text_model."), /* Chinese-CLIP */
+     .proj = "text_projection.weight", .pooling = MODEL_POOL_FIRST, .context_length = 52,
+     .is_hf = true},
+    {BERT_TEXT("bert."), /* Chinese-CLIP as it was trained */
+     .proj = "text_projection", .pooling = MODEL_POOL_FIRST, .context_length = 52,
+     .proj_transposed = true},
+    {BERT_TEXT("text.transformer."), /* OpenCLIP's towers of transformers, linear projection */
+     .proj = "text.proj", .hidden = "text.proj.0.weight", .after_hidden = "text.proj.2",
+     .pooling = MODEL_POOL_MEAN},
     {.variant = true, /* SigLIP */
      .sign = "text_model.head.weight",
      .embedding = "text_model.embeddings.token_embedding.weight",
@@ -255,10 +285,18 @@ bool names_ignorable(const char *name) {
         "context_length",
         "vocab_size",
         "text_model.embeddings.position_ids",
+        "text.transformer.embeddings.position_ids",
+        "bert.embeddings.position_ids",
         "vision_model.embeddings.position_ids",
     };
     for (size_t i = 0; i < sizeof(ignorable) / sizeof(ignorable[0]); i++) {
         if (!strcmp(ignorable[i], name)) return true;
+    }
+    /* What BERT was trained with, not what its rows become embeddings by. */
+    static const char *const poolers[] = {"bert.pooler.", "text_model.pooler.",
+                                          "text.transformer.pooler."};
+    for (size_t i = 0; i < sizeof(poolers) / sizeof(poolers[0]); i++) {
+        if (!strncmp(poolers[i], name, strlen(poolers[i]))) return true;
     }
     /* A BatchNorm's count of its training steps. */
     static const char counter[] = ".num_batches_tracked";
@@ -268,8 +306,9 @@ bool names_ignorable(const char *name) {
 
 bool names_in_tower(const char *name) {
     static const char *const towers[] = {
-        "visual.",         "visual_projection", "vision_model.",    "text_model.", "text.",
-        "text_projection", "transformer.",      "token_embedding.", "positional",  "ln_final.",
+        "visual.",    "visual_projection", "vision_model.", "text_model.",
+        "text.",      "text_projection",   "transformer.",  "token_embedding.",
+        "positional", "ln_final.",         "bert.",
     };
     for (size_t i = 0; i < sizeof(towers) / sizeof(towers[0]); i++) {
         if (!strncmp(towers[i], name, strlen(towers[i]))) return true;

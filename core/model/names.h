@@ -53,12 +53,17 @@ struct vision_names {
 struct text_names {
     const char *sign;
     const char *embedding, *positions, *ln_final, *proj;
-    const char *class_embedding; /* behind the text; or NULL */
+    const char *class_embedding;       /* behind the text; or NULL */
+    const char *kinds, *ln_embedding;  /* BERT */
+    const char *hidden, *after_hidden; /* BERT: of a projection of two products; or NULL */
+    enum model_pooling pooling;        /* BERT, when no configuration says so */
+    uint32_t context_length;           /* BERT, when no configuration says so; 0: the positions */
     const char *block;
     const struct layer_names *layer;
     bool proj_transposed;
     bool is_hf;
     bool variant;
+    bool is_bert; /* drawn by blueprint_bert.c */
 };
 
 /* What a checkpoint's keys say it holds. Both schemes are always set, so that a tensor which

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/convnext_pack.h"
 #include "core/model/pooler_pack.h"
 #include "core/model/resnet_pack.h"
 
@@ -87,8 +88,7 @@ enum status pack_linear(const struct linear *to, const struct blueprint_linear *
     return STATUS_OK;
 }
 
-/* What a product follows directly is folded into it; then nothing else may come from there. */
-static void finish_norm(const struct norm *norm, uint8_t precision, size_t width) {
+void pack_finish_norm(const struct norm *norm, uint8_t precision, size_t width) {
     if (norm && norm->gain && precision == MODEL_INT8) clear_norm(norm, width);
 }
 
@@ -101,8 +101,8 @@ static enum status pack_attention(const struct block *to, const struct blueprint
     if (inner) pack_norm(inner, &from->ln_out);
     enum status status = pack_linear(&to->qkv, &from->qkv, before, plan[PLAN_QKV], err);
     if (!status) status = pack_linear(&to->out, &from->out, inner, plan[PLAN_OUT], err);
-    finish_norm(before, plan[PLAN_QKV], shape->width);
-    finish_norm(inner, plan[PLAN_OUT], to->out.weight.k);
+    pack_finish_norm(before, plan[PLAN_QKV], shape->width);
+    pack_finish_norm(inner, plan[PLAN_OUT], to->out.weight.k);
     return status;
 }
 
@@ -128,8 +128,8 @@ static enum status pack_mlp(const struct block *to, const struct blueprint_block
     enum status status = shape->gated ? pack_gate(to, from, before, plan[PLAN_FC], err)
                                       : pack_linear(&to->fc, &from->fc, before, plan[PLAN_FC], err);
     if (!status) status = pack_linear(&to->proj, &from->proj, inner, plan[PLAN_PROJ], err);
-    finish_norm(before, plan[PLAN_FC], shape->width);
-    finish_norm(inner, plan[PLAN_PROJ], to->proj.weight.k);
+    pack_finish_norm(before, plan[PLAN_FC], shape->width);
+    pack_finish_norm(inner, plan[PLAN_PROJ], to->proj.weight.k);
     return status;
 }
 
@@ -153,6 +153,8 @@ static enum status pack_tower(const struct tower *to, const struct blueprint_tow
     }
     if (status) return status;
     const struct norm *norm = to->shape.no_ln_end ? NULL : &to->ln_end;
+    status = pack_linear(&to->hidden, &from->hidden, norm, projection, err);
+    if (status) return status;
     status = pack_linear(&to->projection, &from->projection, norm, projection, err);
     if (norm && to->projection.blob && projection == MODEL_INT8)
         clear_norm(norm, to->shape.pooled_width);
@@ -179,6 +181,7 @@ static enum status pack_vision(const struct towers *towers, const struct bluepri
     switch (towers->image_tower) {
     case MODEL_IMAGE_VIT: return pack_vit(towers, from, plan, err);
     case MODEL_IMAGE_RESNET: return resnet_pack(towers, from, plan, err);
+    case MODEL_IMAGE_CONVNEXT: return convnext_pack(towers, from, plan, err);
     }
     return STATUS_INTERNAL;
 }
@@ -189,6 +192,7 @@ enum status pack_towers(struct towers *towers, const struct blueprint *from,
     if (towers->vision.shape.layers) status = pack_vision(towers, from, plan, err);
     if (status || !towers->text.shape.layers) return status;
     pack_vector(towers->embedding, &from->embedding);
+    if (towers->ln_embedding.gain) pack_norm(&towers->ln_embedding, &from->ln_embedding);
     if (towers->class_embedding) pack_vector(towers->class_embedding, &from->class_embedding);
     return pack_tower(&towers->text, &from->text, plan->layers[PLAN_TEXT],
                       plan->projection[PLAN_TEXT], err);

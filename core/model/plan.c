@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/kernels/isa.h"
+#include "core/model/convnext.h"
 #include "core/model/resnet.h"
 
 void plan_fill(struct plan *plan, enum model_precision precision) {
@@ -14,12 +15,30 @@ static const struct model_tower *shape_of(const struct model_info *info, enum pl
     return tower == PLAN_VISION ? &info->vision : &info->text;
 }
 
-/* The products of a layer, all of them of a transformer's. Of a ResNet's blocks those that
- * begin a stage have four, and the attention behind the last one. */
-static uint32_t products_of(const struct model_info *info, enum plan_tower tower, uint32_t layer) {
-    if (tower != PLAN_VISION || info->image_tower != MODEL_IMAGE_RESNET) return PLAN_PRODUCTS;
-    if (layer + 1 == info->vision.layers) return 1;
-    return resnet_block_at(&info->resnet, layer).has_shortcut ? RESNET_CONVS : RESNET_SHORTCUT;
+/* Bits: the products that a layer has. A transformer's has all of them. Of a ResNet's blocks
+ * those that begin a stage have four, and the attention behind the last one. */
+static unsigned products_of(const struct model_info *info, enum plan_tower tower, uint32_t layer) {
+    const unsigned all = (1u << PLAN_PRODUCTS) - 1;
+    bool begins;
+    if (tower != PLAN_VISION) return all;
+    switch (info->image_tower) {
+    case MODEL_IMAGE_VIT: break;
+    case MODEL_IMAGE_RESNET:
+        if (layer + 1 == info->vision.layers) return 1u << PLAN_QKV;
+        return resnet_block_at(&info->resnet, layer).has_shortcut ? all
+                                                                  : all & ~(1u << RESNET_SHORTCUT);
+    case MODEL_IMAGE_CONVNEXT:
+        return convnext_stage_of(&info->convnext, layer, &begins) && begins
+                   ? 1u << CONVNEXT_FC | 1u << CONVNEXT_PROJ | 1u << CONVNEXT_HALVE
+                   : 1u << CONVNEXT_FC | 1u << CONVNEXT_PROJ;
+    }
+    return all;
+}
+
+static uint32_t count_bits(unsigned bits) {
+    uint32_t count = 0;
+    for (; bits; bits &= bits - 1) count++;
+    return count;
 }
 
 /* Where a number leads. */
@@ -32,12 +51,10 @@ static struct place place_of(const struct model_info *info, enum plan_tower towe
     struct place place = {.layer = 0};
     const struct model_tower *shape = shape_of(info, tower);
     for (; place.layer < shape->layers; place.layer++) {
-        uint32_t products = products_of(info, tower, place.layer);
-        if (index < products) {
-            place.product = (uint32_t)index;
-            return place;
+        unsigned products = products_of(info, tower, place.layer);
+        for (place.product = 0; place.product < PLAN_PRODUCTS; place.product++) {
+            if (products >> place.product & 1 && index-- == 0) return place;
         }
-        index -= products;
     }
     place.is_patch = tower == PLAN_VISION && index == 0;
     return place;
@@ -47,7 +64,7 @@ size_t plan_count(const struct model_info *info, enum plan_tower tower) {
     const struct model_tower *shape = shape_of(info, tower);
     size_t count = 0;
     if (!shape->layers) return 0;
-    for (uint32_t i = 0; i < shape->layers; i++) count += products_of(info, tower, i);
+    for (uint32_t i = 0; i < shape->layers; i++) count += count_bits(products_of(info, tower, i));
     return count + (tower == PLAN_VISION) + shape->projected;
 }
 
@@ -63,9 +80,13 @@ static const char *product_name(const struct model_info *info, enum plan_tower t
                                 const struct place *place) {
     static const char *const products[] = {"qkv", "out", "fc", "proj"};
     static const char *const convs[] = {"conv1", "conv2", "conv3", "downsample"};
-    bool is_block = tower == PLAN_VISION && info->image_tower == MODEL_IMAGE_RESNET &&
-                    place->layer + 1 < info->vision.layers;
-    return is_block ? convs[place->product] : products[place->product];
+    bool is_vision = tower == PLAN_VISION;
+    if (is_vision && info->image_tower == MODEL_IMAGE_RESNET &&
+        place->layer + 1 < info->vision.layers)
+        return convs[place->product];
+    if (is_vision && info->image_tower == MODEL_IMAGE_CONVNEXT && place->product == CONVNEXT_HALVE)
+        return "downsample";
+    return products[place->product];
 }
 
 void plan_describe(char out[32], const struct model_info *info, enum plan_tower tower,

@@ -13,7 +13,9 @@ enum plan_product { PLAN_QKV, PLAN_OUT, PLAN_FC, PLAN_PROJ, PLAN_PRODUCTS };
 
 /* Plain bytes (enum model_precision), because it is written to files. The layers of a ResNet
  * are its blocks, with their convolutions in the order of enum resnet_conv, and then the
- * attention, whose queries, keys and values are PLAN_QKV; `patch` is all of its stem. */
+ * attention, whose queries, keys and values are PLAN_QKV; `patch` is all of its stem. A
+ * ConvNeXt's blocks are layers, too, of PLAN_FC and PLAN_PROJ; what halves the resolution before
+ * one is its PLAN_QKV. */
 struct plan {
     uint8_t patch;
     uint8_t projection[PLAN_TOWERS];

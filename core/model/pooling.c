@@ -2,18 +2,35 @@
 
 #include <string.h>
 
-void pooling_average(const struct pass *pass, size_t width) {
+void pooling_average(const struct pass *pass, size_t width, size_t from) {
     const struct sequences *sequences = &pass->lane->sequences;
     float *x = pass->lane->x;
     for (size_t i = 0; i < sequences->count; i++) {
-        size_t first = sequences->start[i] + 1, end = sequences->start[i + 1];
+        size_t first = sequences->start[i] + from, end = sequences->start[i + 1];
         float *mean = x + i * width;
-        memset(mean, 0, width * sizeof(*mean));
-        for (size_t row = first; row < end; row++) {
+        memmove(mean, x + first * width, width * sizeof(*mean));
+        for (size_t row = first + 1; row < end; row++) {
             for (size_t j = 0; j < width; j++) mean[j] += x[row * width + j];
         }
         for (size_t j = 0; j < width; j++) mean[j] /= (float)(end - first);
     }
+}
+
+/* The first product of a projection that has two. */
+static struct pass_rows run_hidden(const struct tower *tower, const struct pass *pass,
+                                   size_t count) {
+    struct lane *lane = pass->lane;
+    size_t width = tower->shape.width, stride = workspace_wide_stride(tower->hidden.weight.n);
+    struct pass_rows from = {.from = lane->x, .stride = width};
+    struct pass_product product = {.linear = &tower->hidden,
+                                   .call = {.a = lane->input,
+                                            .m = count,
+                                            .c = lane->wide,
+                                            .c_stride = stride,
+                                            .activation = GEMM_GELU_ERF}};
+    pass_prepare(pass, &from, &tower->hidden, lane->input, count);
+    pass_run(pass, &product);
+    return (struct pass_rows){.from = lane->wide, .stride = stride};
 }
 
 void pooling_project(const struct tower *tower, const struct pass *pass, float *const *embeddings) {
@@ -34,6 +51,7 @@ void pooling_project(const struct tower *tower, const struct pass *pass, float *
     }
     size_t dim = tower->projection.weight.n;
     struct pass_rows pooled = {norm, shape->layer_norm_eps, lane->x, width};
+    if (tower->hidden.blob) pooled = run_hidden(tower, pass, count);
     pass_prepare(pass, &pooled, &tower->projection, lane->input, count);
     pass_multiply(pass, &tower->projection, count, lane->wide, dim);
     for (size_t i = 0; i < count; i++) {

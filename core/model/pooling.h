@@ -4,9 +4,9 @@
 
 #include "core/model/pass.h"
 
-/* Leaves the mean of each sequence's rows but its first at the front of lane->x, where none of
- * these rows is any more. */
-void pooling_average(const struct pass *pass, size_t width);
+/* Leaves the mean of each sequence's rows, but for the `from` first ones, at the front of
+ * lane->x. */
+void pooling_average(const struct pass *pass, size_t width, size_t from);
 
 /* The end of both towers: the pooled rows through the last LayerNorm and the projection.
  * embeddings[i] is [embed_dim]. */

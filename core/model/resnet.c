@@ -38,12 +38,6 @@ struct resnet_channels resnet_block_channels(const struct resnet_block *block,
 
 /* ---- the block of memory ---- */
 
-static void place_conv(struct walk *walk, uint8_t precision, struct resnet_channels channels,
-                       struct conv *conv) {
-    size_t k = (size_t)conv->window * conv->window * channels.in;
-    walk_linear(walk, precision, channels.out, k, true, &conv->product);
-}
-
 /* The mean before the first stage is the stem's, those before the others stand behind the
  * 3 x 3 convolution; the shortcut has one of its own. */
 static void place_block(struct walk *walk, const struct resnet_block *block,
@@ -60,7 +54,8 @@ static void place_block(struct walk *walk, const struct resnet_block *block,
             conv->window = WINDOW;
             conv->padding = 1;
         }
-        place_conv(walk, plan[i], resnet_block_channels(block, (enum resnet_conv)i), conv);
+        struct resnet_channels channels = resnet_block_channels(block, (enum resnet_conv)i);
+        walk_conv(walk, plan[i], channels.out, channels.in, conv);
     }
 }
 
@@ -72,7 +67,8 @@ void resnet_place(struct resnet *out, struct walk *walk, const struct model_info
         conv->window = WINDOW;
         conv->padding = 1;
         conv->stride = i ? 1 : 2;
-        place_conv(walk, plan->patch, resnet_stem_channels(shape, i), conv);
+        struct resnet_channels channels = resnet_stem_channels(shape, i);
+        walk_conv(walk, plan->patch, channels.out, channels.in, conv);
     }
     for (uint32_t i = 0; i < out->count; i++) {
         struct resnet_block block = resnet_block_at(shape, i);

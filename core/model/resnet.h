@@ -11,14 +11,6 @@
 #include "core/model/plan.h"
 #include "core/model/walk.h"
 
-/* A product of what windows see, see conv.h. */
-struct conv {
-    struct linear product; /* [n, window^2 * channels], in the order y, x, channel */
-    uint32_t window;       /* pixels a side; 0: there is no such convolution */
-    uint32_t stride, padding;
-    uint32_t pool; /* with a window of 1: of the mean of that many pixels a side; else 0 */
-};
-
 /* Those of struct plan, in its order. */
 enum resnet_conv { RESNET_REDUCE, RESNET_SPATIAL, RESNET_EXPAND, RESNET_SHORTCUT };
 

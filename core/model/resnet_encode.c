@@ -4,98 +4,35 @@
 #include <string.h>
 
 #include "core/base/bytes.h"
-#include "core/model/conv.h"
 
 /* ---- memory ---- */
 
-static void most(size_t *size, size_t needed) {
-    if (needed > *size) *size = needed;
-}
-
-/* Follows one convolution: its scratch memory, and the map that it makes. */
-static bool follow(struct resnet_sizes *sizes, size_t *map, const struct conv *conv,
-                   const size_t from[2], size_t to[2]) {
-    struct conv_scratch scratch;
-    size_t pixels, bytes, stride = map_padded_stride(conv->product.weight.n);
-    if (!conv_scratch_size(&scratch, conv, from[0], from[1])) return false;
-    to[0] = conv_side(conv, from[0]);
-    to[1] = conv_side(conv, from[1]);
-    if (!size_multiply(&pixels, to[0], to[1])) return false;
-    if (!size_multiply(&bytes, pixels, stride * sizeof(float))) return false;
-    most(&sizes->scratch.strip, scratch.strip);
-    most(&sizes->scratch.lines, scratch.lines);
-    most(&sizes->scratch.rows, scratch.rows);
-    most(map, bytes);
-    return true;
-}
-
-bool resnet_measure(struct resnet_sizes *out, const struct resnet *resnet, size_t height,
+bool resnet_measure(struct map_sizes *out, const struct resnet *resnet, size_t height,
                     size_t width) {
     size_t side[2] = {height, width}, next[2] = {0, 0}, pixels;
-    *out = (struct resnet_sizes){0};
+    *out = (struct map_sizes){0};
     if (!size_multiply(&pixels, height, width)) return false;
     if (!size_multiply(&out->stream, pixels, 3 * sizeof(float))) return false;
     for (uint32_t i = 0; i < RESNET_STEM; i++) {
         size_t *map = i + 1 < RESNET_STEM ? &out->hidden : &out->stream;
-        if (!follow(out, map, &resnet->stem[i], side, next)) return false;
+        if (!maps_follow(out, map, &resnet->stem[i], side, next)) return false;
         memcpy(side, next, sizeof(side));
     }
     for (uint32_t i = 0; i < resnet->count; i++) {
         const struct conv *convs = resnet->blocks[i].convs;
         size_t reduced[2], spatial[2];
-        if (!follow(out, &out->hidden, &convs[RESNET_REDUCE], side, reduced) ||
-            !follow(out, &out->hidden, &convs[RESNET_SPATIAL], reduced, spatial) ||
-            !follow(out, &out->stream, &convs[RESNET_EXPAND], spatial, next)) {
+        if (!maps_follow(out, &out->hidden, &convs[RESNET_REDUCE], side, reduced) ||
+            !maps_follow(out, &out->hidden, &convs[RESNET_SPATIAL], reduced, spatial) ||
+            !maps_follow(out, &out->stream, &convs[RESNET_EXPAND], spatial, next)) {
             return false;
         }
         if (convs[RESNET_SHORTCUT].window &&
-            !follow(out, &out->stream, &convs[RESNET_SHORTCUT], side, next)) {
+            !maps_follow(out, &out->stream, &convs[RESNET_SHORTCUT], side, next)) {
             return false;
         }
         memcpy(side, next, sizeof(side));
     }
     return true;
-}
-
-/* ---- the image ---- */
-
-struct enter {
-    const struct model_info *info;
-    const struct levels *levels;
-    const struct vision_input *input;
-    float *to; /* [height, width, 3] */
-};
-
-static void enter_pixels(const struct enter *enter, size_t y) {
-    size_t width = enter->info->image_width;
-    const uint8_t *from = enter->input->pixels + y * width * 3;
-    float *to = enter->to + y * width * 3;
-    for (size_t x = 0; x < width; x++) {
-        for (size_t c = 0; c < 3; c++) *to++ = enter->levels->value[c][*from++];
-    }
-}
-
-/* A line of patches that are cut already. */
-static void enter_patches(const struct enter *enter, size_t y) {
-    size_t width = enter->info->image_width, side = enter->info->patch_size;
-    size_t first = y / side * (width / side), area = side * side;
-    for (size_t x = 0; x < width; x++) {
-        const float *patch = enter->input->patches + (first + x / side) * 3 * area;
-        const float *from = patch + y % side * side + x % side;
-        for (size_t c = 0; c < 3; c++) enter->to[(y * width + x) * 3 + c] = from[c * area];
-    }
-}
-
-/* Units are lines. */
-static void enter_lines(void *context, size_t begin, size_t end, uint32_t member) {
-    (void)member;
-    const struct enter *enter = context;
-    for (size_t y = begin; y < end; y++) {
-        if (enter->input->pixels)
-            enter_pixels(enter, y);
-        else
-            enter_patches(enter, y);
-    }
 }
 
 /* ---- convolutions ---- */
@@ -146,47 +83,34 @@ static void run_block(const struct bottleneck *block, const struct pass *pass, s
     conv_run(pass, expand, &spatial, &maps->stream, GEMM_LINEAR, GEMM_ADD_RELU_F32);
 }
 
-/* out[c] = the mean of all pixels. */
-static void average(float *out, const struct map *map) {
-    size_t pixels = map->height * map->width;
-    float share = 1 / (float)pixels;
-    memset(out, 0, map->channels * sizeof(*out));
-    for (size_t i = 0; i < pixels; i++) {
-        const float *from = map->data + i * map->stride;
-        for (size_t c = 0; c < map->channels; c++) out[c] += from[c];
-    }
-    for (size_t c = 0; c < map->channels; c++) out[c] *= share;
-}
-
 /* For measuring: the mean of the stream stands for it, behind it zeros where there are fewer
  * channels than at the end. */
 static void trace_block(const struct pass *pass, const struct map *stream, size_t block,
                         size_t width) {
     float *to = pass->trace + block * width;
     memset(to, 0, width * sizeof(*to));
-    average(to, stream);
+    maps_average(to, stream);
 }
 
 /* One image through all blocks, to the rows of the attention: the mean of the pixels, then
  * the pixels, each with its position. */
-static void run_image(const struct towers *towers, const struct pass *pass, struct enter *enter,
-                      float *rows) {
+static void run_image(const struct towers *towers, const struct pass *pass,
+                      const struct map_image *image, float *rows) {
     const struct resnet *resnet = &towers->resnet;
     struct lane *lane = pass->lane;
-    size_t height = enter->info->image_size, width = enter->info->image_width,
+    size_t height = image->info->image_size, width = image->info->image_width,
            channels = towers->vision.shape.width;
     struct maps maps = {
         .stream = {.data = lane->x, .height = height, .width = width, .channels = 3, .stride = 3},
         .other = {.data = lane->wide},
         .hidden = {lane->hidden, lane->input}};
-    enter->to = lane->x;
-    team_run(pass->team, height, enter_lines, enter);
+    maps_enter(pass, image, lane->x);
     run_stem(resnet, pass, &maps);
     for (uint32_t i = 0; i < resnet->count; i++) {
         run_block(&resnet->blocks[i], pass, &maps);
         if (pass->trace) trace_block(pass, &maps.stream, i, channels);
     }
-    average(rows, &maps.stream);
+    maps_average(rows, &maps.stream);
     for (size_t i = 1; i < towers->vision.tokens_max; i++) {
         memcpy(rows + i * channels, maps.stream.data + (i - 1) * maps.stream.stride,
                channels * sizeof(*rows));
@@ -253,8 +177,8 @@ void resnet_encode(const struct towers *towers, const struct model_info *info,
     struct lane *lane = pass->lane;
     size_t width = tower->shape.width, dim = tower->projection.weight.n;
     for (size_t i = 0; i < count; i++) {
-        struct enter enter = {.info = info, .levels = levels, .input = &inputs[i]};
-        run_image(towers, pass, &enter, (float *)lane->qkv + i * tower->tokens_max * width);
+        struct map_image image = {.info = info, .levels = levels, .input = &inputs[i]};
+        run_image(towers, pass, &image, (float *)lane->qkv + i * tower->tokens_max * width);
     }
     project_rows(towers, pass, count);
     struct attend attend = {.towers = towers, .pass = pass};

@@ -5,16 +5,11 @@
 #ifndef CORE_MODEL_RESNET_ENCODE_H
 #define CORE_MODEL_RESNET_ENCODE_H
 
-#include "core/model/conv.h"
-#include "core/model/vision.h"
+#include "core/model/maps.h"
 
-/* What a lane needs for one image of that size, in bytes; false when they do not fit a
- * size_t. */
-struct resnet_sizes {
-    size_t stream, hidden; /* two of each */
-    struct conv_scratch scratch;
-};
-bool resnet_measure(struct resnet_sizes *out, const struct resnet *resnet, size_t height,
+/* What a lane needs for one image of that size, with two maps of each kind; false when it does
+ * not fit a size_t. */
+bool resnet_measure(struct map_sizes *out, const struct resnet *resnet, size_t height,
                     size_t width);
 
 /* As vision_encode(). */

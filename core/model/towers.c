@@ -34,6 +34,10 @@ static void place_tower(struct walk *walk, uint32_t embed_dim, const struct plan
                     &out->blocks[i]);
     }
     if (!shape->no_ln_end) walk_norm(walk, shape->pooled_width, &out->ln_end);
+    if (shape->projection_hidden) {
+        walk_linear(walk, plan->projection[which], shape->projection_hidden, shape->width, false,
+                    &out->hidden);
+    }
     if (!shape->projected) return;
     walk_linear(walk, plan->projection[which], embed_dim, shape->pooled_width,
                 shape->projection_bias, &out->projection);
@@ -62,11 +66,22 @@ static void place_resnet(struct walk *walk, const struct model_info *info, const
                 &tower->projection);
 }
 
+static void place_convnext(struct walk *walk, const struct model_info *info,
+                           const struct plan *plan, struct towers *out) {
+    struct tower *tower = &out->vision;
+    size_t k = info->convnext.hidden ? info->convnext.hidden : info->vision.width;
+    convnext_place(&out->convnext, walk, info, plan);
+    walk_norm(walk, info->vision.width, &tower->ln_end);
+    if (!info->vision.projected) return;
+    walk_linear(walk, plan->projection[PLAN_VISION], info->embed_dim, k, false, &tower->projection);
+}
+
 static void place_vision(struct walk *walk, const struct model_info *info, const struct plan *plan,
                          struct towers *out) {
     switch (info->image_tower) {
     case MODEL_IMAGE_VIT: place_vit(walk, info, plan, out); return;
     case MODEL_IMAGE_RESNET: place_resnet(walk, info, plan, out); return;
+    case MODEL_IMAGE_CONVNEXT: place_convnext(walk, info, plan, out); return;
     }
 }
 
@@ -75,6 +90,7 @@ static void place_all(struct towers *out, const struct model_info *info, const s
     if (info->vision.layers) place_vision(walk, info, plan, out);
     if (!info->text.layers) return;
     out->embedding = walk_floats(walk, (size_t)info->vocab_size * info->text.width);
+    if (info->text_tower != MODEL_TEXT_CLIP) walk_norm(walk, info->text.width, &out->ln_embedding);
     if (info->text_class) out->class_embedding = walk_floats(walk, info->text.width);
     place_tower(walk, info->embed_dim, plan, PLAN_TEXT, &out->text);
 }
@@ -102,12 +118,14 @@ static enum status create_tower(struct tower *out, const struct model_tower *sha
 /* One query for each head of a ResNet: attention costs nothing and stays in fp32. */
 static enum status create_vision(struct towers *out, const struct model_info *info,
                                  const struct plan *plan, unsigned features, struct error *err) {
-    if (info->image_tower != MODEL_IMAGE_RESNET || !info->vision.layers) {
+    if (info->image_tower == MODEL_IMAGE_VIT || !info->vision.layers) {
         return create_tower(&out->vision, &info->vision, plan->layers[PLAN_VISION], features, err);
     }
     out->vision.shape = info->vision;
     out->vision.attention_precision = GEMM_FP32;
     out->vision.attention = attention_kernel_find(features, GEMM_FP32);
+    if (info->image_tower == MODEL_IMAGE_CONVNEXT)
+        return convnext_create(&out->convnext, info, features, err);
     return resnet_create(&out->resnet, info, err);
 }
 
@@ -127,6 +145,8 @@ enum status towers_create(struct towers *out, const struct model_info *info,
     out->text.causal = !info->bidirectional;
     out->text.class_last = info->text_class;
     out->vision.pooling = info->image_pooling;
+    out->vision.mean_from = 1;
+    if (info->pooling == MODEL_POOL_MEAN) out->text.pooling = MODEL_IMAGE_PATCH_MEAN;
     struct walk walk = {.features = features};
     place_all(out, info, plan, &walk);
     out->bytes = walk.at;
@@ -178,6 +198,7 @@ static enum status mix_tower(struct tower *out, const struct tower *other, const
     }
     if (plan->projection[which] == MODEL_INT8) return STATUS_OK;
     out->ln_end = other->ln_end;
+    out->hidden = other->hidden;
     out->projection = other->projection;
     return STATUS_OK;
 }
@@ -187,10 +208,15 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
     *out = *int8;
     out->text.blocks = NULL;
     out->resnet.blocks = NULL;
+    out->convnext.blocks = NULL;
     enum status status = mix_tower(&out->vision, &other->vision, plan, PLAN_VISION, err);
     if (!status && out->image_tower == MODEL_IMAGE_RESNET) {
         out->resnet.blocks = int8->resnet.blocks;
         status = resnet_mix(&out->resnet, &other->resnet, plan, err);
+    }
+    if (!status && out->image_tower == MODEL_IMAGE_CONVNEXT) {
+        out->convnext.blocks = int8->convnext.blocks;
+        status = convnext_mix(&out->convnext, &other->convnext, plan, err);
     }
     if (!status) {
         out->text.blocks = int8->text.blocks;
@@ -205,5 +231,6 @@ void towers_free(struct towers *towers) {
     free(towers->vision.blocks);
     free(towers->text.blocks);
     resnet_free(&towers->resnet);
+    convnext_free(&towers->convnext);
     *towers = (struct towers){0};
 }

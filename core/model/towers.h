@@ -4,6 +4,7 @@
 #define CORE_MODEL_TOWERS_H
 
 #include "core/kernels/attention.h"
+#include "core/model/convnext.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
 #include "core/model/pooler.h"
@@ -23,7 +24,8 @@ struct block {
 struct tower {
     struct model_tower shape;
     bool causal;
-    enum model_image_pooling pooling;         /* of images; a text has one row that is pooled */
+    enum model_image_pooling pooling;         /* of texts too, as far as it applies */
+    size_t mean_from;                         /* the first row of those that a mean is of */
     size_t tokens_max;                        /* rows of the longest sequence */
     const struct attention_kernel *attention; /* what qkv is computed to depends on it */
     enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
@@ -31,6 +33,7 @@ struct tower {
     const float *rope;                        /* [patches, head_width], or NULL */
     struct block *blocks;                     /* [layers], owned */
     struct norm ln_end;                       /* ln_post or ln_final; NULL: none */
+    struct linear hidden;                     /* [projection_hidden, width], or there is none */
     struct linear projection;                 /* [embed_dim, pooled_width] */
     bool class_last;                          /* of a text: see info.text_class */
 };
@@ -46,11 +49,13 @@ struct towers {
     struct tower vision, text; /* shape.layers 0: no such tower */
     const struct row_kernels *rows;
     enum model_image_tower image_tower;
-    struct vit vit;       /* with MODEL_IMAGE_VIT */
-    struct resnet resnet; /* with MODEL_IMAGE_RESNET */
-    struct pooler pooler; /* with MODEL_IMAGE_ATTENTION */
+    struct vit vit;           /* with MODEL_IMAGE_VIT */
+    struct resnet resnet;     /* with MODEL_IMAGE_RESNET */
+    struct convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
     const float *embedding;       /* [vocab_size, width] */
+    struct norm ln_embedding;     /* NULL with MODEL_TEXT_CLIP */
     const float *class_embedding; /* [width] with info.text_class */
     size_t bytes;                 /* of the block */
 };

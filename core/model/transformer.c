@@ -350,5 +350,6 @@ void transformer_forward(const struct tower *tower, const struct pass *pass) {
         if (block->fc.blob) transformer_mlp(&tower->shape, block, pass, rows);
         if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }
-    if (tower->pooling == MODEL_IMAGE_PATCH_MEAN) pooling_average(pass, tower->shape.width);
+    if (tower->pooling == MODEL_IMAGE_PATCH_MEAN)
+        pooling_average(pass, tower->shape.width, tower->mean_from);
 }

@@ -1,5 +1,6 @@
 #include "core/model/vision.h"
 
+#include "core/model/convnext_encode.h"
 #include "core/model/resnet_encode.h"
 #include "core/model/vit.h"
 
@@ -21,6 +22,9 @@ void vision_encode(const struct towers *towers, const struct model_info *info,
                    const struct vision_input *inputs, size_t count, float *const *embeddings) {
     switch (towers->image_tower) {
     case MODEL_IMAGE_VIT: vit_encode(towers, info, levels, pass, inputs, count, embeddings); return;
+    case MODEL_IMAGE_CONVNEXT:
+        convnext_encode(towers, info, levels, pass, inputs, count, embeddings);
+        return;
     case MODEL_IMAGE_RESNET:
         resnet_encode(towers, info, levels, pass, inputs, count, embeddings);
         return;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "core/base/bytes.h"
+#include "core/model/convnext_encode.h"
 #include "core/model/pooler_encode.h"
 #include "core/model/resnet_encode.h"
 
@@ -51,6 +52,7 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     size_t attention = (size_t)shape->heads * shape->head_width;
     if (attention > columns) columns = attention;
     if (embed_dim > columns) columns = embed_dim;
+    if (shape->projection_hidden > columns) columns = shape->projection_hidden;
     most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
     most(&sizes->row, columns * sizeof(float));
     for (uint32_t i = 0; tower->blocks && i < shape->layers; i++) {
@@ -61,31 +63,43 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
         most(&sizes->input, rows * row_bytes(&block->fc));
         most(&sizes->hidden, rows * row_bytes(&block->proj));
     }
+    most(&sizes->input, rows * row_bytes(&tower->hidden));
     most(&sizes->input, rows * row_bytes(&tower->projection));
     most(&sizes->attention,
          attention_scratch_size(tower->attention, tower->tokens_max, shape->head_width));
 }
 
-static enum status measure_resnet(struct sizes *sizes, const struct towers *towers,
-                                  const struct model_info *info, struct error *err) {
-    struct resnet_sizes needed;
-    bool fits = resnet_measure(&needed, &towers->resnet, info->image_size, info->image_width) &&
-                needed.stream < LANE_BYTES_MAX && needed.hidden < LANE_BYTES_MAX;
-    if (!fits) {
-        return error_set(err, STATUS_TOO_LARGE,
-                         "images of %u x %u pixels are too large: their maps would need more than "
-                         "%zu MiB for each worker",
-                         info->image_width, info->image_size, LANE_BYTES_MAX >> 20);
+/* The maps of one image, and the rows that are left of all. */
+static enum status measure_maps(struct sizes *sizes, const struct towers *towers,
+                                const struct model_info *info, struct error *err) {
+    struct map_sizes needed;
+    size_t height = info->image_size, width = info->image_width, channels = info->vision.width;
+    bool is_resnet = towers->image_tower == MODEL_IMAGE_RESNET;
+    bool fits = is_resnet ? resnet_measure(&needed, &towers->resnet, height, width)
+                          : convnext_measure(&needed, &towers->convnext, height, width);
+    if (!fits || needed.stream > LANE_BYTES_MAX || needed.hidden > LANE_BYTES_MAX) {
+        return error_set(
+            err, STATUS_TOO_LARGE,
+            "images of %zu x %zu pixels are too large: their maps would need more than "
+            "%zu MiB for each worker",
+            width, height, LANE_BYTES_MAX >> 20);
     }
     most(&sizes->x, needed.stream);
     most(&sizes->wide, needed.stream);
     most(&sizes->hidden, needed.hidden);
-    most(&sizes->input, needed.hidden);
-    most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
-    most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
-    size_t qkv = workspace_qkv_stride(3 * (size_t)info->vision.width);
-    most(&sizes->qkv, sizes->rows * qkv * sizeof(float));
     sizes->conv = needed.scratch;
+    most(&sizes->qkv, sizes->rows * workspace_qkv_stride(3 * channels) * sizeof(float));
+    if (is_resnet) {
+        most(&sizes->input, needed.hidden);
+        most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
+        most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
+    } else {
+        size_t hidden = info->convnext.hidden, dim = info->embed_dim;
+        most(&sizes->input, sizes->rows * row_bytes(&towers->convnext.head));
+        most(&sizes->wide, sizes->rows * workspace_wide_stride(hidden) * sizeof(float));
+        most(&sizes->x, sizes->rows * dim * sizeof(float));
+        most(&sizes->row, (hidden > channels ? hidden : channels) * sizeof(float));
+    }
     return STATUS_OK;
 }
 
@@ -111,8 +125,8 @@ static enum status measure(struct sizes *sizes, const struct towers *towers,
     enum status status = STATUS_OK;
     measure_tower(sizes, &towers->vision, info->embed_dim);
     measure_tower(sizes, &towers->text, info->embed_dim);
-    if (towers->vision.shape.layers && towers->image_tower == MODEL_IMAGE_RESNET) {
-        status = measure_resnet(sizes, towers, info, err);
+    if (towers->vision.shape.layers && towers->image_tower != MODEL_IMAGE_VIT) {
+        status = measure_maps(sizes, towers, info, err);
     } else if (towers->vision.shape.layers) {
         most(&sizes->input, sizes->rows * row_bytes(&towers->vit.patch));
         most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));

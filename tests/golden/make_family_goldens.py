@@ -180,11 +180,12 @@ def pruned_text(w, ids):
 
 # ---- EVA02 and EVA-CLIP's larger towers, as timm names them ----
 
-def make_timm(maker, width, embed):
+def make_timm(maker, width, embed, bias=True):
     maker.add("visual.trunk.cls_token", 1, 1, width, scale=1)
     maker.add("visual.trunk.pos_embed", 1, 1 + (IMAGE // PATCH) ** 2, width, scale=0.5)
     maker.add("visual.trunk.patch_embed.proj.weight", width, 3, PATCH, PATCH)
-    maker.add("visual.trunk.patch_embed.proj.bias", width)
+    if bias:
+        maker.add("visual.trunk.patch_embed.proj.bias", width)
     maker.norm("visual.trunk.norm", width)
     maker.linear("visual.trunk.head", embed, width)
     maker.add("logit_scale", scale=0, around=2.5)
@@ -193,12 +194,12 @@ def make_timm(maker, width, embed):
 def timm_enter(w, pixels):
     width = w["visual.trunk.cls_token"].size
     x = patches(pixels) @ w["visual.trunk.patch_embed.proj.weight"].reshape(width, -1).T
-    x = np.concatenate([w["visual.trunk.cls_token"][0], x + w["visual.trunk.patch_embed.proj.bias"]])
+    x = np.concatenate([w["visual.trunk.cls_token"][0], x + w.get("visual.trunk.patch_embed.proj.bias", 0)])
     return x + w["visual.trunk.pos_embed"][0]
 
 
-def timm_leave(x, w):
-    return linear(norm(x[0], w, "visual.trunk.norm", 1e-6), w, "visual.trunk.head")
+def timm_leave(x, w, eps=1e-6):
+    return linear(norm(x[0], w, "visual.trunk.norm", eps), w, "visual.trunk.head")
 
 
 def encode_text(w, ids, t, prefix="text."):
@@ -308,6 +309,168 @@ def eva_image(w, pixels, norm_last):
     return timm_leave(x, w)
 
 
+# ---- a plain ViT as timm names it: MobileCLIP2-L/14 ----
+
+def make_timm_vit():
+    maker, t = Maker(55), EVA
+    make_timm(maker, t["width"], EMBED, bias=False)
+    maker.norm("visual.trunk.norm_pre", t["width"])
+    for i in range(t["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        maker.norm(p + "norm1", t["width"])
+        maker.linear(p + "attn.qkv", 3 * t["width"], t["width"])
+        maker.linear(p + "attn.proj", t["width"], t["width"])
+        maker.norm(p + "norm2", t["width"])
+        maker.linear(p + "mlp.fc1", t["mlp"], t["width"])
+        maker.linear(p + "mlp.fc2", t["width"], t["mlp"])
+    text = make_text(maker, "text.", 32, 2, EMBED)
+    w = maker.save("timm_vit")
+    timm_config("timm_vit", "vit_large_patch14_clip_224", text)
+    return w, text
+
+
+def timm_vit_image(w, pixels):
+    x = norm(timm_enter(w, pixels), w, "visual.trunk.norm_pre")
+    for i in range(EVA["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        q, k, v = np.split(linear(norm(x, w, p + "norm1"), w, p + "attn.qkv"), 3, 1)
+        x = x + linear(attend(q, k, v, 16), w, p + "attn.proj")
+        x = x + linear(GELU(linear(norm(x, w, p + "norm2"), w, p + "mlp.fc1")), w, p + "mlp.fc2")
+    return timm_leave(x, w, 1e-5)
+
+
+# ---- text towers of transformers: RoBERTa in OpenCLIP, BERT in Chinese-CLIP ----
+
+VISUAL = dict(width=16, layers=1, heads=2, mlp=40)
+BERT = dict(width=24, layers=2, heads=3, mlp=56, positions=20)
+
+
+def make_visual(maker):
+    w = VISUAL["width"]
+    maker.add("visual.class_embedding", w, scale=1)
+    maker.add("visual.positional_embedding", 1 + (IMAGE // PATCH) ** 2, w, scale=0.5)
+    maker.add("visual.conv1.weight", w, 3, PATCH, PATCH)
+    maker.add("visual.proj", w, EMBED)
+    for name in ("ln_pre", "ln_post", "transformer.resblocks.0.ln_1", "transformer.resblocks.0.ln_2"):
+        maker.norm("visual." + name, w)
+    p = "visual.transformer.resblocks.0."
+    maker.add(p + "attn.in_proj_weight", 3 * w, w)
+    maker.add(p + "attn.in_proj_bias", 3 * w)
+    maker.linear(p + "attn.out_proj", w, w)
+    maker.linear(p + "mlp.c_fc", VISUAL["mlp"], w)
+    maker.linear(p + "mlp.c_proj", w, VISUAL["mlp"])
+    maker.add("logit_scale", scale=0, around=2.5)
+
+
+def make_bert(maker, prefix, kinds):
+    """`kinds` of tokens: RoBERTa has 1, BERT 2."""
+    w, m = BERT["width"], BERT["mlp"]
+    maker.add(prefix + "embeddings.word_embeddings.weight", VOCAB, w, scale=1)
+    maker.add(prefix + "embeddings.position_embeddings.weight", BERT["positions"], w, scale=0.5)
+    maker.add(prefix + "embeddings.token_type_embeddings.weight", kinds, w, scale=0.5)
+    maker.norm(prefix + "embeddings.LayerNorm", w)
+    for i in range(BERT["layers"]):
+        p = f"{prefix}encoder.layer.{i}."
+        for name in ("query", "key", "value"):
+            maker.linear(f"{p}attention.self.{name}", w, w)
+        maker.linear(p + "attention.output.dense", w, w)
+        maker.norm(p + "attention.output.LayerNorm", w)
+        maker.linear(p + "intermediate.dense", m, w)
+        maker.linear(p + "output.dense", w, m)
+        maker.norm(p + "output.LayerNorm", w)
+
+
+def bert_rows(w, ids, prefix, pad, eps):
+    """The rows of the ids that are no padding, which none of them sees."""
+    e, roberta = prefix + "embeddings.", len(w[prefix + "embeddings.token_type_embeddings.weight"]) == 1
+    real = np.flatnonzero(ids != pad)
+    # RoBERTa counts what is no padding, from one behind the padding's own number on.
+    at = pad + 1 + np.arange(len(real)) if roberta else real
+    x = w[e + "word_embeddings.weight"][ids[real]] + w[e + "position_embeddings.weight"][at]
+    x = norm(x + w[e + "token_type_embeddings.weight"][0], w, e + "LayerNorm", eps)
+    for i in range(BERT["layers"]):
+        p = f"{prefix}encoder.layer.{i}."
+        q, k, v = (linear(x, w, f"{p}attention.self.{name}") for name in ("query", "key", "value"))
+        h = linear(attend(q, k, v, BERT["width"] // BERT["heads"]), w, p + "attention.output.dense")
+        x = norm(x + h, w, p + "attention.output.LayerNorm", eps)
+        h = linear(GELU(linear(x, w, p + "intermediate.dense")), w, p + "output.dense")
+        x = norm(x + h, w, p + "output.LayerNorm", eps)
+    return x
+
+
+def visual_image(w, pixels):
+    act = base.ACTIVATIONS["quick_gelu"]
+    x = patches(pixels) @ w["visual.conv1.weight"].reshape(VISUAL["width"], -1).T
+    x = np.concatenate([w["visual.class_embedding"][None], x]) + w["visual.positional_embedding"]
+    x, p = norm(x, w, "visual.ln_pre"), "visual.transformer.resblocks.0."
+    qkv = norm(x, w, p + "ln_1") @ w[p + "attn.in_proj_weight"].T + w[p + "attn.in_proj_bias"]
+    x = x + linear(attend(*np.split(qkv, 3, 1), VISUAL["width"] // VISUAL["heads"]), w, p + "attn.out_proj")
+    x = x + linear(act(linear(norm(x, w, p + "ln_2"), w, p + "mlp.c_fc")), w, p + "mlp.c_proj")
+    return norm(x[0], w, "visual.ln_post") @ w["visual.proj"]
+
+
+def padded_ids(rng, begin, end, pad):
+    ids = np.full((5, CONTEXT), pad, np.int32)
+    for row, length in zip(ids, (2, 3, 6, 9, CONTEXT)):
+        row[:length] = rng.integers(5, VOCAB, length)
+        row[0], row[length - 1] = begin, end
+    ids[3, 4] = pad  # padding in the middle of a text is padding, too
+    return ids
+
+
+def write_roberta(pixels, out):
+    """A mean of rows, a projection of two products, quick_gelu for images only."""
+    maker = Maker(61)
+    make_visual(maker)
+    make_bert(maker, "text.transformer.", 1)
+    hidden = (BERT["width"] + EMBED) // 2
+    maker.linear("text.proj.0", hidden, BERT["width"], bias=False)
+    maker.linear("text.proj.2", EMBED, hidden, bias=False)
+    maker.tensors["text.transformer.embeddings.position_ids"] = np.arange(BERT["positions"], dtype=np.int64)[None]
+    w = maker.save("roberta")
+    write_json("roberta/open_clip_config.json", dict(model_cfg=dict(
+        embed_dim=EMBED, quick_gelu=True,
+        vision_cfg=vision_config(layers=1, width=VISUAL["width"], head_width=8),
+        text_cfg=dict(hf_model_name="xlm-roberta-base", hf_tokenizer_name="xlm-roberta-base",
+                      hf_pooler_type="mean_pooler", context_length=CONTEXT))))
+    out["roberta_ids"] = padded_ids(maker.rng, 0, 2, 1)
+    out["roberta_images"] = [visual_image(w, p) for p in pixels]
+    means = (bert_rows(w, i, "text.transformer.", 1, 1e-5).mean(0) for i in out["roberta_ids"])
+    out["roberta_texts"] = [linear(GELU(linear(m, w, "text.proj.0")), w, "text.proj.2") for m in means]
+
+
+def write_chinese(pixels, out):
+    """The first row. In the names of transformers, and in those of the training code."""
+    maker = Maker(71)
+    make_visual(maker)
+    make_bert(maker, "bert.", 2)
+    maker.linear("bert.pooler.dense", BERT["width"], BERT["width"])  # not used
+    maker.add("text_projection", BERT["width"], EMBED)
+    training, hf = Maker(0), Maker(0)
+    training.tensors = {"module." + n: v for n, v in maker.tensors.items()}
+    training.save(".", "chinese.safetensors")
+    visual = {n: v for n, v in maker.tensors.items() if n.startswith("visual.")}
+    hf.tensors = {n: v for n, v in base.hf_names(visual).items() if not n.startswith("text_model")}
+    hf.tensors.update({"text_model." + n[5:]: v for n, v in maker.tensors.items() if n.startswith("bert.")})
+    hf.tensors["text_projection.weight"] = maker.tensors["text_projection"].T
+    hf.tensors["logit_scale"] = maker.tensors["logit_scale"]
+    hf.save("chinese_hf", "model.safetensors")
+    tower = lambda t, act: dict(hidden_size=t["width"], intermediate_size=t["mlp"], num_hidden_layers=t["layers"],
+                                num_attention_heads=t["heads"], hidden_act=act)
+    write_json("chinese_hf/config.json", dict(
+        model_type="chinese_clip", projection_dim=EMBED,
+        text_config=dict(tower(BERT, "gelu"), model_type="chinese_clip_text_model", vocab_size=VOCAB,
+                         max_position_embeddings=BERT["positions"], type_vocab_size=2, pad_token_id=0,
+                         layer_norm_eps=1e-12),
+        vision_config=dict(tower(VISUAL, "quick_gelu"), model_type="chinese_clip_vision_model", image_size=IMAGE,
+                           patch_size=PATCH, layer_norm_eps=1e-5)))
+    w = {n: v.astype(np.float64) for n, v in maker.tensors.items()}
+    out["chinese_ids"] = padded_ids(maker.rng, 3, 4, 0)
+    out["chinese_images"] = [visual_image(w, p) for p in pixels]
+    rows = (bert_rows(w, i, "bert.", 0, 1e-12)[0] for i in out["chinese_ids"])
+    out["chinese_texts"] = [r @ w["text_projection"] for r in rows]
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     pixels, ids = (np.load(f"{base.OUT}/{name}.npy") for name in ("pixels", "ids"))
@@ -322,8 +485,14 @@ def main():
         w, text = make_eva(folder, name, seed)
         out[folder + "_images"] = [eva_image(w, p, folder == "eva_e") for p in pixels]
         out[folder + "_texts"] = [encode_text(w, i, text) for i in ids]
+    w, text = make_timm_vit()
+    out["timm_vit_images"] = [timm_vit_image(w, p) for p in pixels]
+    out["timm_vit_texts"] = [encode_text(w, i, text) for i in ids]
+    write_roberta(pixels, out)
+    write_chinese(pixels, out)
     for name, value in out.items():
-        np.save(f"{OUT}/{name}.npy", np.stack(value).astype(np.float32))
+        value = np.stack(value)
+        np.save(f"{OUT}/{name}.npy", value.astype(np.float32) if value.dtype == np.float64 else value)
 
 
 if __name__ == "__main__":

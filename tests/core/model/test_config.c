@@ -106,6 +106,42 @@ START_TEST(open_clip_timm) {
 }
 END_TEST
 
+/* Text towers of transformers: the weights say what they are. */
+START_TEST(open_clip_roberta) {
+    struct model_config config = parsed(
+        config_open_clip_parse,
+        "{\"model_cfg\":{\"quick_gelu\":true,\"text_cfg\":{\"hf_model_name\":\"roberta-base\","
+        "\"hf_pooler_type\":\"cls_last_hidden_state_pooler\",\"context_length\":64}}}");
+    ck_assert(config.text.present);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_FIRST);
+    ck_assert_uint_eq(config.context_length, 64);
+    ck_assert_uint_eq(config.text.width + config.text.layers + config.vocab_size, 0);
+    ck_assert_float_eq(config.text.layer_norm_eps, 0);
+    config = parsed(config_open_clip_parse,
+                    "{\"model_cfg\":{\"text_cfg\":{\"hf_model_name\":\"xlm-roberta-base\"}}}");
+    ck_assert_int_eq(config.pooling, MODEL_POOL_MEAN);
+    ck_assert_uint_eq(config.context_length, 77);
+}
+END_TEST
+
+START_TEST(hf_chinese) {
+    struct model_config config =
+        parsed(config_hf_parse, "{\"model_type\":\"chinese_clip\",\"projection_dim\":64,"
+                                "\"text_config\":{\"vocab_size\":21128,\"num_hidden_layers\":3},"
+                                "\"vision_config\":{\"hidden_size\":1280,\"patch_size\":14}}");
+    ck_assert_uint_eq(config.embed_dim, 64);
+    ck_assert_uint_eq(config.vocab_size, 21128);
+    ck_assert_uint_eq(config.context_length, 52);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_FIRST);
+    ck_assert_int_eq(config.text.activation, MODEL_GELU_ERF);
+    ck_assert_float_eq(config.text.layer_norm_eps, 1e-12f);
+    ck_assert_uint_eq(config.text.layers, 3);
+    ck_assert_int_eq(config.vision.activation, MODEL_QUICK_GELU);
+    ck_assert_uint_eq(config.vision.width, 1280);
+    ck_assert_int_eq(config.preprocess.resize, MODEL_RESIZE_SQUASH);
+}
+END_TEST
+
 /* The towers that differ a little from OpenAI's. */
 START_TEST(open_clip_variants) {
     struct model_config config =
@@ -165,7 +201,12 @@ START_TEST(open_clip_refused) {
         {VISION("\"norm_kwargs\":{\"eps\":1e300}"), STATUS_UNPROCESSABLE, "single precision"},
         {"{\"model_cfg\":{\"vision_cfg\":[]}}", STATUS_UNPROCESSABLE,
          "vision_cfg is not an object"},
-        {TEXT("\"hf_model_name\":\"roberta-base\""), STATUS_UNSUPPORTED, "transformers text tower"},
+        {TEXT("\"hf_model_name\":\"google/mt5-base\""), STATUS_UNSUPPORTED,
+         "the text tower \"google/mt5-base\" is not supported"},
+        {TEXT("\"hf_model_name\":\"bert-base\",\"hf_pooler_type\":\"cls_pooler\""),
+         STATUS_UNSUPPORTED, "hf_pooler_type is \"cls_pooler\", supported are"},
+        {TEXT("\"hf_model_name\":\"roberta-base\",\"context_length\":1"), STATUS_UNPROCESSABLE,
+         "context_length is not a whole number"},
         {TEXT("\"no_causal_mask\":0"), STATUS_UNPROCESSABLE, "no_causal_mask is not true or"},
         {TEXT("\"embed_cls\":2"), STATUS_UNPROCESSABLE, "embed_cls is not true or false"},
         {TEXT("\"pool_type\":\"none\""), STATUS_UNSUPPORTED, "\"none\", supported are"},
@@ -389,6 +430,8 @@ int main(void) {
     tcase_add_test(tests, open_clip_defaults);
     tcase_add_test(tests, open_clip_everything);
     tcase_add_test(tests, open_clip_timm);
+    tcase_add_test(tests, open_clip_roberta);
+    tcase_add_test(tests, hf_chinese);
     tcase_add_test(tests, open_clip_variants);
     tcase_add_loop_test(tests, open_clip_refused, 0, 35);
     tcase_add_test(tests, hf_defaults);

@@ -115,14 +115,21 @@ static void check_texts(const struct model *model, const char *family, const cha
 }
 
 static const struct {
-    const char *folder, *ids;
+    const char *path, *name, *ids;
     uint32_t head_width; /* where the heads of the real models are 64 wide, and no file says so */
     uint64_t parameters;
 } families[] = {
-    {"pruned", "ids", 0, 11736},        {"eva02", "ids", 16, 35109},
-    {"eva", "ids", 16, 31581},          {"eva_e", "ids", 16, 31581},
-    {"siglip", "pooler_ids", 0, 32394}, {"siglip_timm", "pooler_ids", 0, 21594},
-    {"coca", "pooler_ids", 0, 28609},
+    {"pruned", "pruned", "ids", 0, 11736},
+    {"eva02", "eva02", "ids", 16, 35109},
+    {"eva", "eva", "ids", 16, 31581},
+    {"eva_e", "eva_e", "ids", 16, 31581},
+    {"timm_vit", "timm_vit", "ids", 16, 31677},
+    {"roberta", "roberta", "roberta_ids", 8, 16729},
+    {"chinese.safetensors", "chinese", "chinese_ids", 8, 16393},
+    {"chinese_hf", "chinese", "chinese_ids", 0, 16393},
+    {"siglip", "siglip", "pooler_ids", 0, 32394},
+    {"siglip_timm", "siglip_timm", "pooler_ids", 0, 21594},
+    {"coca", "coca", "pooler_ids", 0, 28609},
 };
 
 START_TEST(features) {
@@ -131,10 +138,11 @@ START_TEST(features) {
         double least;
     } precisions[] = {{"fp32", 1 - 1e-7}, {"bf16", 0.999}, {"int8", 0.98}};
     for (size_t i = 0; i < sizeof(precisions) / sizeof(precisions[0]); i++) {
-        const char *folder = families[_i].folder;
-        struct model *model = open_family(folder, families[_i].head_width, precisions[i].precision);
-        check_images(model, folder, precisions[i].least);
-        check_texts(model, folder, families[_i].ids, precisions[i].least);
+        const char *name = families[_i].name;
+        struct model *model =
+            open_family(families[_i].path, families[_i].head_width, precisions[i].precision);
+        check_images(model, name, precisions[i].least);
+        check_texts(model, name, families[_i].ids, precisions[i].least);
         ck_assert_uint_eq(model_info(model)->parameters, families[_i].parameters);
         model_close(model);
     }

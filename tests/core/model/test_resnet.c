@@ -12,156 +12,90 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/architectures.h"
+#include "core/model/calibrate.h"
 #include "core/model/model.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
-#include "tests/support/npy.h"
+#include "tests/support/tower_golden.h"
 
 #define GOLDEN "tests/golden/resnet/"
 
-enum { NATIVE = 64, LARGE = 96, DIM = 12, IMAGES = 2 };
+static struct tower_pictures pictures;
 
-static uint8_t large[LARGE * LARGE * 3]; /* the golden picture */
-static uint8_t native[IMAGES][NATIVE * NATIVE * 3];
-
-static struct npy read_npy(const char *name) {
-    char path[128];
-    struct npy npy;
-    struct error err = ERROR_NONE;
-    snprintf(path, sizeof(path), GOLDEN "%s.npy", name);
-    ck_assert_msg(npy_read(&npy, path, &err) == STATUS_OK, "%s: %s", path, err.message);
-    return npy;
-}
-
-/* Its upper left and its lower right corner are pictures of their own. */
 static void read_pictures(void) {
-    struct npy pixels = read_npy("pixels");
-    ck_assert_uint_eq(pixels.count, sizeof(large));
-    for (size_t i = 0; i < pixels.count; i++) large[i] = (uint8_t)pixels.ints[i];
-    npy_free(&pixels);
-    for (size_t i = 0; i < IMAGES; i++) {
-        size_t from = i * (LARGE - NATIVE);
-        for (size_t y = 0; y < NATIVE; y++) {
-            memcpy(native[i] + y * NATIVE * 3, large + ((from + y) * LARGE + from) * 3,
-                   (size_t)NATIVE * 3);
-        }
-    }
+    tower_pictures_read(&pictures);
 }
-
-static struct model *open_golden(const char *name, const struct model_options *more) {
-    char path[128];
-    struct model *model = NULL;
-    struct error err = ERROR_NONE;
-    struct model_options options = *more;
-    snprintf(path, sizeof(path), GOLDEN "%s", name);
-    options.path = path;
-    options.workers = 1;
-    if (!options.features) options.features = isa_detect();
-    if (!options.precision) options.precision = "fp32";
-    ck_assert_msg(model_open(&model, &options, &err) == STATUS_OK, "%s: %s", path, err.message);
-    return model;
-}
-
-static double cosine(const float *x, const float *y) {
-    double xy = 0, xx = 0, yy = 0;
-    for (size_t i = 0; i < DIM; i++) {
-        xy += (double)x[i] * (double)y[i];
-        xx += (double)x[i] * (double)x[i];
-        yy += (double)y[i] * (double)y[i];
-    }
-    return xy / sqrt(xx * yy);
-}
-
-/* `least` 0: the numbers themselves must be those. */
-static void check(const struct model *model, const uint8_t *const *pixels, uint32_t count,
-                  const char *name, double least) {
-    struct npy expected = read_npy(name);
-    float out[IMAGES][DIM], *rows[IMAGES] = {out[0], out[1]};
-    ck_assert_uint_eq(expected.count, (size_t)count * DIM);
-    model_encode_images(model, 0, NULL, pixels, count, rows);
-    for (size_t i = 0; i < count; i++) {
-        const float *wanted = expected.floats + i * DIM;
-        for (size_t j = 0; j < DIM && least == 0; j++) {
-            double difference = fabs((double)out[i][j] - (double)wanted[j]);
-            ck_assert_msg(difference <= 2e-5, "%s %zu differs by %g", name, i, difference);
-        }
-        double found = cosine(out[i], wanted);
-        ck_assert_msg(found >= least, "%s %zu has a cosine of %g", name, i, found);
-    }
-    npy_free(&expected);
-}
-
-static const uint8_t *const natives[IMAGES] = {native[0], native[1]};
 
 START_TEST(features) {
-    static const char *const names[] = {"open_clip", "tinyclip.safetensors"};
+    static const char *const paths[] = {GOLDEN "open_clip", GOLDEN "tinyclip.safetensors"};
+    const uint8_t *const natives[] = {pictures.native[0], pictures.native[1]};
     for (size_t i = 0; i < 2; i++) {
         struct model *model =
-            open_golden(names[i], &(struct model_options){.head_width = 32 * (uint32_t)i});
+            tower_open(paths[i], &(struct model_options){.head_width = 32 * (uint32_t)i});
         const struct model_info *info = model_info(model);
         ck_assert_int_eq(info->image_tower, MODEL_IMAGE_RESNET);
         ck_assert_uint_eq(info->resnet.width, 2);
         ck_assert_uint_eq(info->vision.layers, 6);
         ck_assert_uint_eq(info->vision.heads, 2);
-        ck_assert_uint_eq(info->image_size, NATIVE);
-        check(model, natives, IMAGES, "native", 0);
+        ck_assert_uint_eq(info->image_size, TOWER_NATIVE);
+        tower_check(model, natives, TOWER_IMAGES, GOLDEN "native.npy", 0);
         model_close(model);
     }
 }
 END_TEST
 
 START_TEST(other_sizes) {
-    struct model *model = open_golden("open_clip", &(struct model_options){.image_size = LARGE});
-    const uint8_t *pixels = large;
-    check(model, &pixels, 1, "larger", 0);
+    struct model *model =
+        tower_open(GOLDEN "open_clip", &(struct model_options){.image_size = TOWER_LARGE});
+    const uint8_t *pixels = pictures.large;
+    tower_check(model, &pixels, 1, GOLDEN "larger.npy", 0);
     model_close(model);
-    model =
-        open_golden("open_clip", &(struct model_options){.image_size = 32, .image_width = LARGE});
-    check(model, &pixels, 1, "oblong", 0);
+    model = tower_open(GOLDEN "open_clip",
+                       &(struct model_options){.image_size = 32, .image_width = TOWER_LARGE});
+    tower_check(model, &pixels, 1, GOLDEN "oblong.npy", 0);
     model_close(model);
 }
 END_TEST
 
 START_TEST(every_precision_and_kernel) {
-    static const char *const caps[] = {"generic", "avx2", "all"};
-    static const struct {
-        const char *precision;
-        double least;
-    } rows[] = {{"fp32", 0}, {"bf16", 0.9995}, {"int8", 0.995}};
-    for (size_t i = 0; i < 9; i++) {
-        struct model_options options = {.precision = rows[i % 3].precision};
-        options.features = isa_detect();
-        ck_assert_int_eq(isa_cap(&options.features, caps[i / 3], NULL), STATUS_OK);
-        struct model *model = open_golden("open_clip", &options);
-        check(model, natives, IMAGES, "native", rows[i % 3].least);
-        model_close(model);
-    }
+    tower_check_precisions(GOLDEN "open_clip", GOLDEN "native.npy", 0.995);
 }
 END_TEST
 
 START_TEST(alone_or_among_others) {
-    static const char *const precisions[] = {"fp32", "bf16", "int8"};
-    enum { MANY = 400 }; /* more than go through in one pass */
-    for (size_t p = 0; p < 3; p++) {
-        struct model *model =
-            open_golden("open_clip", &(struct model_options){.precision = precisions[p]});
-        float alone[IMAGES][DIM], *all = calloc((size_t)MANY * DIM, sizeof(*all));
-        const uint8_t *pixels[MANY];
-        float *rows[MANY];
-        for (size_t i = 0; i < IMAGES; i++) {
-            float *row = alone[i];
-            model_encode_images(model, 0, NULL, &natives[i], 1, &row);
-        }
-        for (size_t i = 0; i < MANY; i++) {
-            pixels[i] = natives[i % 3 % 2];
-            rows[i] = all + i * DIM;
-        }
-        model_encode_images(model, 0, NULL, pixels, MANY, rows);
-        for (size_t i = 0; i < MANY; i++)
-            ck_assert_mem_eq(rows[i], alone[i % 3 % 2], sizeof(alone[0]));
-        free(all);
-        model_close(model);
+    tower_check_batches(GOLDEN "open_clip");
+}
+END_TEST
+
+/* A profile may leave any convolution out of int8, and what it measured holds. */
+START_TEST(calibrated) {
+    const struct samples none = {.counts = {0}};
+    struct calibrate_options options = {
+        .model = {.path = GOLDEN "open_clip", .features = isa_detect(), .workers = 2}};
+    struct profile *profile = malloc(sizeof(*profile));
+    struct calibration *calibration;
+    ck_assert_ptr_nonnull(profile);
+    ck_assert_int_eq(calibration_open(&calibration, &options, NULL), STATUS_OK);
+    const struct model_info *info = calibration_info(calibration);
+    ck_assert_int_eq(calibration_run(profile, calibration, &none, NULL), STATUS_OK);
+    double plain = profile->towers[PLAN_VISION].total.min;
+    ck_assert_uint_eq(profile->towers[PLAN_VISION].layers, 6);
+    calibration_close(calibration);
+    options.target = 1 - (1 - plain) / 4;
+    ck_assert_int_eq(calibration_open(&calibration, &options, NULL), STATUS_OK);
+    info = calibration_info(calibration);
+    ck_assert_int_eq(calibration_run(profile, calibration, &none, NULL), STATUS_OK);
+    ck_assert_double_ge(profile->towers[PLAN_VISION].total.min, options.target);
+    uint32_t excepted = 0;
+    for (size_t i = 0; i < plan_count(info, PLAN_VISION); i++) {
+        excepted += *plan_at(&profile->plan, info, PLAN_VISION, i) != MODEL_INT8;
     }
+    ck_assert_uint_gt(excepted, 1);
+    for (uint32_t i = 0; i < 6; i++) {
+        ck_assert_double_gt(profile->towers[PLAN_VISION].residual[i].min, 0.9);
+    }
+    calibration_close(calibration);
+    free(profile);
 }
 END_TEST
 
@@ -169,14 +103,15 @@ END_TEST
 START_TEST(packed_file) {
     char *cache = folder_make();
     struct model_options options = {.precision = "int8", .cache = cache};
-    float first[DIM], again[DIM], *rows[] = {first, again};
+    float first[TOWER_DIM], again[TOWER_DIM], *rows[] = {first, again};
+    const uint8_t *picture = pictures.native[0];
     bool is_file;
     for (size_t i = 0; i < 2; i++) {
-        struct model *model = open_golden("open_clip", &options);
+        struct model *model = tower_open(GOLDEN "open_clip", &options);
         ck_assert_uint_gt(model_packed_bytes(model, &is_file), 0);
         ck_assert(is_file);
         ck_assert_uint_eq(model_info(model)->resnet.blocks[0], 2);
-        model_encode_images(model, 0, NULL, natives, 1, &rows[i]);
+        model_encode_images(model, 0, NULL, &picture, 1, &rows[i]);
         model_close(model);
     }
     ck_assert_mem_eq(first, again, sizeof(first));
@@ -266,7 +201,7 @@ START_TEST(architectures_of_spec) {
                                   .vision = {.width = a->vision_width, .layers = a->vision_layers},
                                   .text = {.width = a->text_width, .layers = a->text_layers}};
         uint32_t blocks = 0;
-        for (int j = 0; j < MODEL_RESNET_STAGES; j++) blocks += resnet->blocks[j];
+        for (int j = 0; j < MODEL_STAGES; j++) blocks += resnet->blocks[j];
         ck_assert_uint_eq(a->vision_layers, blocks + 1);
         ck_assert_uint_eq(a->vision_width, rows[i].channels);
         ck_assert_uint_eq(a->vision_width, 32 * resnet->width);
@@ -293,6 +228,7 @@ int main(void) {
     tcase_add_test(tcase, other_sizes);
     tcase_add_test(tcase, every_precision_and_kernel);
     tcase_add_test(tcase, alone_or_among_others);
+    tcase_add_test(tcase, calibrated);
     tcase_add_test(tcase, packed_file);
     tcase_add_test(tcase, refusals);
     tcase_add_test(tcase, architectures_of_spec);
