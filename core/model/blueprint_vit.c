@@ -71,7 +71,7 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
     if (status || (to.rows == side && to.columns == side)) return status;
     size_t rows = !classless + (size_t)to.rows * to.columns;
     float *stored = draft_read_all(positions, err),
-          *resized = calloc(rows, width * sizeof(*resized));
+          *resized = calloc(1 + (size_t)to.rows * to.columns, width * sizeof(*resized));
     if (!stored || !resized) {
         free(stored);
         free(resized);
