@@ -99,6 +99,9 @@ static void write_model(void *context, struct engine *engine, bool is_default) {
     write_word(writer, "tokenizer", info->tokenizer);
     writer_key(writer, "logit_scale");
     writer_float(writer, info->logit_scale);
+    writer_key(writer, "logit_bias");
+    writer_float(writer, info->logit_bias);
+    write_word(writer, "scoring", info->sigmoid ? "sigmoid" : "softmax");
     write_number(writer, "parameters", info->parameters);
     write_preprocess(writer, info);
     writer_end_object(writer);

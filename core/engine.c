@@ -113,6 +113,8 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     info->text = tower_info(&model->text);
     set_quantization(engine);
     info->logit_scale = model->logit_scale;
+    info->logit_bias = model->logit_bias;
+    info->sigmoid = model->sigmoid;
     info->parameters = model->parameters;
     info->preprocess.resize = resize_names[engine->preprocess.resize];
     info->preprocess.order = engine->preprocess.order == PREPROCESS_HF ? "hf" : "openai";
@@ -456,6 +458,17 @@ enum status engine_tokenize(struct engine *engine, struct bytes text, bool trunc
     return status;
 }
 
+/* As engine_tokenize(), and behind the text the padding that its tokenizer asks for. */
+static void tokenize_input(struct engine *engine, struct bytes text, bool truncate,
+                           struct model_text *out, uint32_t *ids, struct engine_text_info *info,
+                           struct error *err) {
+    enum status status = engine_tokenize(engine, text, truncate, ids, info, err);
+    struct tokens tokens = {.ids = ids, .count = info->tokens};
+    size_t count = info->tokens;
+    if (!status) count = tokenizer_pad(engine->tokenizer, &tokens, engine->info.context_length);
+    *out = (struct model_text){.ids = ids, .count = (uint32_t)count};
+}
+
 /* Tokenizes into `ids`, [count, context_length], and `inputs`, [count]. */
 static enum status embed_texts(struct call *call, const struct bytes *texts, uint32_t *ids,
                                struct model_text *inputs, struct engine_call *how,
@@ -464,8 +477,8 @@ static enum status embed_texts(struct call *call, const struct bytes *texts, uin
     for (size_t i = 0; i < call->count; i++) {
         struct engine_text_info info;
         uint32_t *own = ids + i * call->engine->info.context_length;
-        engine_tokenize(call->engine, texts[i], !how->refuse_long, own, &info, &call->errors[i]);
-        inputs[i] = (struct model_text){.ids = own, .count = (uint32_t)info.tokens};
+        tokenize_input(call->engine, texts[i], !how->refuse_long, &inputs[i], own, &info,
+                       &call->errors[i]);
         if (how->texts) how->texts[i] = info;
     }
     how->timings.decode_ns += clock_now_ns() - started;

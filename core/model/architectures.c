@@ -56,6 +56,34 @@ const struct architecture architectures[] = {
     {"convnext_xlarge", 1024, 256, 32, 2048, 36, 0, 8192, 1024, 20, 16},
     {"convnext_xxlarge", 1024, 256, 32, 3072, 40, 0, 12288, 1024, 24, 16},
     {"convnext_xxlarge_320", 1024, 320, 32, 3072, 40, 0, 12288, 1024, 24, 16},
+    {"ViT-B-16-SigLIP", 768, 224, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP-256", 768, 256, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP-384", 768, 384, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP-512", 768, 512, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP-i18n-256", 768, 256, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-L-16-SigLIP-256", 1024, 256, 16, 1024, 24, 16, 4096, 1024, 24, 16},
+    {"ViT-L-16-SigLIP-384", 1024, 384, 16, 1024, 24, 16, 4096, 1024, 24, 16},
+    {"ViT-SO400M-14-SigLIP", 1152, 224, 14, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-SO400M-14-SigLIP-378", 1152, 378, 14, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-SO400M-14-SigLIP-384", 1152, 384, 14, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-SO400M-16-SigLIP-i18n-256", 1152, 256, 16, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-B-32-SigLIP2-256", 768, 256, 32, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP2", 768, 224, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP2-256", 768, 256, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP2-384", 768, 384, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-B-16-SigLIP2-512", 768, 512, 16, 768, 12, 12, 3072, 768, 12, 12},
+    {"ViT-L-16-SigLIP2-256", 1024, 256, 16, 1024, 24, 16, 4096, 1024, 24, 16},
+    {"ViT-L-16-SigLIP2-384", 1024, 384, 16, 1024, 24, 16, 4096, 1024, 24, 16},
+    {"ViT-L-16-SigLIP2-512", 1024, 512, 16, 1024, 24, 16, 4096, 1024, 24, 16},
+    {"ViT-SO400M-14-SigLIP2", 1152, 224, 14, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-SO400M-14-SigLIP2-378", 1152, 378, 14, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-SO400M-16-SigLIP2-256", 1152, 256, 16, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-SO400M-16-SigLIP2-384", 1152, 384, 16, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-SO400M-16-SigLIP2-512", 1152, 512, 16, 1152, 27, 16, 4304, 1152, 27, 16},
+    {"ViT-gopt-16-SigLIP2-256", 1536, 256, 16, 1536, 40, 16, 6144, 1152, 27, 16},
+    {"ViT-gopt-16-SigLIP2-384", 1536, 384, 16, 1536, 40, 16, 6144, 1152, 27, 16},
+    {"coca_ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 512, 12, 8},
+    {"coca_ViT-L-14", 768, 224, 14, 1024, 24, 16, 4096, 768, 12, 12},
 };
 
 const size_t architectures_count = sizeof(architectures) / sizeof(architectures[0]);
@@ -118,6 +146,31 @@ const struct model_convnext *architecture_convnext(const struct architecture *ar
     return NULL;
 }
 
+/* The parts of names by which the members of a family differ; the first that fits counts. */
+bool architecture_attention(struct architecture_attention *out,
+                            const struct architecture *architecture) {
+    static const struct {
+        const char *part;
+        struct architecture_attention attention;
+    } parts[] = {
+        {"coca_", {.context_length = 76, .vocab_size = 49408}},
+        {"-SigLIP2",
+         {.siglip = true, .gelu_tanh = true, .context_length = 64, .vocab_size = 256000}},
+        {"-SigLIP-i18n", {.siglip = true, .context_length = 64, .vocab_size = 250000}},
+        {"-SigLIP", {.siglip = true, .context_length = 64, .vocab_size = 32000}},
+    };
+    enum { SO400M_WIDTH = 1152, SO400M_MLP = 4304 };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (!strstr(architecture->name, parts[i].part)) continue;
+        *out = parts[i].attention;
+        if (!strcmp(architecture->name, "ViT-SO400M-14-SigLIP")) out->context_length = 16;
+        out->text_mlp = 4 * architecture->text_width;
+        if (out->siglip && architecture->text_width == SO400M_WIDTH) out->text_mlp = SO400M_MLP;
+        return true;
+    }
+    return false;
+}
+
 const struct architecture *architecture_named(const char *name) {
     for (size_t i = 0; i < architectures_count; i++) {
         if (!strcmp(architectures[i].name, name)) return &architectures[i];
@@ -132,9 +185,16 @@ const struct architecture *architecture_of(const struct model_info *info) {
                       a->vision_width == info->vision.width &&
                       a->vision_layers == info->vision.layers &&
                       a->vision_mlp == info->vision.mlp_width &&
-                      (architecture_style(a) != ARCHITECTURE_PLAIN) == info->patch_bias;
+                      (architecture_style(a) != ARCHITECTURE_PLAIN) ==
+                          (info->patch_bias && info->image_pooling == MODEL_IMAGE_CLASS);
         bool text = a->text_width == info->text.width && a->text_layers == info->text.layers;
-        if (vision && text && a->embed_dim == info->embed_dim) return a;
+        struct architecture_attention attention;
+        bool attends = architecture_attention(&attention, a);
+        bool family = attends ? attention.vocab_size == info->vocab_size &&
+                                    attention.context_length == info->context_length
+                              : true;
+        family = family && attends == (info->image_pooling == MODEL_IMAGE_ATTENTION);
+        if (vision && text && family && a->embed_dim == info->embed_dim) return a;
     }
     return NULL;
 }

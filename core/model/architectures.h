@@ -29,6 +29,15 @@ enum architecture_style architecture_style(const struct architecture *architectu
 const struct model_resnet *architecture_resnet(const struct architecture *architecture);
 const struct model_convnext *architecture_convnext(const struct architecture *architecture);
 
+/* What it has beside that when its images end with attention. */
+struct architecture_attention {
+    bool siglip; /* else CoCa */
+    bool gelu_tanh;
+    uint32_t context_length, vocab_size, text_mlp;
+};
+bool architecture_attention(struct architecture_attention *out,
+                            const struct architecture *architecture);
+
 /* NULL if unknown. */
 const struct architecture *architecture_named(const char *name);
 const struct architecture *architecture_of(const struct model_info *info);

@@ -190,20 +190,25 @@ enum status config_hf_parse(struct model_config *out, struct bytes json, struct 
     out->naming = MODEL_NAMES_HF;
     out->preprocess.convert_first = true;
     status = json_read_string(&top, "model_type", &type, err);
+    bool metaclip_2 = !strcmp(type, "metaclip_2");
     if (status) {
         ;
-    } else if (!strcmp(type, "clip")) {
+    } else if (!strcmp(type, "clip") || metaclip_2) {
         status = json_read_u32(&top, "projection_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
         if (!status) status = enter_tower(&vision, &top, "vision_config", err);
         if (!status) status = enter_tower(&text, &top, "text_config", err);
         if (!status) status = read_hf_vision(out, &vision, false, err);
         if (!status) status = read_hf_text(out, &text, err);
+        /* Trained after the mistake of old files: what it says is what it means. */
+        bool exact = metaclip_2 && out->end_token < out->vocab_size;
+        if (exact) out->pooling = MODEL_POOL_EOS;
     } else if (!strcmp(type, "chinese_clip")) {
         status = json_read_u32(&top, "projection_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
         if (!status) status = json_enter(&vision, &top, "vision_config", err);
         if (!status) status = json_enter(&text, &top, "text_config", err);
         if (!status) status = read_hf_vision(out, &vision, false, err);
         if (!status) status = read_bert(out, &text, err);
+        out->preprocess.resize = MODEL_RESIZE_SQUASH;
     } else if (!strcmp(type, "siglip")) {
         set_siglip(out);
         status = json_enter(&vision, &top, "vision_config", err);

@@ -71,8 +71,8 @@ static enum status make_tower(struct maker *maker, const struct model_info *info
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
     out->positions = make(maker, tokens, shape->width, positions);
     for (uint32_t i = 0; i < shape->layers; i++) make_block(maker, shape, &out->blocks[i]);
-    out->ln_end = make_norm(maker, shape->width, false);
-    out->projection = make_linear(maker, info->embed_dim, shape->width, narrow, NULL);
+    out->ln_end = make_norm(maker, shape->pooled_width, false);
+    out->projection = make_linear(maker, info->embed_dim, shape->pooled_width, narrow, NULL);
     return STATUS_OK;
 }
 
@@ -86,6 +86,34 @@ static void set_style(struct model_info *info, enum architecture_style style) {
     if (style != ARCHITECTURE_EVA02) return;
     tower->gated = tower->inner_norms = true;
     tower->rope_side = 16;
+}
+
+/* What differs from a plain ViT and its text tower. */
+static void set_attention(struct model_info *info, const struct architecture *a) {
+    enum { COCA_HEADS = 8 };
+    struct architecture_attention attention;
+    if (!architecture_attention(&attention, a)) return;
+    info->image_pooling = MODEL_IMAGE_ATTENTION;
+    info->context_length = attention.context_length;
+    info->vocab_size = attention.vocab_size;
+    info->text.mlp_width = attention.text_mlp;
+    info->text_class = !attention.siglip;
+    info->pooler.heads = attention.siglip ? info->vision.heads : COCA_HEADS;
+    if (!attention.siglip) {
+        info->vision.pooled_width = info->embed_dim;
+        return;
+    }
+    info->pooler.mlp_width = info->vision.mlp_width;
+    info->no_ln_pre = info->no_class_token = info->patch_bias = true;
+    info->bidirectional = info->sigmoid = true;
+    info->pooling = MODEL_POOL_LAST;
+    info->vision.no_ln_end = true;
+    info->vision.projected = false;
+    info->text.projection_bias = true;
+    info->vision.layer_norm_eps = info->text.layer_norm_eps = 1e-6f;
+    info->vision.activation = info->text.activation =
+        attention.gelu_tanh ? MODEL_GELU_TANH : MODEL_GELU_ERF;
+    info->logit_bias = -10;
 }
 
 static void set_info(struct model_info *info, const struct architecture *a) {
@@ -133,8 +161,32 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         info->convnext = *convnext;
         info->vision.layer_norm_eps = 1e-6f;
     }
+    set_attention(info, a);
     snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
     snprintf(info->sha256, sizeof(info->sha256), "random");
+}
+
+static struct blueprint_rows make_rows(struct maker *maker, size_t rows, size_t columns) {
+    return (struct blueprint_rows){.weight = make(maker, rows, columns, 1 / sqrt((double)columns))};
+}
+
+static void make_pooler(struct maker *maker, const struct model_info *info,
+                        struct blueprint_pooler *out) {
+    size_t from = info->vision.width, width = info->vision.pooled_width,
+           mlp_width = info->pooler.mlp_width;
+    double narrow = 1 / sqrt((double)width);
+    *out = (struct blueprint_pooler){.query = make(maker, 1, width, 1)};
+    out->q = make_rows(maker, width, width);
+    out->k = make_rows(maker, width, from);
+    out->v = make_rows(maker, width, from);
+    out->biases[0] = make(maker, 1, 3 * width, 0.01);
+    if (!mlp_width) out->ln_q = make_norm(maker, width, false);
+    out->ln_k = make_norm(maker, from, false);
+    out->out = make_linear(maker, width, width, narrow, NULL);
+    if (!mlp_width) return;
+    out->ln = make_norm(maker, width, false);
+    out->fc = make_linear(maker, mlp_width, width, narrow, NULL);
+    out->proj = make_linear(maker, width, mlp_width, narrow, NULL);
 }
 
 static enum status invent_vit(struct blueprint *out, const struct model_info *info,
@@ -143,6 +195,7 @@ static enum status invent_vit(struct blueprint *out, const struct model_info *in
     out->vit.class_embedding = make(maker, 1, width, 1 / sqrt((double)width));
     out->vit.patch = make_linear(maker, width, k, 1 / sqrt((double)k), NULL);
     out->vit.ln_pre = make_norm(maker, width, false);
+    if (info->image_pooling == MODEL_IMAGE_ATTENTION) make_pooler(maker, info, &out->pooler);
     enum status status = STATUS_OK;
     if (info->vision.rope_side) status = blueprint_vit_draw_rope(out, info, err);
     if (status) return status;
@@ -168,5 +221,6 @@ enum status invent_model(struct blueprint *out, struct model_info *info,
     enum status status = invent_vision(out, info, &maker, err);
     if (status) return status;
     out->embedding = make(&maker, info->vocab_size, info->text.width, 1);
+    if (info->text_class) out->class_embedding = make(&maker, 1, info->text.width, 1);
     return make_tower(&maker, info, &info->text, 0.01, &out->text, err);
 }

@@ -177,7 +177,7 @@ static enum status pack_vit(const struct towers *towers, const struct blueprint 
                             plan->projection[PLAN_VISION], err);
     }
     if (status || !towers->pooler.scores.blob) return status;
-    return pooler_pack(towers, from, plan, err);
+    return pooler_pack(towers, from, err);
 }
 
 static enum status pack_vision(const struct towers *towers, const struct blueprint *from,

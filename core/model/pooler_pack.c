@@ -78,8 +78,7 @@ static void make_scores(struct query *query, const struct blueprint_pooler *from
 }
 
 static enum status pack_inputs(const struct pooler *pooler, struct query *query,
-                               const struct blueprint_pooler *from, uint8_t precision,
-                               struct error *err) {
+                               const struct blueprint_pooler *from, struct error *err) {
     make_query(query, from);
     make_scores(query, from);
     struct blueprint_linear scores = {
@@ -103,23 +102,22 @@ static enum status pack_inputs(const struct pooler *pooler, struct query *query,
                     .rows = 1,
                     .columns = query->width}},
     };
-    return pack_linear(&pooler->value, &value, NULL, precision, err);
+    return pack_linear(&pooler->value, &value, NULL, MODEL_FP32, err);
 }
 
 enum status pooler_pack(const struct towers *towers, const struct blueprint *from,
-                        const struct plan *plan, struct error *err) {
+                        struct error *err) {
     const struct pooler *pooler = &towers->pooler;
     const struct blueprint_pooler *parts = &from->pooler;
-    uint8_t precision = plan->projection[PLAN_VISION];
     struct query query;
     enum status status = query_create(&query, towers, err);
     if (status) return status;
     pack_norm(&pooler->ln_k, &parts->ln_k);
-    status = pack_inputs(pooler, &query, parts, precision, err);
+    status = pack_inputs(pooler, &query, parts, err);
     free(query.biases);
-    if (!status) status = pack_linear(&pooler->out, &parts->out, NULL, precision, err);
+    if (!status) status = pack_linear(&pooler->out, &parts->out, NULL, MODEL_FP32, err);
     if (status || !pooler->fc.blob) return status;
     pack_norm(&pooler->ln, &parts->ln);
-    status = pack_linear(&pooler->fc, &parts->fc, NULL, precision, err);
-    return status ? status : pack_linear(&pooler->proj, &parts->proj, NULL, precision, err);
+    status = pack_linear(&pooler->fc, &parts->fc, NULL, MODEL_FP32, err);
+    return status ? status : pack_linear(&pooler->proj, &parts->proj, NULL, MODEL_FP32, err);
 }

@@ -6,6 +6,6 @@
 
 /* As pack_towers(), of towers->pooler. */
 enum status pooler_pack(const struct towers *towers, const struct blueprint *from,
-                        const struct plan *plan, struct error *err);
+                        struct error *err);
 
 #endif

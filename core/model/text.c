@@ -102,7 +102,7 @@ void text_encode(const struct towers *towers, const struct model_info *info,
     sequences->count = count;
     sequences->start[0] = 0;
     for (size_t i = 0; i < count; i++) {
-        assert(inputs[i].count && inputs[i].count <= info->context_length);
+        assert(inputs[i].count <= info->context_length);
         size_t rows = text_rows(info, &inputs[i]), first = sequences->start[i];
         float *x = pass->lane->x + first * width;
         if (info->text_tower == MODEL_TEXT_CLIP)

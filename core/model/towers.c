@@ -58,7 +58,7 @@ static void place_vit(struct walk *walk, const struct model_info *info, const st
         out->vision.rope = walk_floats(walk, model_patches(info) * info->vision.head_width);
     }
     place_tower(walk, info->embed_dim, plan, PLAN_VISION, &out->vision);
-    if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_place(&out->pooler, walk, info, plan);
+    if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_place(&out->pooler, walk, info);
 }
 
 static void place_resnet(struct walk *walk, const struct model_info *info, const struct plan *plan,
@@ -231,7 +231,6 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
         out->vit.patch = other->vit.patch;
         memcpy(out->vit.stem, other->vit.stem, sizeof(out->vit.stem));
     }
-    if (plan->projection[PLAN_VISION] != MODEL_INT8) out->pooler = other->pooler;
     if (status) towers_free(out);
     return status;
 }

@@ -180,11 +180,12 @@ def pruned_text(w, ids):
 
 # ---- EVA02 and EVA-CLIP's larger towers, as timm names them ----
 
-def make_timm(maker, width, embed):
+def make_timm(maker, width, embed, bias=True):
     maker.add("visual.trunk.cls_token", 1, 1, width, scale=1)
     maker.add("visual.trunk.pos_embed", 1, 1 + (IMAGE // PATCH) ** 2, width, scale=0.5)
     maker.add("visual.trunk.patch_embed.proj.weight", width, 3, PATCH, PATCH)
-    maker.add("visual.trunk.patch_embed.proj.bias", width)
+    if bias:
+        maker.add("visual.trunk.patch_embed.proj.bias", width)
     maker.norm("visual.trunk.norm", width)
     maker.linear("visual.trunk.head", embed, width)
     maker.add("logit_scale", scale=0, around=2.5)
@@ -193,12 +194,12 @@ def make_timm(maker, width, embed):
 def timm_enter(w, pixels):
     width = w["visual.trunk.cls_token"].size
     x = patches(pixels) @ w["visual.trunk.patch_embed.proj.weight"].reshape(width, -1).T
-    x = np.concatenate([w["visual.trunk.cls_token"][0], x + w["visual.trunk.patch_embed.proj.bias"]])
+    x = np.concatenate([w["visual.trunk.cls_token"][0], x + w.get("visual.trunk.patch_embed.proj.bias", 0)])
     return x + w["visual.trunk.pos_embed"][0]
 
 
-def timm_leave(x, w):
-    return linear(norm(x[0], w, "visual.trunk.norm", 1e-6), w, "visual.trunk.head")
+def timm_leave(x, w, eps=1e-6):
+    return linear(norm(x[0], w, "visual.trunk.norm", eps), w, "visual.trunk.head")
 
 
 def encode_text(w, ids, t, prefix="text."):
@@ -306,6 +307,36 @@ def eva_image(w, pixels, norm_last):
         h = linear(GELU(linear(h, w, p + "mlp.fc1")), w, p + "mlp.fc2")
         x = x + (norm(h, w, p + "norm2", 1e-6) if norm_last else h)
     return timm_leave(x, w)
+
+
+# ---- a plain ViT as timm names it: MobileCLIP2-L/14 ----
+
+def make_timm_vit():
+    maker, t = Maker(55), EVA
+    make_timm(maker, t["width"], EMBED, bias=False)
+    maker.norm("visual.trunk.norm_pre", t["width"])
+    for i in range(t["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        maker.norm(p + "norm1", t["width"])
+        maker.linear(p + "attn.qkv", 3 * t["width"], t["width"])
+        maker.linear(p + "attn.proj", t["width"], t["width"])
+        maker.norm(p + "norm2", t["width"])
+        maker.linear(p + "mlp.fc1", t["mlp"], t["width"])
+        maker.linear(p + "mlp.fc2", t["width"], t["mlp"])
+    text = make_text(maker, "text.", 32, 2, EMBED)
+    w = maker.save("timm_vit")
+    timm_config("timm_vit", "vit_large_patch14_clip_224", text)
+    return w, text
+
+
+def timm_vit_image(w, pixels):
+    x = norm(timm_enter(w, pixels), w, "visual.trunk.norm_pre")
+    for i in range(EVA["layers"]):
+        p = f"visual.trunk.blocks.{i}."
+        q, k, v = np.split(linear(norm(x, w, p + "norm1"), w, p + "attn.qkv"), 3, 1)
+        x = x + linear(attend(q, k, v, 16), w, p + "attn.proj")
+        x = x + linear(GELU(linear(norm(x, w, p + "norm2"), w, p + "mlp.fc1")), w, p + "mlp.fc2")
+    return timm_leave(x, w, 1e-5)
 
 
 # ---- text towers of transformers: RoBERTa in OpenCLIP, BERT in Chinese-CLIP ----
@@ -454,6 +485,9 @@ def main():
         w, text = make_eva(folder, name, seed)
         out[folder + "_images"] = [eva_image(w, p, folder == "eva_e") for p in pixels]
         out[folder + "_texts"] = [encode_text(w, i, text) for i in ids]
+    w, text = make_timm_vit()
+    out["timm_vit_images"] = [timm_vit_image(w, p) for p in pixels]
+    out["timm_vit_texts"] = [encode_text(w, i, text) for i in ids]
     write_roberta(pixels, out)
     write_chinese(pixels, out)
     for name, value in out.items():

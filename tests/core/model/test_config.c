@@ -138,6 +138,7 @@ START_TEST(hf_chinese) {
     ck_assert_uint_eq(config.text.layers, 3);
     ck_assert_int_eq(config.vision.activation, MODEL_QUICK_GELU);
     ck_assert_uint_eq(config.vision.width, 1280);
+    ck_assert_int_eq(config.preprocess.resize, MODEL_RESIZE_SQUASH);
 }
 END_TEST
 
@@ -253,6 +254,7 @@ START_TEST(hf_end_token) {
         enum model_pooling pooling;
     } rows[] = {
         {"{\"text_config\":{\"eos_token_id\":2}}", MODEL_POOL_ARGMAX},
+        {"{\"model_type\":\"metaclip_2\",\"text_config\":{\"eos_token_id\":2}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":3}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":49407}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":49408}}", MODEL_POOL_ARGMAX},
@@ -433,7 +435,7 @@ int main(void) {
     tcase_add_test(tests, open_clip_variants);
     tcase_add_loop_test(tests, open_clip_refused, 0, 35);
     tcase_add_test(tests, hf_defaults);
-    tcase_add_loop_test(tests, hf_end_token, 0, 5);
+    tcase_add_loop_test(tests, hf_end_token, 0, 6);
     tcase_add_test(tests, hf_config_dict);
     tcase_add_test(tests, hf_towers_apart);
     tcase_add_test(tests, hf_siglip);

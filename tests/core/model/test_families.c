@@ -1,6 +1,6 @@
 /* Families that are not plain CLIP, each as a tiny model of random weights in the names that its
- * files have, against features computed in float64 (tests/golden/make_family_goldens.py); and what
- * is refused, by its name. */
+ * files have, against features computed in float64 (tests/golden/make_{family,pooler}_goldens.py);
+ * and what is refused, by its name. */
 #include "core/model/families.h"
 
 #include <check.h>
@@ -123,9 +123,13 @@ static const struct {
     {"eva02", "eva02", "ids", 16, 35109},
     {"eva", "eva", "ids", 16, 31581},
     {"eva_e", "eva_e", "ids", 16, 31581},
+    {"timm_vit", "timm_vit", "ids", 16, 31677},
     {"roberta", "roberta", "roberta_ids", 8, 16729},
     {"chinese.safetensors", "chinese", "chinese_ids", 8, 16393},
     {"chinese_hf", "chinese", "chinese_ids", 0, 16393},
+    {"siglip", "siglip", "pooler_ids", 0, 32394},
+    {"siglip_timm", "siglip_timm", "pooler_ids", 0, 21594},
+    {"coca", "coca", "pooler_ids", 0, 28609},
 };
 
 START_TEST(features) {
