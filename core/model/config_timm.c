@@ -21,6 +21,7 @@ static const struct {
     {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token", false, 0, false},
     {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
     {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
+    {"vit_base_mci_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 12, false}, /* MobileCLIP-B */
     {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token", false, 0,
      false}, /* MobileCLIP2-L/14 */
     /* SigLIP and SigLIP 2, under the same names. */

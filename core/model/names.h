@@ -39,6 +39,8 @@ struct vision_names {
     const char *class_embedding, *patch, *positions, *ln_post, *proj;
     const char *ln_pre;     /* NULL: there is none */
     const char *patch_bias; /* NULL: there is none */
+    const char *stem;       /* before convolutions in the place of `patch`; or NULL */
+    bool bare_class;        /* the class token has no position */
     const char *block;      /* with %u for the layer */
     const struct layer_names *layer;
     const struct pooler_names *pooler; /* or NULL; without class_embedding there is no such token */

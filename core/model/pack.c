@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/conv_pack.h"
 #include "core/model/convnext_pack.h"
 #include "core/model/pooler_pack.h"
 #include "core/model/resnet_pack.h"
@@ -168,6 +169,9 @@ static enum status pack_vit(const struct towers *towers, const struct blueprint 
     if (towers->vision.rope) pack_vector(towers->vision.rope, &from->vit.rope);
     if (vit->ln_pre.gain) pack_norm(&vit->ln_pre, &from->vit.ln_pre);
     enum status status = pack_linear(&vit->patch, &from->vit.patch, NULL, plan->patch, err);
+    for (size_t i = 0; i < MODEL_VIT_STEM && !status; i++) {
+        if (vit->stem[i].window) status = conv_pack(&vit->stem[i], &from->vit.stem[i], err);
+    }
     if (!status) {
         status = pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],
                             plan->projection[PLAN_VISION], err);
