@@ -81,13 +81,13 @@ static float activate(float value, enum gemm_activation activation) {
 }
 
 static void store(const struct gemm_call *call, size_t at, float value) {
-    float *c = (float *)call->c + at; /* of no meaning for bfloat16 */
-    switch (call->output) {
-    case GEMM_STORE_F32: *c = value; break;
-    case GEMM_ADD_F32: *c += value; break;
-    case GEMM_STORE_BF16: ((uint16_t *)call->c)[at] = rows_bf16_of(value); break;
-    case GEMM_ADD_RELU_F32: *c = relu(*c + value); break;
+    if (call->output == GEMM_STORE_BF16) {
+        ((uint16_t *)call->c)[at] = rows_bf16_of(value);
+        return;
     }
+    float *c = (float *)call->c + at;
+    if (call->output != GEMM_STORE_F32) value += *c;
+    *c = call->output == GEMM_ADD_RELU_F32 ? relu(value) : value;
 }
 
 void gemm_generic_finish(const struct gemm_weight *weight, const struct gemm_call *call,
