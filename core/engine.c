@@ -319,7 +319,7 @@ static enum status embed_texts(struct call *call, const struct bytes *texts, uin
                                struct error *err) {
     uint64_t started = clock_now_ns();
     for (size_t i = 0; i < call->count; i++) {
-        struct engine_text_info info;
+        struct engine_text_info info = {0};
         uint32_t *own = ids + i * call->engine->info.context_length;
         tokenize_input(call->engine, texts[i], !how->refuse_long, &inputs[i], own, &info,
                        &call->errors[i]);

@@ -1,5 +1,6 @@
 #include "core/model/blueprint_vit.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
                                          struct error *err) {
     struct source *positions = &out->vision.positions;
     size_t dims[2] = {0, width};
+    assert(width);
     bool classless = draft->info->no_class_token, bare = draft->names.vision->bare_class;
     bool gridded = classless || bare; /* the table is that of the grid alone */
     enum status status = take_table(draft, dims, positions, err);
@@ -75,7 +77,7 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
     if (status || (same && !bare)) return status;
     size_t rows = !classless + (size_t)to.rows * to.columns;
     float *stored = draft_read_all(positions, err),
-          *resized = calloc(rows, width * sizeof(*resized));
+          *resized = calloc(1 + (size_t)to.rows * to.columns, width * sizeof(*resized));
     if (!stored || !resized) {
         free(stored);
         free(resized);

@@ -15,7 +15,7 @@ size_t map_padded_stride(size_t channels) {
 }
 
 size_t conv_side(const struct conv *conv, size_t side) {
-    if (conv->pool > 1) side /= conv->pool;
+    if (conv->halves) side /= 2;
     size_t padded = side + 2 * (size_t)conv->padding;
     return padded < conv->window ? 0 : (padded - conv->window) / conv->stride + 1;
 }
@@ -81,19 +81,16 @@ static size_t element_size(enum gemm_precision precision) {
 
 /* ---- windows of one pixel ---- */
 
-/* The mean of pool x pool pixels. */
-static void average(float *to, const struct map *in, size_t pool, size_t y, size_t x) {
-    float share = 1 / (float)(pool * pool);
-    memset(to, 0, in->channels * sizeof(*to));
-    for (size_t i = 0; i < pool * pool; i++) {
-        size_t line = y * pool + i / pool, column = x * pool + i % pool;
-        const float *from = in->data + (line * in->width + column) * in->stride;
-        for (size_t c = 0; c < in->channels; c++) to[c] += from[c];
-    }
-    for (size_t c = 0; c < in->channels; c++) to[c] *= share;
+/* The mean of 2 x 2 pixels. */
+static void average(float *to, const struct row_kernels *rows, const struct map *in, size_t y,
+                    size_t x) {
+    const float *corner = in->data + (2 * y * in->width + 2 * x) * in->stride;
+    const float *below = corner + in->width * in->stride;
+    const float *const from[4] = {corner, corner + in->stride, below, below + in->stride};
+    rows->mean4(to, from, in->channels);
 }
 
-/* A pixel, or the mean of some, to a row of A. */
+/* A pixel, or the mean of four, to a row of A. */
 static void put_pixel(const struct strip *strip, size_t y, size_t x, size_t row) {
     const struct run *run = strip->run;
     const struct map *in = run->in;
@@ -102,10 +99,10 @@ static void put_pixel(const struct strip *strip, size_t y, size_t x, size_t row)
     size_t at = row * gemm_row_stride(weight->kernel, weight->k);
     size_t padding = gemm_row_size(weight->kernel, weight->k) - weight->k;
     const float *from = in->data + (y * in->width + x) * in->stride;
-    if (run->conv->pool > 1) {
+    if (run->conv->halves) {
         float *mean =
             precision == GEMM_FP32 ? (float *)strip->scratch->strip + at : strip->scratch->lines;
-        average(mean, in, run->conv->pool, y, x);
+        average(mean, run->pass->rows, in, y, x);
         from = mean;
     }
     if (precision == GEMM_BF16) {
@@ -217,7 +214,7 @@ static struct gemm_call make_strip(const struct strip *strip) {
     call.a_scales = strip->scratch->scales;
     if (conv->window > 1) {
         gather_windows(strip);
-    } else if (conv->pool > 1 || gemm_kernel_precision(kernel) != GEMM_FP32) {
+    } else if (conv->halves || gemm_kernel_precision(kernel) != GEMM_FP32) {
         put_pixels(strip);
     } else {
         call.a = run->in->data + row * run->in->stride;

@@ -35,7 +35,6 @@ struct pooler_names {
 
 struct vision_names {
     enum model_image_tower tower; /* which file draws it */
-    bool variant;                 /* not what a file that lacks this half would have had */
     const char *sign;             /* the beginning of a name that tells this scheme */
     const char *class_embedding, *patch, *positions, *ln_post, *proj;
     const char *ln_pre;     /* NULL: there is none */
@@ -48,13 +47,12 @@ struct vision_names {
     const char *ln_k;                  /* of the pooler */
     bool proj_transposed; /* stored as [width, embed_dim], unless it is a layer with ".weight" */
     bool is_hf;
+    bool variant; /* not what a file that lacks this half would have had */
     uint32_t rope_side;
     float layer_norm_eps; /* when no configuration says so; 0: 1e-5 */
 };
 
 struct text_names {
-    bool variant;
-    bool is_bert; /* drawn by blueprint_bert.c */
     const char *sign;
     const char *embedding, *positions, *ln_final, *proj;
     const char *class_embedding;       /* behind the text; or NULL */
@@ -66,6 +64,8 @@ struct text_names {
     const struct layer_names *layer;
     bool proj_transposed;
     bool is_hf;
+    bool variant;
+    bool is_bert; /* drawn by blueprint_bert.c */
 };
 
 /* What a checkpoint's keys say it holds. Both schemes are always set, so that a tensor which

@@ -23,7 +23,10 @@ static enum status query_create(struct query *out, const struct towers *towers, 
     size_t widest = out->width > out->from ? out->width : out->from;
     out->biases =
         calloc(5 * out->width + out->width * widest + out->heads * out->from, sizeof(*out->biases));
-    if (!out->biases) return error_set(err, STATUS_NO_MEMORY, "out of memory for a pooler");
+    if (!out->biases) {
+        error_set(err, STATUS_NO_MEMORY, "out of memory for a pooler");
+        return STATUS_NO_MEMORY;
+    }
     out->normed = out->biases + 3 * out->width;
     out->query = out->normed + out->width;
     out->rows = out->query + out->width;
@@ -47,8 +50,8 @@ static void normalize(float *row, size_t width, const float *gain, const float *
 
 /* The learned query as attention multiplies it with keys. */
 static void make_query(struct query *query, const struct blueprint_pooler *from) {
-    size_t width = query->width;
-    double scale = 1 / sqrt((double)(width / query->heads));
+    size_t width = query->width, depth = width / query->heads;
+    double scale = 1 / sqrt((double)depth);
     source_read(&from->biases[0], 0, 1, query->biases);
     if (from->biases[1].kind) source_read(&from->biases[1], 0, 1, query->biases + width);
     source_read(&from->query, 0, 1, query->normed);
