@@ -96,7 +96,8 @@ static const char *const tower_names[] = {"vision", "text"};
  * of patches alone, which bf16 rounds before anything else. */
 static void lower_floors(const struct model_info *info, enum plan_tower tower,
                          enum model_precision precision, double *least, double *centred) {
-    if (tower == PLAN_TEXT && info->bidirectional && precision == MODEL_INT8) *centred = 0.98;
+    if (tower == PLAN_TEXT && info->bidirectional)
+        *centred = precision == MODEL_INT8 ? 0.98 : 0.998;
     if (tower == PLAN_VISION && info->no_class_token && precision == MODEL_BF16) *least = 0.99998;
 }
 
