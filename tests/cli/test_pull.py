@@ -342,7 +342,9 @@ class Together(PullTest):
                 self.assertNotIn("/stored/" + name, self.hub.asked())
                 self.write_blob(name, STARTER["model.safetensors"])  # as Python would
                 fcntl.flock(lock, fcntl.LOCK_UN)
-                self.assertEqual(process.wait(60), 0)
+                err = process.communicate(timeout=60)[1].decode()
+                self.assertEqual(process.returncode, 0)
+        self.assertEqual(err.count("model.safetensors: another process is fetching it"), 1)
         self.assert_whole()
         self.assertNotIn("/stored/" + name, self.hub.asked())
 
