@@ -51,6 +51,12 @@ BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
 PEER_SRC := tests/server/fake_server.c tests/chaos/chaos_client.c
+# Of what one thread does alone the thread sanitizer has nothing to say, and takes long.
+ifeq ($(BUILD),tsan)
+TEST_SRC := tests/core/text/test_tokenizer.c \
+            $(filter-out $(addprefix tests/,core/text/% core/image/% kernels/% config/%),$(TEST_SRC))
+FUZZ_SRC :=
+endif
 # What test programs share: golden readers and the like.
 HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
@@ -86,7 +92,7 @@ test: deps-test ## Install what is missing, build, and run every test
 asan: deps-test ## Every test under the address and undefined-behaviour sanitizers
 	$(AGAIN) BUILD=asan O=build/asan TEST_TIMEOUT=900 check
 
-tsan: deps-test ## Every test under the thread sanitizer
+tsan: deps-test ## Every test of more than one thread under the thread sanitizer
 	$(AGAIN) BUILD=tsan O=build/tsan TEST_TIMEOUT=900 check
 
 fuzz: deps-test ## Fuzz every parser for FUZZ_SECONDS (10) each

@@ -22,6 +22,7 @@ const struct api_options api_options_default = {
     .body_max = 20 << 20,
     .text_body_max = 2 << 20,
     .label_cache_max = 64 << 20,
+    .states_max = 256 << 20,
 };
 
 enum status api_create(struct api **out, const struct api_options *options,
@@ -127,6 +128,8 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
     }
     *admission = (struct api_admission){
         .immediate = route->flags & ROUTE_QUICK,
+        .streamed = route->flags & ROUTE_LINES &&
+                    body_content(request->header(request, "Content-Type")) == BODY_NDJSON,
         .body_max = route->flags & ROUTE_SMALL ? api->options.text_body_max : api->options.body_max,
     };
     if (!route->accepts) admission->body_max = 0;
@@ -170,7 +173,7 @@ void api_refuse(struct api *api, struct http_request *request, int http_status,
 /* ---- afterwards ---- */
 
 static uint64_t body_size(const struct http_request *request) {
-    uint64_t size = request->body.size;
+    uint64_t size = request->forgotten + request->body.size;
     for (size_t i = 0; i < request->parts_count; i++) size += request->parts[i].data.size;
     return size;
 }
@@ -178,6 +181,8 @@ static uint64_t body_size(const struct http_request *request) {
 void api_finish(struct api *api, struct http_request *request, const struct http_response *response,
                 bool sent) {
     uint64_t duration_ns = clock_now_ns() - request->received_ns;
+    atomic_fetch_sub(&api->states_bytes, request->states_bytes);
+    request->states_bytes = 0;
     metrics_count_request(api->metrics, request, response->status, duration_ns);
     if (!log_enabled(LOG_INFO)) return;
     char path[128]; /* so that an endless one leaves room for the rest of the line */

@@ -4,101 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/utf8.h"
-
-enum { POINTER_SIZE = 64 };
-
-enum kind { KIND_MODEL, KIND_FLAG, KIND_ENCODING, KIND_COUNT, KIND_IMAGES, KIND_STRINGS };
-
-struct field {
-    const char *name;
-    enum body_field bit;
-    enum kind kind;
-    bool is_list; /* of JSON: an array */
-};
-
-/* A list has a singular and a plural, for one item and for many. */
-static const struct field fields[] = {
-    {"model", BODY_MODEL, KIND_MODEL, false},
-    {"normalize", BODY_NORMALIZE, KIND_FLAG, false},
-    {"encoding", BODY_ENCODING, KIND_ENCODING, false},
-    {"partial", BODY_PARTIAL, KIND_FLAG, false},
-    {"truncate", BODY_TRUNCATE, KIND_FLAG, false},
-    {"top_k", BODY_TOP_K, KIND_COUNT, false},
-    {"image", BODY_IMAGES, KIND_IMAGES, false},
-    {"images", BODY_IMAGES, KIND_IMAGES, true},
-    {"text", BODY_TEXTS, KIND_STRINGS, false},
-    {"texts", BODY_TEXTS, KIND_STRINGS, true},
-    {"labels", BODY_LABELS, KIND_STRINGS, true},
-    {"template", BODY_TEMPLATES, KIND_STRINGS, false},
-    {"templates", BODY_TEMPLATES, KIND_STRINGS, true},
-};
-enum { FIELDS_COUNT = sizeof(fields) / sizeof(fields[0]) };
-
-static bool is_input(const struct field *field) {
-    return field->kind == KIND_IMAGES || field->kind == KIND_STRINGS;
-}
-
-static bool *flag_of(struct body *body, enum body_field bit) {
-    switch (bit) {
-    case BODY_NORMALIZE: return &body->normalize;
-    case BODY_PARTIAL: return &body->partial;
-    default: return &body->truncate;
-    }
-}
-
-static struct inputs *inputs_of(struct body *body, enum body_field bit) {
-    switch (bit) {
-    case BODY_IMAGES: return &body->images;
-    case BODY_TEXTS: return &body->texts;
-    case BODY_LABELS: return &body->labels;
-    default: return &body->templates;
-    }
-}
-
-/* "/name" as a JSON pointer: RFC 6901 escapes two characters. */
-static void point_to(char pointer[POINTER_SIZE], const char *name) {
-    size_t size = 0;
-    pointer[size++] = '/';
-    for (; *name && size + 3 < POINTER_SIZE; name++) {
-        if (*name == '~' || *name == '/') pointer[size++] = '~';
-        pointer[size++] = (char)(*name == '~' ? '0' : *name == '/' ? '1' : *name);
-    }
-    pointer[size] = '\0';
-}
-
-/* The row of an allowed field of that name. */
-static const struct field *find_field(const char *name, unsigned allowed, struct error *err) {
-    char pointer[POINTER_SIZE], names[160] = "";
-    size_t size = 0;
-    for (size_t i = 0; i < FIELDS_COUNT; i++) {
-        if (!(fields[i].bit & allowed)) continue;
-        if (strcmp(fields[i].name, name) == 0) return &fields[i];
-        size += (size_t)snprintf(names + size, sizeof(names) - size, "%s%s", size ? ", " : "",
-                                 fields[i].name);
-    }
-    point_to(pointer, name);
-    error_set_at(err, STATUS_INVALID, pointer, "\"%.64s\" is not a field of this request: %s", name,
-                 names);
-    return NULL;
-}
-
-/* ---- values that both forms have ---- */
-
-void body_copy_model(char out[BODY_MODEL_MAX], struct bytes name) {
-    bool fits = name.size < BODY_MODEL_MAX && !memchr(name.data, 0, name.size);
-    /* Nothing is called "?": such a name ends in "no such model", not in the default. */
-    snprintf(out, BODY_MODEL_MAX, "%.*s", fits ? (int)name.size : 1,
-             fits ? (const char *)name.data : "?");
-}
-
-enum status body_parse_encoding(bool *base64, struct bytes name, const char *pointer,
-                                struct error *err) {
-    *base64 = name.size == 6 && memcmp(name.data, "base64", 6) == 0;
-    if (*base64 || (name.size == 5 && memcmp(name.data, "float", 5) == 0)) return STATUS_OK;
-    return error_set_at(err, STATUS_INVALID, pointer, "%s is \"%.*s\", float or base64 is expected",
-                        pointer + 1, name.size < 32 ? (int)name.size : 32, (const char *)name.data);
-}
+#include "api/body_row.h"
 
 /* ---- JSON ---- */
 
@@ -115,17 +21,17 @@ static enum status read_image(struct body *body, const json_t *value, const char
     return status ? status : inputs_add_image_text(&body->images, text, pointer, err);
 }
 
-static enum status read_item(struct body *body, const struct field *field, const json_t *value,
+static enum status read_item(struct body *body, const struct body_row *field, const json_t *value,
                              const char *pointer, struct error *err) {
     struct bytes text;
-    if (field->kind == KIND_IMAGES) return read_image(body, value, pointer, err);
+    if (field->kind == BODY_KIND_IMAGES) return read_image(body, value, pointer, err);
     enum status status = json_body_string(&text, &body->json, value, pointer, err);
-    return status ? status : inputs_add(inputs_of(body, field->bit), text, err);
+    return status ? status : inputs_add(body_row_inputs(body, field->bit), text, err);
 }
 
-static enum status read_items(struct body *body, const struct field *field, const json_t *value,
+static enum status read_items(struct body *body, const struct body_row *field, const json_t *value,
                               const char *pointer, struct error *err) {
-    struct inputs *inputs = inputs_of(body, field->bit);
+    struct inputs *inputs = body_row_inputs(body, field->bit);
     if (inputs->pointer[0]) {
         return error_set_at(err, STATUS_INVALID, pointer, "give either %s or %s",
                             inputs->pointer + 1, field->name);
@@ -139,31 +45,43 @@ static enum status read_items(struct body *body, const struct field *field, cons
     }
     enum status status = inputs_check_count(inputs, json_array_size(value), pointer, err);
     for (size_t i = 0; i < json_array_size(value) && !status; i++) {
-        char item[POINTER_SIZE + 24];
+        char item[BODY_POINTER_SIZE + 24];
         snprintf(item, sizeof(item), "%s/%zu", pointer, i);
         status = read_item(body, field, json_array_get(value, i), item, err);
     }
     return status;
 }
 
-static enum status read_member(struct body *body, const struct field *field, const json_t *value,
+static enum status read_layer(int32_t *out, const json_t *value, const char *pointer,
+                              struct error *err) {
+    json_int_t number = json_integer_value(value); /* 0 when it is none */
+    if (!json_is_integer(value) || number < -BODY_LAYER_MAX || number > BODY_LAYER_MAX) {
+        return error_set_at(err, STATUS_INVALID, pointer,
+                            "%s must be a whole number from -%d to %d", pointer + 1, BODY_LAYER_MAX,
+                            BODY_LAYER_MAX);
+    }
+    *out = (int32_t)number;
+    return STATUS_OK;
+}
+
+static enum status read_member(struct body *body, const struct body_row *field, const json_t *value,
                                struct error *err) {
-    char pointer[POINTER_SIZE];
+    char pointer[BODY_POINTER_SIZE];
     struct bytes text;
     snprintf(pointer, sizeof(pointer), "/%s", field->name);
     switch (field->kind) {
-    case KIND_FLAG: return json_body_bool(flag_of(body, field->bit), value, pointer, err);
-    case KIND_COUNT: return json_body_uint(&body->top_k, value, 1, pointer, err);
-    case KIND_IMAGES:
-    case KIND_STRINGS: return read_items(body, field, value, pointer, err);
-    case KIND_MODEL:
-    case KIND_ENCODING: break;
+    case BODY_KIND_FLAG:
+        return json_body_bool(body_row_flag(body, field->bit), value, pointer, err);
+    case BODY_KIND_COUNT: return json_body_uint(&body->top_k, value, 1, pointer, err);
+    case BODY_KIND_IMAGES:
+    case BODY_KIND_STRINGS: return read_items(body, field, value, pointer, err);
+    case BODY_KIND_LAYER: return read_layer(&body->layer, value, pointer, err);
+    case BODY_KIND_MODEL:
+    case BODY_KIND_WORD: break;
     }
     enum status status = json_body_string(&text, &body->json, value, pointer, err);
     if (status) return status;
-    if (field->kind == KIND_ENCODING) {
-        return body_parse_encoding(&body->base64, text, pointer, err);
-    }
+    if (field->kind == BODY_KIND_WORD) return body_row_word(body, field, text, pointer, err);
     body_copy_model(body->model, text);
     return STATUS_OK;
 }
@@ -180,9 +98,9 @@ static enum status read_members(struct body *body, unsigned allowed, bool inputs
     const char *name;
     json_t *value;
     json_object_foreach(body->json.root, name, value) {
-        const struct field *field = find_field(name, allowed, err);
+        const struct body_row *field = body_row_find(name, allowed, err);
         if (!field) return STATUS_INVALID;
-        if (is_input(field) != inputs || json_is_null(value)) continue;
+        if (body_row_is_input(field) != inputs || json_is_null(value)) continue;
         enum status status = read_member(body, field, value, err);
         if (status) return status;
     }
@@ -191,59 +109,14 @@ static enum status read_members(struct body *body, unsigned allowed, bool inputs
 
 /* ---- multipart parts and query parameters ---- */
 
-static enum status read_flag_text(bool *out, struct bytes text, const char *pointer,
-                                  struct error *err) {
-    static const char *const words[] = {"false", "true", "0", "1"};
-    for (int i = 0; i < 4; i++) {
-        if (text.size != strlen(words[i])) continue;
-        if (memcmp(words[i], text.data, text.size) != 0) continue;
-        *out = i & 1;
-        return STATUS_OK;
-    }
-    return error_set_at(err, STATUS_INVALID, pointer, "%s must be true or false", pointer + 1);
-}
-
-static enum status read_count_text(uint32_t *out, struct bytes text, const char *pointer,
-                                   struct error *err) {
-    uint64_t number = 0;
-    size_t digits = 0;
-    while (digits < text.size && digits < 10 && text.data[digits] >= '0' &&
-           text.data[digits] <= '9') {
-        number = number * 10 + (uint64_t)(text.data[digits++] - '0');
-    }
-    if (digits < text.size || number < 1 || number > UINT32_MAX) {
-        return error_set_at(err, STATUS_INVALID, pointer, "%s must be a whole number from 1",
-                            pointer + 1);
-    }
-    *out = (uint32_t)number;
-    return STATUS_OK;
-}
-
-static enum status read_text(struct body *body, const struct field *field, struct bytes text,
-                             struct error *err) {
-    char pointer[POINTER_SIZE];
-    snprintf(pointer, sizeof(pointer), "/%s", field->name);
-    if (field->kind == KIND_IMAGES) return inputs_add(&body->images, text, err);
-    if (!utf8_valid(text)) {
-        return error_set_at(err, STATUS_INVALID, pointer, "%s is not UTF-8", field->name);
-    }
-    switch (field->kind) {
-    case KIND_FLAG: return read_flag_text(flag_of(body, field->bit), text, pointer, err);
-    case KIND_COUNT: return read_count_text(&body->top_k, text, pointer, err);
-    case KIND_ENCODING: return body_parse_encoding(&body->base64, text, pointer, err);
-    case KIND_MODEL: body_copy_model(body->model, text); return STATUS_OK;
-    default: return inputs_add(inputs_of(body, field->bit), text, err);
-    }
-}
-
 static enum status read_parts(struct body *body, const struct http_request *request,
                               unsigned allowed, bool inputs, struct error *err) {
     for (size_t i = 0; i < request->parts_count; i++) {
         const struct http_part *part = &request->parts[i];
-        const struct field *field = find_field(part->name, allowed, err);
+        const struct body_row *field = body_row_find(part->name, allowed, err);
         if (!field) return STATUS_INVALID;
-        if (is_input(field) != inputs) continue;
-        enum status status = read_text(body, field, part->data, err);
+        if (body_row_is_input(field) != inputs) continue;
+        enum status status = body_row_text(body, field, part->data, err);
         if (status) return status;
     }
     return STATUS_OK;
@@ -253,12 +126,13 @@ static enum status read_parts(struct body *body, const struct http_request *requ
  * raw image, which has no other place for them. */
 static enum status read_query(struct body *body, const struct http_request *request,
                               unsigned allowed, bool inputs, struct error *err) {
-    for (size_t i = 0; i < FIELDS_COUNT; i++) {
-        const struct field *field = &fields[i];
-        if (!(field->bit & allowed) || field->kind == KIND_IMAGES) continue;
-        const char *text = is_input(field) == inputs ? request->query(request, field->name) : NULL;
+    for (size_t i = 0; i < BODY_FIELDS_COUNT; i++) {
+        const struct body_row *field = &body_rows[i];
+        if (!(field->bit & allowed) || field->kind == BODY_KIND_IMAGES) continue;
+        const char *text =
+            body_row_is_input(field) == inputs ? request->query(request, field->name) : NULL;
         if (!text) continue;
-        enum status status = read_text(body, field, bytes_of(text), err);
+        enum status status = body_row_text(body, field, bytes_of(text), err);
         if (status) return status;
     }
     return STATUS_OK;
@@ -366,7 +240,7 @@ static enum status read_content(struct body *body, const struct http_request *re
 
 enum status body_read(struct body *out, const struct http_request *request,
                       const struct api_options *options, unsigned allowed, struct error *err) {
-    *out = (struct body){.normalize = true, .truncate = true};
+    *out = (struct body){.normalize = true, .truncate = true, .layer = BODY_LAYER_DEFAULT};
     inputs_init(&out->images, "images", options->images_max);
     inputs_init(&out->texts, "texts", options->texts_max);
     inputs_init(&out->labels, "labels", options->texts_max);
@@ -376,7 +250,7 @@ enum status body_read(struct body *out, const struct http_request *request,
     const struct inputs *required[] = {&out->images, &out->texts, &out->labels};
     static const unsigned bits[] = {BODY_IMAGES, BODY_TEXTS, BODY_LABELS};
     for (size_t i = 0; i < 3 && !status; i++) {
-        char pointer[POINTER_SIZE];
+        char pointer[BODY_POINTER_SIZE];
         if (!(allowed & bits[i]) || required[i]->count) continue;
         snprintf(pointer, sizeof(pointer), "/%s", required[i]->noun);
         status = error_set_at(err, STATUS_INVALID, pointer, "no %s, at least one is expected",

@@ -41,14 +41,20 @@ enum body_field {
     BODY_TEXTS = 128,
     BODY_LABELS = 256,
     BODY_TEMPLATES = 512,
+    BODY_LAYER = 1024, /* the layer of hidden states */
+    BODY_CLASS_TOKEN = 2048,
+    BODY_FORMAT = 4096,
+    BODY_DTYPE = 8192,
 };
 
-enum { BODY_MODEL_MAX = 128 };
+enum { BODY_MODEL_MAX = 128, BODY_LAYER_MAX = 1000, BODY_LAYER_DEFAULT = -2 };
 
 struct body {
     char model[BODY_MODEL_MAX]; /* "": the default one */
     bool normalize, base64, partial, truncate;
-    uint32_t top_k; /* 0: all */
+    uint32_t top_k;               /* 0: all */
+    int32_t layer;                /* of hidden states; negative: from the end */
+    bool class_token, bare, half; /* bare: numbers without a header; half: 16 bits each */
     struct inputs images, texts, labels, templates;
     struct json_body json; /* what views point into, if it was JSON */
 };

@@ -10,14 +10,15 @@ enum status collection_model_store(struct collections **out, const struct api *a
                                    struct error *err);
 
 /* Takes hold of the model with the collection's digest, whatever its name is by now;
- * STATUS_CONFLICT when it is not loaded. To be released with encode_free(). */
+ * STATUS_CONFLICT when there is none. To be released with encode_free(). */
 enum status collection_model_acquire(struct encode *out, struct api *api,
                                      struct http_request *request,
                                      const struct collection_spec *spec, struct error *err);
 
 /* What a client says of its embeddings, a model's name or digest, against the collection's;
  * "" says nothing. STATUS_CONFLICT for another. */
-enum status collection_model_check(const struct api *api, const struct collection_spec *spec,
-                                   const char *stated, struct error *err);
+enum status collection_model_check(struct api *api, struct http_request *request,
+                                   const struct collection_spec *spec, const char *stated,
+                                   struct error *err);
 
 #endif

@@ -66,24 +66,24 @@ enum status collections_get(struct api *api, struct http_request *request,
 
 /* ---- PUT /collections/{name} ---- */
 
-/* A model that is loaded, by its name. */
-static enum status take_model(struct collection_spec *spec, const struct api *api, const char *name,
-                              struct error *err) {
-    struct engine *engine;
-    struct error error = ERROR_NONE;
-    enum status status = registry_acquire(api->registry, name, &engine, &error);
-    if (status) return error_set_at(err, status, "/model", "%s", error.message);
-    const struct engine_info *info = engine_info(engine);
+/* A model of ours, by its name. */
+static enum status take_model(struct collection_spec *spec, struct api *api,
+                              struct http_request *request, const char *name, struct error *err) {
+    struct encode encode;
+    enum status status = encode_init(&encode, api, request, name, err);
+    if (status) return status;
+    const struct engine_info *info = engine_info(encode.engine);
     snprintf(spec->model, sizeof(spec->model), "%s", info->name);
     snprintf(spec->model_digest, sizeof(spec->model_digest), "%s", info->sha256);
     spec->dim = info->embed_dim;
-    registry_release(api->registry, engine);
+    encode_free(&encode);
     return STATUS_OK;
 }
 
 /* A model of somebody else's: its name, digest and dimensions as they are given. */
-static enum status read_model(struct collection_spec *spec, const struct api *api,
-                              const struct json_body *json, struct error *err) {
+static enum status read_model(struct collection_spec *spec, struct api *api,
+                              struct http_request *request, const struct json_body *json,
+                              struct error *err) {
     const json_t *model = json_object_get(json->root, "model");
     const json_t *digest = json_object_get(json->root, "model_digest");
     const json_t *dim = json_object_get(json->root, "dim");
@@ -93,7 +93,7 @@ static enum status read_model(struct collection_spec *spec, const struct api *ap
     if (model) status = json_body_string(&name, json, model, "/model", err);
     if (status) return status;
     if (model) body_copy_model(copy, name);
-    if (!digest && !dim) return take_model(spec, api, copy, err);
+    if (!digest && !dim) return take_model(spec, api, request, copy, err);
     status = json_body_string(&hex, json, digest, "/model_digest", err);
     if (!status) status = json_body_uint(&spec->dim, dim, 1, "/dim", err);
     if (status) return status;
@@ -151,10 +151,12 @@ static enum status read_fields(struct collection_spec *spec, const struct json_b
     return status;
 }
 
-static enum status read_spec(struct collection_spec *spec, const struct api *api,
-                             const struct json_body *json, const char *name, struct error *err) {
+static enum status read_spec(struct collection_spec *spec, struct api *api,
+                             struct http_request *request, const struct json_body *json,
+                             struct error *err) {
     static const char *const names[] = {"model", "model_digest", "dim", "precision", "fields"};
     const json_t *precision = json_object_get(json->root, "precision");
+    const char *name = request->params[0];
     size_t index = COLLECTION_INT8;
     enum status status = json_body_members(json->root, "", "a collection", names, 5, err);
     if (!status && strlen(name) > COLLECTION_NAME_MAX) {
@@ -165,7 +167,7 @@ static enum status read_spec(struct collection_spec *spec, const struct api *api
     }
     if (status) return status;
     snprintf(spec->name, sizeof(spec->name), "%s", name);
-    status = read_model(spec, api, json, err);
+    status = read_model(spec, api, request, json, err);
     if (!status && precision)
         status = json_body_word(&index, json, precision, "/precision", precisions, 3, err);
     spec->precision = (enum collection_precision)index;
@@ -184,7 +186,7 @@ enum status collection_put(struct api *api, struct http_request *request,
         struct bytes text = request->body.size ? request->body : bytes_of("{}");
         status = json_body_parse(&json, text, 16 + 4 * COLLECTION_FIELDS_MAX, err);
     }
-    if (!status) status = read_spec(&spec, api, &json, request->params[0], err);
+    if (!status) status = read_spec(&spec, api, request, &json, err);
     if (!status) status = collection_create(collections, &spec, &created, err);
     if (!status) status = collection_describe(collections, spec.name, &spec, err);
     json_body_free(&json);

@@ -18,6 +18,7 @@ struct api {
     struct classifier *classifier;
     struct metrics *metrics;
     _Atomic int state;                      /* enum api_state */
+    _Atomic size_t states_bytes;            /* of hidden states in answers that are not sent yet */
     api_server_stats_fn *read_server_stats; /* NULL: not set */
     void *server_context;
 };
@@ -29,6 +30,7 @@ typedef enum status api_handler(struct api *api, struct http_request *request,
 
 api_handler embed_image;
 api_handler embed_text;
+api_handler states_post;
 api_handler classify_post;
 api_handler openai_embeddings;
 api_handler openai_models;

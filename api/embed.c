@@ -84,6 +84,12 @@ enum status embed_image(struct api *api, struct http_request *request,
                         struct http_response *response, struct error *err) {
     struct body body;
     struct encode encode = {0};
+    const char *output = request->query(request, "output");
+    if (output && !strcmp(output, "patches")) return states_post(api, request, response, err);
+    if (output && strcmp(output, "embedding") != 0) {
+        return error_set_at(err, STATUS_INVALID, "/output",
+                            "output is \"%.32s\", embedding or patches is expected", output);
+    }
     enum status status = body_read(&body, request, &api->options, COMMON | BODY_IMAGES, err);
     if (!status) status = encode_init(&encode, api, request, body.model, err);
     if (!status) status = run(response, &encode, &body, &body.images, encode_images, err);

@@ -8,7 +8,8 @@ enum status encode_init(struct encode *out, struct api *api, struct http_request
                         const char *model, struct error *err) {
     struct error error = ERROR_NONE;
     *out = (struct encode){.api = api, .request = request, .truncate = true};
-    enum status status = registry_acquire(api->registry, model, &out->engine, &error);
+    enum status status =
+        registry_acquire(api->registry, model, encode_deadline(api, request), &out->engine, &error);
     if (!status) return STATUS_OK;
     if (status == STATUS_NOT_FOUND) return error_set_at(err, status, "/model", "%s", error.message);
     return error_set(err, status, "%s", error.message);
@@ -21,7 +22,7 @@ void encode_free(struct encode *encode) {
 
 uint64_t encode_deadline(const struct api *api, const struct http_request *request) {
     uint32_t timeout_ms = api->options.timeout_ms;
-    return timeout_ms ? request->received_ns + (uint64_t)timeout_ms * CLOCK_NS_PER_MS : CLOCK_NEVER;
+    return timeout_ms ? request->waiting_ns + (uint64_t)timeout_ms * CLOCK_NS_PER_MS : CLOCK_NEVER;
 }
 
 void encode_add_timings(struct encode *encode, const struct engine_timings *timings) {
@@ -95,6 +96,16 @@ enum status encode_images(struct encoded *out, struct encode *encode, const stru
     engine_embed_images(encode->engine, images->items, images->count, out->embeddings, &call,
                         &error);
     return finish(out, encode, images, &call, &error, err);
+}
+
+enum status encode_states(float *states, struct encode *encode, const struct inputs *images,
+                          const struct engine_states *what, struct error *err) {
+    struct error error = ERROR_NONE;
+    struct encoded none = {.count = images->count};
+    struct engine_call call = begin(encode, &none);
+    encode->request->inputs += images->count;
+    engine_image_states(encode->engine, images->items, images->count, what, states, &call, &error);
+    return finish(&none, encode, images, &call, &error, err);
 }
 
 enum status encode_texts(struct encoded *out, struct encode *encode, const struct inputs *texts,

@@ -38,6 +38,9 @@ enum status encode_images(struct encoded *out, struct encode *encode, const stru
 enum status encode_texts(struct encoded *out, struct encode *encode, const struct inputs *texts,
                          struct error *err);
 void encoded_free(struct encoded *encoded);
+/* Hidden states, [count, rows, width] as `what` says. */
+enum status encode_states(float *states, struct encode *encode, const struct inputs *images,
+                          const struct engine_states *what, struct error *err);
 
 /* Embedding `index` as an array or base64; null when that input failed. */
 void encode_write(struct writer *writer, const struct encoded *encoded, size_t index, size_t dim,

@@ -60,7 +60,8 @@ static enum status produce(void *context, struct http_sink *sink, struct error *
     export->sink = sink;
     buffer_init(&export->piece, PIECE_MAX);
     buffer_init(&export->last, COLLECTION_ID_MAX);
-    if (export->npy) status = npy_body_write_header(&export->piece, export->rows, export->dim, err);
+    const size_t shape[] = {export->rows, export->dim};
+    if (export->npy) status = npy_body_write_header(&export->piece, "<f4", shape, 2, err);
     do {
         export->visited = 0;
         if (!status) {

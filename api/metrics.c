@@ -8,11 +8,11 @@
 #include <time.h>
 
 #include "api/exposition.h"
+#include "api/model_metrics.h"
 #include "api/process_stats.h"
 #include "api/response.h"
 #include "api/routes.h"
 #include "core/base/histogram.h"
-#include "core/batch/batcher.h"
 
 enum { METHODS_COUNT = HTTP_OTHER + 1 };
 
@@ -136,91 +136,6 @@ static void put_rejections(struct exposition *out, const struct metrics *metrics
     }
 }
 
-/* What is measured at every tower of every model. */
-struct tower_family {
-    const char *name, *type, *help;
-    double scale;
-    const struct histogram *(*histogram)(const struct batch_queue_stats *stats); /* NULL: depth */
-};
-
-static const struct histogram *wait_of(const struct batch_queue_stats *stats) {
-    return &stats->wait_ns;
-}
-
-static const struct histogram *run_of(const struct batch_queue_stats *stats) {
-    return &stats->run_ns;
-}
-
-static const struct histogram *size_of(const struct batch_queue_stats *stats) {
-    return &stats->batch_size;
-}
-
-static const struct tower_family tower_families[] = {
-    {"clipd_queue_wait_seconds", "histogram", "Time an input waited for an encoder.", 1e-9,
-     wait_of},
-    {"clipd_encode_seconds", "histogram", "Time a batch took in the tower.", 1e-9, run_of},
-    {"clipd_batch_size", "histogram", "Inputs in a batch.", 1, size_of},
-    {"clipd_queue_depth", "gauge", "Inputs waiting for an encoder now.", 1, NULL},
-};
-
-struct visit {
-    struct exposition *out;
-    const struct tower_family *family;
-};
-
-static void put_tower(const struct visit *visit, const char *model, const char *tower,
-                      const struct batch_queue_stats *stats) {
-    const struct tower_family *family = visit->family;
-    struct exposition_labels labels = {{{"model", model}, {"tower", tower}}};
-    if (!stats) return;
-    if (family->histogram) {
-        exposition_histogram(visit->out, family->name, &labels, family->histogram(stats),
-                             family->scale);
-        return;
-    }
-    uint64_t waiting = atomic_load_explicit(&stats->waiting, memory_order_relaxed);
-    exposition_sample(visit->out, family->name, &labels, (double)waiting);
-}
-
-static void visit_towers(void *context, struct engine *engine, bool is_default) {
-    struct engine_stats stats;
-    const char *model = engine_info(engine)->name;
-    (void)is_default;
-    engine_read_stats(engine, &stats);
-    put_tower(context, model, "vision", stats.images);
-    put_tower(context, model, "text", stats.texts);
-}
-
-static void visit_decode(void *context, struct engine *engine, bool is_default) {
-    struct engine_stats stats;
-    struct exposition_labels labels = {{{"model", engine_info(engine)->name}}};
-    (void)is_default;
-    engine_read_stats(engine, &stats);
-    exposition_histogram(context, "clipd_decode_seconds", &labels, stats.decode_ns, 1e-9);
-}
-
-static void visit_info(void *context, struct engine *engine, bool is_default) {
-    const struct engine_info *info = engine_info(engine);
-    struct exposition_labels labels = {
-        {{"model", info->name}, {"sha256", info->sha256}, {"precision", info->precision}}};
-    (void)is_default;
-    exposition_sample(context, "clipd_model_info", &labels, 1);
-}
-
-static void put_models(struct exposition *out, struct registry *registry) {
-    for (size_t i = 0; i < sizeof(tower_families) / sizeof(tower_families[0]); i++) {
-        const struct tower_family *family = &tower_families[i];
-        struct visit visit = {.out = out, .family = family};
-        exposition_family(out, family->name, family->type, family->help);
-        registry_each(registry, visit_towers, &visit);
-    }
-    exposition_family(out, "clipd_decode_seconds", "histogram",
-                      "Time to decode and resize an image.");
-    registry_each(registry, visit_decode, out);
-    exposition_family(out, "clipd_model_info", "gauge", "The models that are loaded.");
-    registry_each(registry, visit_info, out);
-}
-
 static void put_one(struct exposition *out, const char *name, const char *type, const char *help,
                     double value) {
     exposition_family(out, name, type, help);
@@ -285,8 +200,7 @@ enum status metrics_get(struct api *api, struct http_request *request,
     put_requests(&out, api->metrics);
     put_durations(&out, api->metrics);
     put_rejections(&out, api->metrics);
-    /* Models may still be being added; the registry is read once that is over. */
-    if (atomic_load(&api->state) != API_LOADING) put_models(&out, api->registry);
+    model_metrics_put(&out, api->registry);
     put_service(&out, api);
     if (api->collections) put_collections(&out, api->metrics);
     put_process(&out, api->metrics);

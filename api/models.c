@@ -1,5 +1,5 @@
-/* GET /models: what is loaded, and everything a client needs in order to compare
- * embeddings with those of other servers. */
+/* GET /models: what there is, and of what is loaded everything a client needs in order to
+ * compare embeddings with those of other servers. */
 #include "api/models.h"
 
 #include "api/context.h"
@@ -75,13 +75,7 @@ static void write_preprocess(struct writer *writer, const struct engine_info *in
     writer_end_object(writer);
 }
 
-static void write_model(void *context, struct engine *engine, bool is_default) {
-    struct writer *writer = context;
-    const struct engine_info *info = engine_info(engine);
-    writer_begin_object(writer);
-    write_word(writer, "name", info->name);
-    writer_key(writer, "default");
-    writer_bool(writer, is_default);
+static void write_info(struct writer *writer, const struct engine_info *info) {
     write_word(writer, "architecture", info->architecture);
     write_number(writer, "embed_dim", info->embed_dim);
     write_number(writer, "image_size", info->image_size);
@@ -99,8 +93,24 @@ static void write_model(void *context, struct engine *engine, bool is_default) {
     write_word(writer, "tokenizer", info->tokenizer);
     writer_key(writer, "logit_scale");
     writer_float(writer, info->logit_scale);
+    writer_key(writer, "logit_bias");
+    writer_float(writer, info->logit_bias);
+    write_word(writer, "scoring", info->sigmoid ? "sigmoid" : "softmax");
     write_number(writer, "parameters", info->parameters);
     write_preprocess(writer, info);
+}
+
+static void write_model(void *context, const struct registry_view *view) {
+    struct writer *writer = context;
+    writer_begin_object(writer);
+    write_word(writer, "name", view->name);
+    writer_key(writer, "default");
+    writer_bool(writer, view->is_default);
+    write_word(writer, "load", view->load == REGISTRY_LAZY ? "lazy" : "eager");
+    write_word(writer, "state", registry_state_name(view->state));
+    write_number(writer, "bytes", view->bytes);
+    if (view->failure[0]) write_word(writer, "failure", view->failure);
+    if (view->engine) write_info(writer, engine_info(view->engine));
     writer_end_object(writer);
 }
 

@@ -1,4 +1,4 @@
-/* models.h - what is loaded, as GET /models and `clipd info` print it. */
+/* models.h - the models, as GET /models and `clipd info` print it. */
 #ifndef API_MODELS_H
 #define API_MODELS_H
 

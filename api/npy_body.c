@@ -1,5 +1,6 @@
 #include "api/npy_body.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,11 +71,20 @@ enum status npy_body_read(struct bytes *data, size_t *rows, struct bytes file, s
     return STATUS_OK;
 }
 
-enum status npy_body_write_header(struct buffer *out, size_t rows, size_t dim, struct error *err) {
-    char header[128];
-    size_t size = (size_t)snprintf(
-        header, sizeof(header), "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
-        rows, dim);
+enum status npy_body_write_header(struct buffer *out, const char *descr, const size_t *shape,
+                                  size_t dims, struct error *err) {
+    char header[192];
+    assert(dims && dims <= NPY_BODY_DIMS_MAX);
+    size_t size = (size_t)snprintf(header, sizeof(header),
+                                   "{'descr': '%.3s', 'fortran_order': False, "
+                                   "'shape': (",
+                                   descr);
+    for (size_t i = 0; i < dims; i++) {
+        size += (size_t)snprintf(header + size, sizeof(header) - size, "%zu%s", shape[i],
+                                 i + 1 < dims ? ", "
+                                 : dims == 1  ? ",), }"
+                                              : "), }");
+    }
     /* Padded with spaces and a line feed, so that the numbers are aligned. */
     size_t padded = (PREFIX_SIZE + size + 1 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT - PREFIX_SIZE;
     const uint8_t prefix[] = {1, 0, (uint8_t)padded, (uint8_t)(padded >> 8)};

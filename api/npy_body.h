@@ -10,7 +10,10 @@
  * such file, STATUS_CONFLICT for other rows than of `dim` numbers. */
 enum status npy_body_read(struct bytes *data, size_t *rows, struct bytes file, size_t dim,
                           struct error *err);
-/* Appends the header of a [rows, dim] array of "<f4"; the numbers are to follow. */
-enum status npy_body_write_header(struct buffer *out, size_t rows, size_t dim, struct error *err);
+/* Appends the header of an array of `descr` ("<f4") with that shape, [dims]; the numbers are to
+ * follow, aligned as far as the buffer is. */
+enum { NPY_BODY_DIMS_MAX = 3 };
+enum status npy_body_write_header(struct buffer *out, const char *descr, const size_t *shape,
+                                  size_t dims, struct error *err);
 
 #endif

@@ -111,12 +111,11 @@ enum status openai_embeddings(struct api *api, struct http_request *request,
 }
 
 /* Clients want to know when a model was made; all we know is that it is here. */
-static void write_model(void *context, struct engine *engine, bool is_default) {
+static void write_model(void *context, const struct registry_view *view) {
     struct writer *writer = context;
-    (void)is_default;
     writer_begin_object(writer);
     writer_key(writer, "id");
-    writer_text(writer, engine_info(engine)->name);
+    writer_text(writer, view->name);
     writer_key(writer, "object");
     writer_text(writer, "model");
     writer_key(writer, "created");

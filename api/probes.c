@@ -3,6 +3,7 @@
 #include "api/context.h"
 #include "api/openapi_text.h"
 #include "api/response.h"
+#include "api/writer.h"
 
 enum status probes_livez(struct api *api, struct http_request *request,
                          struct http_response *response, struct error *err) {
@@ -10,6 +11,11 @@ enum status probes_livez(struct api *api, struct http_request *request,
     (void)request;
     response_init(response, 200, "application/json");
     return buffer_printf(&response->body, err, "{\"status\":\"live\"}");
+}
+
+static void write_state(void *context, const struct registry_view *view) {
+    writer_key(context, view->name);
+    writer_text(context, registry_state_name(view->state));
 }
 
 enum status probes_readyz(struct api *api, struct http_request *request,
@@ -23,8 +29,18 @@ enum status probes_readyz(struct api *api, struct http_request *request,
     }
     if (api->collections) status = collections_ping(api->collections, err);
     if (status) return status;
+    struct writer writer;
     response_init(response, 200, "application/json");
-    return buffer_printf(&response->body, err, "{\"status\":\"ready\"}");
+    writer_init(&writer, &response->body);
+    writer_begin_object(&writer);
+    writer_key(&writer, "status");
+    writer_text(&writer, "ready");
+    writer_key(&writer, "models");
+    writer_begin_object(&writer);
+    registry_each(api->registry, write_state, &writer);
+    writer_end_object(&writer);
+    writer_end_object(&writer);
+    return writer_finish(&writer, err);
 }
 
 enum status probes_openapi(struct api *api, struct http_request *request,

@@ -5,7 +5,8 @@
  *
  * SIGTERM and SIGINT: while models are loaded there is nothing to finish, so the first one
  * exits; then the main thread waits for one, and drains; while it drains, another one
- * exits at once. They may arrive in any thread: OpenBLAS starts some before main(), so
+ * exits at once. SIGHUP has the configuration read once more (reload.h), after the start if
+ * it comes before. They may arrive in any thread: OpenBLAS starts some before main(), so
  * that blocking them here does not block them there. */
 #include <getopt.h>
 #include <malloc.h>
@@ -19,10 +20,9 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/model_path.h"
 #include "cli/notify.h"
+#include "cli/reload.h"
 #include "cli/session.h"
-#include "core/base/clock.h"
 #include "core/base/file.h"
 
 enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
@@ -30,7 +30,8 @@ enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
 static const char usage[] =
     "usage: clipd serve [OPTION]...\n\n"
     "Answers over HTTP until SIGTERM or SIGINT; then finishes what is running and exits\n"
-    "with 0. A second signal ends it at once.\n\n"
+    "with 0. A second signal ends it at once. SIGHUP has it read its configuration again: the\n"
+    "models change without losing a request.\n\n"
     "  --model DIR          directory of a checkpoint, or a weight file ($CLIPD_MODEL)\n"
     "  --listen ADDR:PORT   127.0.0.1:8080 by default; :8080 is every IPv4 address\n"
     "  --config FILE        configuration ($CLIPD_CONFIG, else ~/.config/clipd/clipd.yaml)\n"
@@ -59,6 +60,7 @@ struct service {
     char *snapshots;                 /* the directory for them; NULL: none are made */
     struct api *api;
     struct http_server *server;
+    struct reload *reload;
 };
 
 /* ---- signals ---- */
@@ -83,12 +85,18 @@ static void handle_signals(void (*handler)(int)) {
     sigaction(SIGINT, &action, NULL);
 }
 
-/* The signals as a set, blocked in this thread and those that it starts. */
+/* Blocks the signals in this thread and those that it starts. */
 static void block_signals(sigset_t *set) {
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
     pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+/* From the beginning, since by default it ends the process. */
+static void handle_reload(sigset_t *set) {
+    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+    block_signals(set);
+    sigaction(SIGHUP, &action, NULL);
 }
 
 /* ---- the service ---- */
@@ -117,54 +125,10 @@ static int start(struct service *service) {
     return EX_OK;
 }
 
-/* What a model runs in; of int8 also how near that is to fp32, which profile says so. */
-static void log_loaded(const struct service *service, const struct engine_options *model,
-                       uint64_t load_ns) {
-    struct engine *engine;
-    char cosine[32] = "not measured";
-    if (registry_acquire(service->registry, model->name, &engine, NULL) != STATUS_OK) return;
-    const struct engine_info *info = engine_info(engine);
-    const struct engine_quantization *quantization = &info->quantization;
-    if (quantization->measured) snprintf(cosine, sizeof(cosine), "%.6f", quantization->cosine);
-    const struct log_field fields[] = {
-        {.name = "model", .kind = LOG_FIELD_STRING, .string = model->name},
-        {.name = "path", .kind = LOG_FIELD_STRING, .string = model->path},
-        {.name = "load_ms", .kind = LOG_FIELD_MS, .number = load_ns},
-        {.name = "precision", .kind = LOG_FIELD_STRING, .string = info->precision},
-        {.name = "cosine", .kind = LOG_FIELD_STRING, .string = cosine},
-        {.name = "exceptions", .kind = LOG_FIELD_COUNT, .number = quantization->exceptions},
-        {.name = "profile", .kind = LOG_FIELD_STRING, .string = quantization->profile},
-    };
-    size_t count = sizeof(fields) / sizeof(fields[0]);
-    /* The profile is the last, the rest only int8 has. */
-    if (!info->quantized)
-        count -= 3;
-    else if (!quantization->profile)
-        count--;
-    log_event(LOG_INFO, "loaded", fields, count);
-    registry_release(service->registry, engine);
-}
-
-static enum status load_model(struct service *service, const struct config_model *model,
-                              struct error *err) {
-    uint64_t started = clock_now_ns();
-    enum status status = model_path_check(model->engine.path, err);
-    if (status == STATUS_OK)
-        status = registry_add(service->registry, &model->engine, model->is_default, err);
-    for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++)
-        status = registry_alias(service->registry, model->aliases[i], model->engine.name, err);
-    if (status != STATUS_OK) return status;
-    log_loaded(service, &model->engine, clock_now_ns() - started);
-    return STATUS_OK;
-}
-
 static int load_models(struct service *service) {
-    for (size_t i = 0; i < service->config.models_count; i++) {
-        struct error err = ERROR_NONE;
-        const struct config_model *model = &service->config.models[i];
-        if (load_model(service, model, &err) != STATUS_OK) return fail(model->engine.path, &err);
-    }
-    return EX_OK;
+    struct error err = ERROR_NONE;
+    enum status status = reload_apply(service->registry, &service->config, &err);
+    return status == STATUS_OK ? EX_OK : fail("", &err);
 }
 
 static int open_store(struct service *service) {
@@ -179,22 +143,45 @@ static int open_store(struct service *service) {
     return EX_OK;
 }
 
-/* From "loaded" to the end of the last answer. */
-static void answer(struct service *service) {
-    sigset_t signals;
+static int start_reload(struct service *service, const struct arguments *arguments) {
+    struct error err = ERROR_NONE;
+    struct reload_options options = {
+        .registry = service->registry,
+        .running = &service->config,
+        .path = arguments->config,
+        .flags = (const char *const *)arguments->flags,
+    };
+    enum status status = reload_start(&service->reload, &options, &err);
+    return status == STATUS_OK ? EX_OK : fail("", &err);
+}
+
+/* The signal that ends the service; SIGHUP does not. */
+static int wait_for_end(struct service *service, const sigset_t *signals) {
     int number;
-    block_signals(&signals);
+    for (;;) {
+        if (sigwait(signals, &number)) continue;
+        if (number != SIGHUP) return number;
+        reload_ask(service->reload);
+    }
+}
+
+/* From "loaded" to the end of the last answer. */
+static void answer(struct service *service, sigset_t *signals) {
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    block_signals(signals);
     handle_signals(pass_on);
     api_set_state(service->api, API_READY);
     log_message(LOG_INFO, "ready");
     notify_send("READY=1");
 
-    while (sigwait(&signals, &number)) continue;
+    int number = wait_for_end(service, signals);
     log_message(LOG_INFO, "%s: finishing what runs", number == SIGTERM ? "SIGTERM" : "SIGINT");
     notify_send("STOPPING=1");
     api_set_state(service->api, API_DRAINING);
     handle_signals(exit_now);
-    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    sigdelset(signals, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     http_server_stop(service->server, service->config.drain_ms);
     service->server = NULL;
     log_message(LOG_INFO, "stopped");
@@ -203,17 +190,23 @@ static void answer(struct service *service) {
 /* Memory of many short-lived threads would lie idle in an arena of each. */
 enum { ARENAS_MAX = 2 };
 
-static int serve(struct service *service) {
+static int serve(struct service *service, const struct arguments *arguments) {
+    sigset_t signals;
     mallopt(M_ARENA_MAX, ARENAS_MAX);
     signal(SIGPIPE, SIG_IGN);
+    handle_reload(&signals);
     handle_signals(exit_cleanly);
     int code = start(service);
     if (code == EX_OK) code = load_models(service);
     if (code == EX_OK) code = open_store(service);
-    if (code == EX_OK) answer(service);
+    if (code == EX_OK) code = start_reload(service, arguments);
+    if (code == EX_OK) answer(service, &signals);
     http_server_stop(service->server, 0);
+    bool idle = reload_stop(service->reload);
     api_destroy(service->api);
     collections_close(service->collections);
+    /* A model that nobody will use may take minutes to load. */
+    if (!idle || registry_is_loading(service->registry)) _exit(code);
     free(service->snapshots);
     registry_destroy(service->registry);
     return code;
@@ -256,7 +249,7 @@ static int run(const struct arguments *arguments) {
         code = EX_CONFIG;
     else {
         log_init(service.config.log_level, service.config.log_format);
-        code = serve(&service);
+        code = serve(&service, arguments);
     }
     config_free(&service.config);
     return code;

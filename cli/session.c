@@ -9,7 +9,7 @@
 
 #include "cli/console.h"
 #include "cli/model_path.h"
-#include "core/registry.h"
+#include "core/base/clock.h"
 
 enum { PATH_SIZE = 4096, FLAG_SIZE = PATH_SIZE + 8 };
 
@@ -27,15 +27,20 @@ static const char *find_config(const char *path, char buffer[PATH_SIZE]) {
     return size > 0 && size < PATH_SIZE && access(buffer, F_OK) == 0 ? buffer : NULL;
 }
 
-int session_load_config(struct config *out, const char *path, const char *const *flags) {
+enum status session_read_config(struct config *out, const char *path, const char *const *flags,
+                                struct error *err) {
     char buffer[PATH_SIZE];
+    const char *found = find_config(path, buffer);
+    enum status status = config_load(out, found, (const char *const *)environ, flags, err);
+    if (status) return status;
+    status = model_path_find(out, err);
+    if (status) config_free(out);
+    return status;
+}
+
+int session_load_config(struct config *out, const char *path, const char *const *flags) {
     struct error err = ERROR_NONE;
-    enum status status =
-        config_load(out, find_config(path, buffer), (const char *const *)environ, flags, &err);
-    if (status == STATUS_OK) {
-        status = model_path_find(out, &err);
-        if (status) config_free(out);
-    }
+    enum status status = session_read_config(out, path, flags, &err);
     if (status == STATUS_OK) {
         log_init(out->log_level, out->log_format);
         config_warn_of_unknown((const char *const *)environ);
@@ -108,10 +113,11 @@ static int open_model(struct session *session) {
     struct error err = ERROR_NONE;
     const struct engine_options *model = session_default_model(&session->config);
     if (!model) return EX_USAGE;
-    if (model_path_check(model->path, &err) != STATUS_OK ||
-        registry_add(session->registry, model, true, &err) != STATUS_OK)
-        return console_fail_at(model->path, &err);
-    if (registry_acquire(session->registry, NULL, &session->engine, &err) != STATUS_OK)
+    if (model_path_check(model->path, &err) != STATUS_OK) return console_fail_at(model->path, &err);
+    struct registry_model only = {.engine = *model, .is_default = true};
+    struct registry_setup setup = {.models = &only, .models_count = 1};
+    if (registry_configure(session->registry, &setup, &err) != STATUS_OK ||
+        registry_acquire(session->registry, NULL, CLOCK_NEVER, &session->engine, &err) != STATUS_OK)
         return console_fail(&err);
     return EX_OK;
 }

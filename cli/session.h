@@ -10,6 +10,9 @@
  * unless it is EX_OK: EX_NOINPUT when a file that was named is not there, else
  * EX_CONFIG. */
 int session_load_config(struct config *out, const char *path, const char *const *flags);
+/* The same, without a word. */
+enum status session_read_config(struct config *out, const char *path, const char *const *flags,
+                                struct error *err);
 
 /* The model of a configuration that answers when none is named. Complains and returns
  * NULL when there is no model. */

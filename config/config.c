@@ -202,8 +202,10 @@ static enum status finish_models(struct config *config, const char *const *envir
     enum status status =
         find_folder(&cache, config, config->cache_dir, &cache_folder, environment, err);
     for (size_t i = 0; i < config->models_count; i++) {
-        struct config_model *model = &config->models[i];
-        model->engine.image_limits = config->image_limits;
+        struct registry_model *model = &config->models[i];
+        struct engine_image_limits *limits = &model->engine.image_limits;
+        if (!limits->pixels_max) limits->pixels_max = config->image_limits.pixels_max;
+        if (!limits->side_max) limits->side_max = config->image_limits.side_max;
         model->engine.cache = cache;
         if (model->is_default && strcmp(config->precision, "auto") != 0) {
             model->engine.precision = config->precision;
@@ -263,7 +265,7 @@ static enum status print_value(const void *object, const struct schema_key *key,
     return status;
 }
 
-static enum status print_aliases(const struct config_model *model, struct buffer *out,
+static enum status print_aliases(const struct registry_model *model, struct buffer *out,
                                  struct error *err) {
     enum status status = buffer_append(out, "[", 1, err);
     for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++) {
@@ -273,7 +275,7 @@ static enum status print_aliases(const struct config_model *model, struct buffer
     return status == STATUS_OK ? buffer_append(out, "]", 1, err) : status;
 }
 
-static enum status print_model(const struct config_model *model, struct buffer *out,
+static enum status print_model(const struct registry_model *model, struct buffer *out,
                                struct error *err) {
     enum status status = STATUS_OK;
     const char *indent = "  - ";

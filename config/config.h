@@ -7,26 +7,21 @@
 
 #include "api/api.h"
 #include "core/base/log.h"
-#include "core/engine.h"
 #include "core/index/collection.h"
+#include "core/registry.h"
 #include "server/http_server.h"
 
 enum { CONFIG_MODELS_MAX = 64, CONFIG_ALIASES_MAX = 16 };
-
-struct config_model {
-    struct engine_options engine;
-    const char **aliases; /* [aliases_count]: further names, such as a size */
-    size_t aliases_count;
-    bool is_default; /* of one model exactly, when there is a model */
-};
 
 struct config {
     struct http_server_options server;
     struct api_options api;
     struct runtime_options runtime;
     struct engine_image_limits image_limits; /* of all models */
-    struct config_model *models;             /* [models_count]; there may be none */
+    /* [models_count]; there may be none, and is_default is true of one exactly, else. */
+    struct registry_model *models;
     size_t models_count;
+    size_t models_memory_max; /* bytes; 0: no bound */
     enum log_level log_level;
     enum log_format log_format;
     uint32_t drain_ms;

@@ -26,7 +26,7 @@ static const char *name_of_path(struct config *config, const char *path) {
     return dots ? "default" : storage_text(config->storage, path + start, size);
 }
 
-static enum status read_aliases(struct config *config, struct config_model *model,
+static enum status read_aliases(struct config *config, struct registry_model *model,
                                 const struct config_file_model *from, struct error *err) {
     if (!from->aliases_count) return STATUS_OK;
     model->aliases = storage_take(config->storage, from->aliases_count * sizeof(*model->aliases));
@@ -40,7 +40,7 @@ static enum status read_aliases(struct config *config, struct config_model *mode
     return STATUS_OK;
 }
 
-static enum status read_file_model(struct config *config, struct config_model *model,
+static enum status read_file_model(struct config *config, struct registry_model *model,
                                    const struct config_file *file, size_t index,
                                    struct error *err) {
     const struct config_file_model *from = &config_file_values(file)->models[index];
@@ -81,7 +81,7 @@ static enum status check_name(const struct config *config, const char *name, str
     }
     size_t same = 0;
     for (size_t i = 0; i < config->models_count; i++) {
-        const struct config_model *model = &config->models[i];
+        const struct registry_model *model = &config->models[i];
         same += !strcmp(model->engine.name, name);
         for (size_t k = 0; k < model->aliases_count; k++) same += !strcmp(model->aliases[k], name);
     }
@@ -90,7 +90,7 @@ static enum status check_name(const struct config *config, const char *name, str
 }
 
 static enum status check_model(const struct config *config, size_t index, struct error *err) {
-    const struct config_model *model = &config->models[index];
+    const struct registry_model *model = &config->models[index];
     enum status status = check_name(config, model->engine.name, err);
     for (size_t i = 0; i < model->aliases_count && status == STATUS_OK; i++)
         status = check_name(config, model->aliases[i], err);
@@ -128,7 +128,7 @@ enum status models_set(struct config *config, const char *path, struct error *er
     if (!*path) return error_set(err, STATUS_INVALID, "model: found '', expected a directory");
     enum status status = make_models(config, 1, err);
     if (status != STATUS_OK) return status;
-    struct config_model *model = &config->models[0];
+    struct registry_model *model = &config->models[0];
     model->is_default = true;
     model->engine.path = storage_text(config->storage, path, strlen(path));
     model->engine.name = name_of_path(config, path);

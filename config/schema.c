@@ -9,8 +9,8 @@
 #define FIELD(member)                                                                              \
     .offset = offsetof(struct config, member), .width = sizeof(((struct config *)0)->member)
 #define MODEL_FIELD(member)                                                                        \
-    .offset = offsetof(struct config_model, member),                                               \
-    .width = sizeof(((struct config_model *)0)->member)
+    .offset = offsetof(struct registry_model, member),                                             \
+    .width = sizeof(((struct registry_model *)0)->member)
 #define KIB ((uint64_t)1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -68,7 +68,7 @@ const struct schema_key schema_keys[] = {
      FIELD(api.body_max),
      .min = KIB,
      .max = GIB,
-     .meaning = "bytes of a request body with images"},
+     .meaning = "bytes of a request body with images, or of a line of NDJSON"},
     {.name = "limits.text_body_max",
      .kind = SCHEMA_SIZE,
      FIELD(api.text_body_max),
@@ -93,6 +93,12 @@ const struct schema_key schema_keys[] = {
      .min = 1,
      .max = COLLECTION_BATCH_MAX,
      .meaning = "items of a collection in one request or one page; NDJSON may have any number"},
+    {.name = "limits.states_max",
+     .kind = SCHEMA_SIZE,
+     FIELD(api.states_max),
+     .min = KIB,
+     .max = 64 * GIB,
+     .meaning = "bytes of hidden states in all answers together; more get 503, one with more 413"},
     {.name = "limits.pixels_max",
      .kind = SCHEMA_COUNT,
      FIELD(image_limits.pixels_max),
@@ -161,6 +167,13 @@ const struct schema_key schema_keys[] = {
      .min = 0,
      .max = 64 * GIB,
      .meaning = "bytes of label embeddings that `/classify` keeps"},
+    {.name = "engine.models_memory_max",
+     .kind = SCHEMA_SIZE,
+     FIELD(models_memory_max),
+     .min = 0,
+     .max = 1024 * GIB,
+     .meaning = "bytes of all models in memory together; lazy ones are freed to keep to it, the "
+                "least recently used first; 0 is no bound"},
     {.name = "store.location",
      .kind = SCHEMA_SECRET,
      FIELD(store_location),
@@ -262,6 +275,36 @@ const struct schema_key schema_model_keys[] = {
      .kind = SCHEMA_BOOL,
      MODEL_FIELD(engine.exif_orientation),
      .meaning = "turn photographs upright first; the references do not"},
+    {.name = "pixels_max",
+     .kind = SCHEMA_COUNT,
+     MODEL_FIELD(engine.image_limits.pixels_max),
+     .min = 0,
+     .max = 1000000000,
+     .meaning = "as `limits.pixels_max`, of this model; 0 is that"},
+    {.name = "side_max",
+     .kind = SCHEMA_COUNT,
+     MODEL_FIELD(engine.image_limits.side_max),
+     .min = 0,
+     .max = 65535,
+     .meaning = "as `limits.side_max`, of this model; 0 is that"},
+    {.name = "batch_max",
+     .kind = SCHEMA_COUNT,
+     MODEL_FIELD(engine.batch_max),
+     .min = 0,
+     .max = 256, /* BATCH_MAX_LIMIT */
+     .meaning = "as `engine.batch_max`, of this model; 0 is that"},
+    {.name = "queue_limit",
+     .kind = SCHEMA_COUNT,
+     MODEL_FIELD(engine.queue_limit),
+     .min = 0,
+     .max = 1000000,
+     .meaning = "as `engine.queue_limit`, of this model; 0 is that"},
+    {.name = "load",
+     .kind = SCHEMA_CHOICE,
+     MODEL_FIELD(load),
+     .choices = "eager|lazy",
+     .meaning = "`eager` is loaded at the start and stays; `lazy` is loaded with the first request "
+                "for it and freed when others need its memory; by default eager"},
     {.name = "aliases",
      .kind = SCHEMA_LIST,
      MODEL_FIELD(aliases),

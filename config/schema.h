@@ -28,7 +28,7 @@ enum schema_kind {
 struct schema_key {
     const char *name; /* "server.listen": section and key; of a model the key alone */
     enum schema_kind kind;
-    size_t offset;        /* of the field in struct config, or in struct config_model */
+    size_t offset;        /* of the field in struct config, or in struct registry_model */
     size_t width;         /* of a number's field, in bytes: 4 or 8 */
     uint64_t min, max;    /* of numbers, in the units of the field */
     const char *choices;  /* "text|json" */
@@ -37,7 +37,7 @@ struct schema_key {
 };
 
 /* For the sizes of arrays; the tables are held up to them at compile time. */
-enum { SCHEMA_KEYS_MAX = 48, SCHEMA_MODEL_KEYS_MAX = 16, SCHEMA_NAME_SIZE = 64 };
+enum { SCHEMA_KEYS_MAX = 48, SCHEMA_MODEL_KEYS_MAX = 24, SCHEMA_NAME_SIZE = 64 };
 
 /* In the order of the file; the keys of a section stand together. */
 extern const struct schema_key schema_keys[];

@@ -10,7 +10,7 @@
 #include "config/storage.h"
 
 /* Reads `text` into the field of `key` in `object`: a struct config, or a struct
- * config_model. Not for SCHEMA_LIST. The message says what was found and what was
+ * registry_model. Not for SCHEMA_LIST. The message says what was found and what was
  * expected; the caller puts in front of it where. */
 enum status value_read(void *object, const struct schema_key *key, const char *text,
                        struct config_storage *storage, struct error *err);

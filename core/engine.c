@@ -7,149 +7,15 @@
  * microseconds. */
 #include "core/engine.h"
 
-#include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/clock.h"
-#include "core/base/log.h"
 #include "core/base/thread_pool.h"
-#include "core/batch/batcher.h"
-#include "core/model/layout.h"
-#include "core/recipe.h"
-
-enum { PPM = 1000000 };
-
-struct engine {
-    struct engine_info info;
-    char *name, *profile; /* the latter NULL without one */
-    struct runtime *runtime;
-    struct model *model;
-    struct tokenizer *tokenizer; /* NULL: no text tower, or no vocabulary */
-    struct preprocess preprocess;
-    struct image_options image_options;
-    size_t crop_bytes;                  /* of one preprocessed image */
-    struct batch_queue *images, *texts; /* NULL: no such tower */
-    struct histogram decode_ns;
-};
+#include "core/call.h"
+#include "core/model/vision.h"
 
 /* ---- opening ---- */
-
-static const char *const resize_names[] = {"shortest", "squash", "longest", "none"};
-
-static const char *filter_name(enum resample_filter filter) {
-    static const char *const names[] = {"nearest", "lanczos", "bilinear",
-                                        "bicubic", "box",     "hamming"};
-    return names[filter];
-}
-
-static enum status set_preprocess(struct engine *engine, const struct engine_options *options,
-                                  struct error *err) {
-    const struct model_info *model = model_info(engine->model);
-    enum status status = recipe_preprocess(&engine->preprocess, model, err);
-    if (status) return status;
-    engine->preprocess.features = runtime_features(engine->runtime);
-    engine->image_options = (struct image_options){
-        .limits = image_limits_default,
-        .exif_orientation = options->exif_orientation,
-    };
-    const char *mode = options->preprocess ? options->preprocess : "exact";
-    if (!strcmp(mode, "fast"))
-        engine->image_options.reduce_to = preprocess_reduce_to(&engine->preprocess);
-    else if (strcmp(mode, "exact") != 0)
-        return error_set(err, STATUS_INVALID, "preprocess \"%.32s\" is not one of exact, fast",
-                         mode);
-    if (options->image_limits.side_max) {
-        engine->image_options.limits.side_max = options->image_limits.side_max;
-    }
-    if (options->image_limits.pixels_max) {
-        engine->image_options.limits.pixels_max = options->image_limits.pixels_max;
-    }
-    engine->crop_bytes = (size_t)model->image_size * model->image_size * 3;
-    return STATUS_OK;
-}
-
-static struct engine_tower_info tower_info(const struct model_tower *tower) {
-    return (struct engine_tower_info){
-        .width = tower->width,
-        .layers = tower->layers,
-        .heads = tower->heads,
-        .mlp_width = tower->mlp_width,
-        .activation = model_activation_name(tower->activation),
-    };
-}
-
-static void set_quantization(struct engine *engine) {
-    const struct model_info *model = model_info(engine->model);
-    const struct model_quality *quality = &model->quality;
-    const char *slash = engine->profile ? strrchr(engine->profile, '/') : NULL;
-    engine->info.quantized = model->precision == MODEL_INT8;
-    if (!engine->info.quantized) return;
-    engine->info.quantization = (struct engine_quantization){
-        .profile = slash ? slash + 1 : engine->profile,
-        .exceptions = quality->exceptions,
-        .measured = quality->measured,
-        .cosine = quality->cosines.min,
-        .centred_cosine = quality->cosines.centred_min,
-    };
-}
-
-static void set_info(struct engine *engine, enum tokenizer_mode mode) {
-    const struct model_info *model = model_info(engine->model);
-    struct engine_info *info = &engine->info;
-    info->name = engine->name;
-    info->architecture = model->architecture;
-    info->precision = model_precision_name(model->precision);
-    info->sha256 = model->sha256;
-    info->tokenizer = engine->tokenizer ? tokenizer_mode_name(mode) : "none";
-    info->embed_dim = model->embed_dim;
-    info->image_size = model->image_size;
-    info->patch_size = model->patch_size;
-    info->context_length = model->context_length;
-    info->vocab_size = model->vocab_size;
-    info->vision = tower_info(&model->vision);
-    info->text = tower_info(&model->text);
-    set_quantization(engine);
-    info->logit_scale = model->logit_scale;
-    info->parameters = model->parameters;
-    info->preprocess.resize = resize_names[engine->preprocess.resize];
-    info->preprocess.order = engine->preprocess.order == PREPROCESS_HF ? "hf" : "openai";
-    info->preprocess.interpolation = filter_name(engine->preprocess.filter);
-    info->preprocess.resize_to =
-        engine->preprocess.resize_to ? engine->preprocess.resize_to : model->image_size;
-    memcpy(info->preprocess.mean, model->preprocess.mean, sizeof(info->preprocess.mean));
-    memcpy(info->preprocess.std, model->preprocess.std, sizeof(info->preprocess.std));
-    info->preprocess.exif_orientation = engine->image_options.exif_orientation;
-    info->preprocess.fast = engine->image_options.reduce_to > 0;
-}
-
-/* A checkpoint directory brings its vocabulary; a bare file needs `vocab`. Without
- * one the model still serves images. */
-static enum status open_tokenizer(struct engine *engine, const struct tokenizer_options *mode,
-                                  const struct engine_options *options, struct error *err) {
-    const struct model_info *model = model_info(engine->model);
-    if (!model->text.layers) return STATUS_OK;
-    struct stat file;
-    bool bare = stat(options->path, &file) == 0 && !S_ISDIR(file.st_mode);
-    if (bare && !options->vocab) {
-        log_message(LOG_WARNING, "model \"%s\" has no vocabulary, set vocab: it embeds images only",
-                    engine->name);
-        return STATUS_OK;
-    }
-    char *path = options->vocab ? strdup(options->vocab) : layout_tokenizer(options->path);
-    if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
-    enum status status = tokenizer_open(&engine->tokenizer, path, mode, err);
-    uint32_t size = status ? 0 : tokenizer_vocab_size(engine->tokenizer);
-    if (size > model->vocab_size) {
-        status = error_set(err, STATUS_CONFLICT,
-                           "the vocabulary in %s has %u tokens, the model's embedding has %u", path,
-                           size, model->vocab_size);
-    }
-    free(path);
-    return status;
-}
 
 static void run_images(void *context, uint32_t worker, struct team *team,
                        struct batch_entry *const *entries, uint32_t count) {
@@ -161,6 +27,31 @@ static void run_images(void *context, uint32_t worker, struct team *team,
         embeddings[i] = entries[i]->output;
     }
     model_encode_images(engine->model, worker, team, pixels, count, embeddings);
+}
+
+/* An entry of the queue of hidden states. */
+struct states_input {
+    const uint8_t *pixels;
+    struct model_states what;
+};
+
+/* Neighbours that want the same go through together. */
+static void run_states(void *context, uint32_t worker, struct team *team,
+                       struct batch_entry *const *entries, uint32_t count) {
+    struct engine *engine = context;
+    struct vision_input images[BATCH_MAX_LIMIT];
+    float *states[BATCH_MAX_LIMIT];
+    for (uint32_t first = 0, part; first < count; first += part) {
+        const struct model_states *what =
+            &((const struct states_input *)entries[first]->input)->what;
+        for (part = 0; first + part < count; part++) {
+            const struct states_input *input = entries[first + part]->input;
+            if (input->what.layers != what->layers || input->what.skip != what->skip) break;
+            images[part] = (struct vision_input){.pixels = input->pixels};
+            states[part] = entries[first + part]->output;
+        }
+        model_encode_states(engine->model, worker, team, images, part, what, states);
+    }
 }
 
 static void run_texts(void *context, uint32_t worker, struct team *team,
@@ -175,17 +66,26 @@ static void run_texts(void *context, uint32_t worker, struct team *team,
     model_encode_texts(engine->model, worker, team, texts, count, embeddings);
 }
 
-static enum status open_queues(struct engine *engine, struct error *err) {
+static enum status open_queues(struct engine *engine, const struct engine_options *own,
+                               struct error *err) {
     const struct runtime_options *options = runtime_options(engine->runtime);
     struct batcher *batcher = runtime_batcher(engine->runtime);
     struct batch_queue_options queue = {
-        .batch_max = options->batch_max,
-        .queue_limit = options->queue_limit,
+        .batch_max = own->batch_max ? own->batch_max : options->batch_max,
+        .queue_limit = own->queue_limit ? own->queue_limit : options->queue_limit,
         .context = engine,
     };
+    uint32_t least =
+        queue.queue_limit < options->queue_limit ? queue.queue_limit : options->queue_limit;
+    engine->part_max = (least + 1) / 2;
     if (engine->info.vision.layers) {
         queue.run = run_images;
         enum status status = batch_queue_open(&engine->images, batcher, &queue, err);
+        if (status) return status;
+    }
+    if (model_states_rows(model_info(engine->model))) {
+        queue.run = run_states;
+        enum status status = batch_queue_open(&engine->states, batcher, &queue, err);
         if (status) return status;
     }
     if (!engine->tokenizer) return STATUS_OK;
@@ -195,42 +95,14 @@ static enum status open_queues(struct engine *engine, struct error *err) {
     return batch_queue_open(&engine->texts, batcher, &queue, err);
 }
 
-static enum status open_parts(struct engine *engine, const struct engine_options *options,
-                              struct error *err) {
-    struct model_options model = {
-        .path = options->path,
-        .image_size = options->image_size,
-        .activation = options->activation,
-        .head_width = options->head_width,
-        .precision = options->precision,
-        .features = runtime_features(engine->runtime),
-        .workers = runtime_options(engine->runtime)->threads,
-        .cache = options->cache,
-        .profile = options->profile,
-        .cosine_min = (double)options->cosine_min_ppm / PPM,
-    };
-    engine->name = strdup(options->name);
-    if (options->profile) engine->profile = strdup(options->profile);
-    if (!engine->name || (options->profile && !engine->profile))
-        return error_set(err, STATUS_NO_MEMORY, "out of memory for a model's name");
-    enum status status = model_open(&engine->model, &model, err);
-    struct tokenizer_options mode;
-    if (!status)
-        status = recipe_tokenizer(&mode, model_info(engine->model), options->tokenizer, err);
-    if (!status) status = open_tokenizer(engine, &mode, options, err);
-    if (!status) status = set_preprocess(engine, options, err);
-    if (status) return status;
-    set_info(engine, mode.mode);
-    return open_queues(engine, err);
-}
-
 enum status engine_open(struct engine **out, struct runtime *runtime,
                         const struct engine_options *options, struct error *err) {
     struct engine *engine = calloc(1, sizeof(*engine));
     if (!engine) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
     engine->runtime = runtime;
     histogram_init(&engine->decode_ns, &histogram_durations);
-    enum status status = open_parts(engine, options, err);
+    enum status status = engine_load(engine, options, err);
+    if (!status) status = open_queues(engine, options, err);
     if (status) {
         engine_close(engine);
         return status;
@@ -243,6 +115,7 @@ void engine_close(struct engine *engine) {
     if (!engine) return;
     batch_queue_close(engine->images);
     batch_queue_close(engine->texts);
+    batch_queue_close(engine->states);
     tokenizer_close(engine->tokenizer);
     model_close(engine->model);
     free(engine->name);
@@ -258,111 +131,20 @@ void engine_read_stats(struct engine *engine, struct engine_stats *out) {
     *out = (struct engine_stats){
         .images = engine->images ? batch_queue_stats(engine->images) : NULL,
         .texts = engine->texts ? batch_queue_stats(engine->texts) : NULL,
+        .states = engine->states ? batch_queue_stats(engine->states) : NULL,
         .decode_ns = &engine->decode_ns,
         .decode_waiting = thread_pool_waiting(runtime_decoders(engine->runtime)),
     };
-}
-
-/* ---- both towers ---- */
-
-/* The inputs of one call on their way: what became of each, and the batch entries
- * of those that are good. */
-struct call {
-    struct engine *engine;
-    size_t count;
-    struct error *errors;        /* [count] */
-    struct batch_entry *entries; /* [count] */
-    float *embeddings;           /* [count, embed_dim], the caller's */
-};
-
-static enum status call_init(struct call *call, struct engine *engine, size_t count,
-                             float *embeddings, struct error *err) {
-    *call = (struct call){.engine = engine, .count = count, .embeddings = embeddings};
-    call->errors = calloc(count, sizeof(*call->errors));
-    call->entries = calloc(count, sizeof(*call->entries));
-    if (call->errors && call->entries) return STATUS_OK;
-    return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu inputs", count);
-}
-
-static void call_free(struct call *call) {
-    free(call->errors);
-    free(call->entries);
-}
-
-/* Hands each input's error to a caller who wants them one by one, or fails the call
- * with the first. */
-static enum status call_report(const struct call *call, struct error *errors, struct error *err) {
-    for (size_t i = 0; i < call->count; i++) {
-        struct error *error = &call->errors[i];
-        if (error->status == STATUS_OK) continue;
-        error->input = (int)i;
-        if (errors) continue;
-        return error_pass(err, error);
-    }
-    if (errors) memcpy(errors, call->errors, call->count * sizeof(*errors));
-    return STATUS_OK;
-}
-
-static void normalize(float *embedding, size_t dim) {
-    double sum = 0;
-    for (size_t i = 0; i < dim; i++) sum += (double)embedding[i] * embedding[i];
-    if (sum <= 0) return; /* zeros have no direction; they stay zeros */
-    double scale = 1 / sqrt(sum);
-    for (size_t i = 0; i < dim; i++) embedding[i] = (float)(embedding[i] * scale);
-}
-
-/* How many of `left` inputs may enter a queue together. A queue takes all or none, so
- * that more than fit at all go in parts, and a large call leaves room for others. */
-static size_t part_of(const struct engine *engine, size_t left) {
-    size_t most = (runtime_options(engine->runtime)->queue_limit + 1) / 2;
-    return left < most ? left : most;
-}
-
-static enum status run_queue(struct call *call, struct batch_queue *queue, size_t count,
-                             uint64_t deadline_ns, struct error *err) {
-    enum status status = STATUS_OK;
-    for (size_t done = 0, part; done < count && !status; done += part) {
-        part = part_of(call->engine, count - done);
-        status = batch_queue_run(queue, call->entries + done, part, deadline_ns, err);
-    }
-    return status;
-}
-
-/* Runs the good inputs, `inputs[i]` for input i, through a tower's queue. */
-static enum status call_encode(struct call *call, struct batch_queue *queue, const void *inputs,
-                               size_t stride, struct engine_call *how, struct error *err) {
-    size_t dim = call->engine->info.embed_dim, good = 0;
-    for (size_t i = 0; i < call->count; i++) {
-        float *embedding = call->embeddings + i * dim;
-        if (call->errors[i].status) {
-            memset(embedding, 0, dim * sizeof(*embedding));
-            continue;
-        }
-        struct batch_entry *entry = &call->entries[good++];
-        entry->input = (const uint8_t *)inputs + i * stride;
-        entry->output = embedding;
-    }
-    enum status status = run_queue(call, queue, good, how->deadline_ns, err);
-    if (status) return status;
-    uint64_t wait_ns = 0, run_ns = 0;
-    for (size_t i = 0; i < good; i++) {
-        const struct batch_entry *entry = &call->entries[i];
-        if (entry->wait_ns > wait_ns) wait_ns = entry->wait_ns;
-        if (entry->run_ns > run_ns) run_ns = entry->run_ns;
-        if (!how->raw) normalize(entry->output, dim);
-    }
-    how->timings.queue_ns += wait_ns;
-    how->timings.encode_ns += run_ns;
-    return STATUS_OK;
 }
 
 /* ---- images ---- */
 
 struct decode {
     struct call *call;
-    const struct bytes *files; /* [count] */
-    uint8_t *crops;            /* [count, crop_bytes] */
-    size_t first;              /* the part under way starts here */
+    const struct model_states *states; /* NULL: embeddings are wanted */
+    const struct bytes *files;         /* [count] */
+    uint8_t *crops;                    /* [count, crop_bytes] */
+    size_t first;                      /* the part under way starts here */
     uint64_t deadline_ns;
 };
 
@@ -395,9 +177,24 @@ static enum status run_decoders(struct decode *decode, size_t count, struct erro
     struct engine *engine = decode->call->engine;
     enum status status = STATUS_OK;
     for (size_t part; decode->first < count && !status; decode->first += part) {
-        part = part_of(engine, count - decode->first);
+        part = call_part(engine, count - decode->first);
         status = thread_pool_run(runtime_decoders(engine->runtime), decode_one, decode, part, err);
     }
+    return status;
+}
+
+static enum status encode_states(struct call *call, const struct decode *decode,
+                                 struct engine_call *how, struct error *err) {
+    struct engine *engine = call->engine;
+    struct states_input *inputs = calloc(call->count, sizeof(*inputs));
+    if (!inputs)
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu images", call->count);
+    for (size_t i = 0; i < call->count; i++) {
+        inputs[i] = (struct states_input){.pixels = decode->crops + i * engine->crop_bytes,
+                                          .what = *decode->states};
+    }
+    enum status status = call_encode(call, engine->states, inputs, sizeof(*inputs), how, err);
+    free(inputs);
     return status;
 }
 
@@ -409,7 +206,20 @@ static enum status embed_images(struct call *call, struct decode *decode, struct
     how->timings.decode_ns += clock_now_ns() - started;
     if (!status) status = call_report(call, how->errors, err);
     if (status) return status;
+    if (decode->states) return encode_states(call, decode, how, err);
     return call_encode(call, engine->images, decode->crops, engine->crop_bytes, how, err);
+}
+
+/* From files to what `call` and `decode` say. */
+static enum status run_call(struct call *call, struct decode *decode, struct engine_call *how,
+                            struct error *err) {
+    size_t bytes;
+    if (size_multiply(&bytes, call->count, call->engine->crop_bytes)) decode->crops = malloc(bytes);
+    if (!decode->crops)
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu images", call->count);
+    enum status status = embed_images(call, decode, how, err);
+    free(decode->crops);
+    return status;
 }
 
 enum status engine_embed_images(struct engine *engine, const struct bytes *files, size_t count,
@@ -422,14 +232,50 @@ enum status engine_embed_images(struct engine *engine, const struct bytes *files
     struct call call;
     struct decode decode = {.call = &call, .files = files, .deadline_ns = how->deadline_ns};
     enum status status = call_init(&call, engine, count, embeddings, err);
-    size_t bytes;
-    if (size_multiply(&bytes, count, engine->crop_bytes)) decode.crops = malloc(bytes);
-    if (!decode.crops) {
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for %zu images", count);
-    } else if (!status) {
-        status = embed_images(&call, &decode, how, err);
+    if (!status) status = run_call(&call, &decode, how, err);
+    call_free(&call);
+    return status;
+}
+
+enum status engine_states_of(struct engine_states *out, const struct engine *engine, int32_t layer,
+                             bool class_token, struct error *err) {
+    const struct model_info *model = model_info(engine->model);
+    int64_t layers = model->vision.layers, wanted = layer < 0 ? layers + 1 + layer : layer;
+    size_t rows = model_states_rows(model), patches = rows ? model_patches(model) : 0;
+    if (!rows) {
+        return error_set(err, STATUS_UNPROCESSABLE, "model \"%s\" has no hidden states of patches",
+                         engine->name);
     }
-    free(decode.crops);
+    if (wanted < 0 || wanted > layers) {
+        return error_set_at(err, STATUS_UNPROCESSABLE, "/layer",
+                            "layer is %d, model \"%s\" has 0 to %d, or -1 to %d", layer,
+                            engine->name, (int)layers, -1 - (int)layers);
+    }
+    if (class_token && rows == patches) {
+        return error_set_at(err, STATUS_UNPROCESSABLE, "/class_token",
+                            "model \"%s\" has no class token", engine->name);
+    }
+    *out = (struct engine_states){.layers = (uint32_t)wanted,
+                                  .class_token = class_token,
+                                  .rows = (uint32_t)(class_token ? rows : patches),
+                                  .width = model->vision.width};
+    return STATUS_OK;
+}
+
+enum status engine_image_states(struct engine *engine, const struct bytes *files, size_t count,
+                                const struct engine_states *what, float *states,
+                                struct engine_call *how, struct error *err) {
+    if (count == 0) return STATUS_OK;
+    struct call call;
+    struct model_states model = {.layers = what->layers,
+                                 .skip = (uint32_t)model_states_rows(model_info(engine->model)) -
+                                         what->rows};
+    struct decode decode = {
+        .call = &call, .states = &model, .files = files, .deadline_ns = how->deadline_ns};
+    enum status status = call_init(&call, engine, count, states, err);
+    call.dim = (size_t)what->rows * what->width;
+    how->raw = true;
+    if (!status) status = run_call(&call, &decode, how, err);
     call_free(&call);
     return status;
 }
@@ -456,6 +302,17 @@ enum status engine_tokenize(struct engine *engine, struct bytes text, bool trunc
     return status;
 }
 
+/* As engine_tokenize(), and behind the text the padding that its tokenizer asks for. */
+static void tokenize_input(struct engine *engine, struct bytes text, bool truncate,
+                           struct model_text *out, uint32_t *ids, struct engine_text_info *info,
+                           struct error *err) {
+    enum status status = engine_tokenize(engine, text, truncate, ids, info, err);
+    struct tokens tokens = {.ids = ids, .count = info->tokens};
+    size_t count = info->tokens;
+    if (!status) count = tokenizer_pad(engine->tokenizer, &tokens, engine->info.context_length);
+    *out = (struct model_text){.ids = ids, .count = (uint32_t)count};
+}
+
 /* Tokenizes into `ids`, [count, context_length], and `inputs`, [count]. */
 static enum status embed_texts(struct call *call, const struct bytes *texts, uint32_t *ids,
                                struct model_text *inputs, struct engine_call *how,
@@ -464,8 +321,8 @@ static enum status embed_texts(struct call *call, const struct bytes *texts, uin
     for (size_t i = 0; i < call->count; i++) {
         struct engine_text_info info;
         uint32_t *own = ids + i * call->engine->info.context_length;
-        engine_tokenize(call->engine, texts[i], !how->refuse_long, own, &info, &call->errors[i]);
-        inputs[i] = (struct model_text){.ids = own, .count = (uint32_t)info.tokens};
+        tokenize_input(call->engine, texts[i], !how->refuse_long, &inputs[i], own, &info,
+                       &call->errors[i]);
         if (how->texts) how->texts[i] = info;
     }
     how->timings.decode_ns += clock_now_ns() - started;

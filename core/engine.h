@@ -37,6 +37,7 @@ struct engine_options {
     uint32_t image_size;                     /* 0: the checkpoint's own */
     uint32_t head_width;                     /* for a bare file with unusual heads; 0: inferred */
     bool exif_orientation;                   /* turn photographs upright; off in all references */
+    uint32_t batch_max, queue_limit;         /* 0: the runtime's */
     struct engine_image_limits image_limits; /* zeros: the defaults */
 };
 
@@ -62,6 +63,8 @@ struct engine_info {
     bool quantized;                        /* precision is int8 */
     struct engine_quantization quantization;
     float logit_scale; /* the factor: exp() already taken */
+    float logit_bias;
+    bool sigmoid; /* each pair of image and text has a probability of its own; else softmax */
     uint64_t parameters;
     struct {
         const char *resize, *order, *interpolation; /* "shortest", "openai", "bicubic" */
@@ -97,6 +100,15 @@ struct engine_call {
     struct engine_timings timings;  /* added to */
 };
 
+/* What engine_open() will take, without reading weights; `identity` is another one when
+ * the files or the options are others. */
+struct engine_needs {
+    size_t bytes;
+    char identity[65];
+};
+enum status engine_measure(struct engine_needs *out, struct runtime *runtime,
+                           const struct engine_options *options, struct error *err);
+
 enum status engine_open(struct engine **out, struct runtime *runtime,
                         const struct engine_options *options, struct error *err);
 /* No call may be in flight. NULL is allowed. */
@@ -109,6 +121,24 @@ enum status engine_embed_images(struct engine *engine, const struct bytes *files
 enum status engine_embed_texts(struct engine *engine, const struct bytes *texts, size_t count,
                                float *embeddings, struct engine_call *how, struct error *err);
 
+/* Hidden states of the image tower, which systems such as LLaVA take from CLIP. */
+struct engine_states {
+    uint32_t layers; /* run before */
+    bool class_token;
+    uint32_t rows, width; /* of one image: its patches, and the class token if it is wanted */
+};
+
+/* What a client wants, as this model can give it: `layer` counts from the end when it is
+ * negative, -1 being the last, and 0 is what enters the first. STATUS_UNPROCESSABLE for a model
+ * without such states, or with fewer layers. */
+enum status engine_states_of(struct engine_states *out, const struct engine *engine, int32_t layer,
+                             bool class_token, struct error *err);
+
+/* `states` is [count, rows, width]. The first bad input fails the call: how->errors is NULL. */
+enum status engine_image_states(struct engine *engine, const struct bytes *files, size_t count,
+                                const struct engine_states *what, float *states,
+                                struct engine_call *how, struct error *err);
+
 /* The two windows into the exactness. `pixels` receives [image_size, image_size, 3]
  * 8-bit RGB; `ids` at most context_length ids, `count` how many. */
 enum status engine_preprocess(struct engine *engine, struct bytes file, uint8_t *pixels,
@@ -120,6 +150,7 @@ enum status engine_tokenize(struct engine *engine, struct bytes text, bool trunc
 struct batch_queue_stats;
 struct engine_stats {
     const struct batch_queue_stats *images, *texts; /* NULL: no such tower */
+    const struct batch_queue_stats *states;         /* NULL: no such states */
     const struct histogram *decode_ns;              /* per image */
     size_t decode_waiting;                          /* images, now */
 };

@@ -30,7 +30,7 @@ deny core/batch    'core/(image|text|model|kernels|index|classify)/|core/(engine
 deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on the engine'
 deny core/index 'core/(image|model|batch|classify)/|core/text/[^u]|core/(engine|registry|runtime)' 'the index takes embeddings, and of texts knows UTF-8'
 
-deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange)\.[ch]'
+deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange|exchange_state|head|answer)\.[ch]'
 deny .  'jansson.h'            'JSON lives in api/, config/, cli/, hub/answer.c and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+|hub/answer)\.[ch]'
 deny .  'cblas.h|openblas'     'only core/kernels/gemm_blas.c speaks BLAS'  './core/kernels/gemm_blas.c'
 deny .  'jpeglib.h|turbojpeg.h' 'only core/image/jpeg.c speaks JPEG'   './core/image/jpeg.c'
@@ -44,7 +44,7 @@ deny .  'sqlite3.h'            'only core/index/sqlite*.c speaks SQLite' './core
 deny .  'libpq-fe.h'           'only three files of core/index/ speak to PostgreSQL' './core/index/postgres_(query|link|pool)\.c'
 deny .  'hnswlib/'             'only core/index/hnsw.cc speaks hnswlib' './core/index/hnsw.cc'
 deny .  'curl/'                'only hub/transfer*.c speaks HTTP to others' './hub/transfer(_url|_failure)?\.c'
-deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
+deny .  'zlib.h'               'only core/text/vocabulary_file.c inflates' './core/text/vocabulary_file.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha1|sha256|base64)\.c'
 deny .  'immintrin.h|arm_neon.h' 'intrinsics live in core/kernels/*_<isa>.c' './core/kernels/[a-z0-9_]+_(avx2|avx512|avx512_vnni|avx512_bf16|neon)\.[ch]'
 exit $status

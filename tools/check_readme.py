@@ -40,7 +40,7 @@ def differs(shown, found, where=""):
         if list(shown) != list(found):
             return f"{where}: shown {list(shown)}, found {list(found)}"
         return "".join(differs(value, found[key], f"{where}/{key}") for key, value in shown.items())
-    elif shown == found and type(shown) is type(found) or shown == ANY and isinstance(found, (str, float)):
+    elif shown == found and type(shown) is type(found) or shown == ANY and isinstance(found, (str, int, float)):
         return ""
     return f"{where}: shown {shown}, found {found}\n"
 

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/model/config_hf.h"
+#include "core/model/config_open_clip.h"
+#include "core/model/config_preprocessor.h"
 #include "core/model/layout.h"
 
 enum { CONFIG_SIZE_MAX = 16 << 20 };
@@ -88,13 +91,11 @@ static enum status read_configs(struct checkpoint *out, const char *directory, c
                          directory, weights);
     }
     if (open_clip && (!hf || strncmp(weights, "open_clip", 9) == 0)) {
-        return read_config(out, directory, "open_clip_config.json", model_config_parse_open_clip,
-                           err);
+        return read_config(out, directory, "open_clip_config.json", config_open_clip_parse, err);
     }
-    enum status status = read_config(out, directory, "config.json", model_config_parse_hf, err);
+    enum status status = read_config(out, directory, "config.json", config_hf_parse, err);
     if (status || !layout_has(directory, "preprocessor_config.json")) return status;
-    return read_config(out, directory, "preprocessor_config.json", model_config_parse_preprocessor,
-                       err);
+    return read_config(out, directory, "preprocessor_config.json", config_preprocessor_parse, err);
 }
 
 static enum status read_directory(struct checkpoint *out, const char *directory,
@@ -117,7 +118,7 @@ enum status checkpoint_read(struct checkpoint *out, const char *path, struct err
     if (!err) err = &local;
     struct stat info;
     memset(out, 0, sizeof(*out));
-    model_config_init(&out->config);
+    config_init(&out->config);
     if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
     if (!S_ISDIR(info.st_mode)) return weights_open(&out->weights, path, err);
     char *directory = layout_weights(path);

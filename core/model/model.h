@@ -15,6 +15,7 @@
 
 struct model;
 struct team;
+struct vision_input;
 
 struct model_options {
     /* Instead of a path: random weights of that architecture ("ViT-B-32"), to measure with;
@@ -44,6 +45,14 @@ struct model_options {
 /* What a checkpoint is and wants, without its weights: `sha256` stays empty. */
 enum status model_describe(struct model_info *out, const char *path, struct error *err);
 
+/* What model_open() would make of a checkpoint, known without reading a weight. */
+struct model_needs {
+    size_t bytes;                   /* of packed weights and of the workers' memory, in full use */
+    char identity[SHA256_HEX_SIZE]; /* of files and options: others have another */
+};
+enum status model_measure(struct model_needs *out, const struct model_options *options,
+                          struct error *err);
+
 enum status model_open(struct model **out, const struct model_options *options, struct error *err);
 /* NULL is allowed. */
 void model_close(struct model *model);
@@ -65,6 +74,19 @@ void model_encode_images(const struct model *model, uint32_t worker, struct team
  * [(image_size / patch_size)^2, 3 * patch_size^2], in the order channel, y, x. */
 void model_encode_patches(const struct model *model, uint32_t worker, struct team *team,
                           const float *const *patches, uint32_t count, float *const *embeddings);
+
+/* Hidden states of an image, for systems that see through CLIP's eyes (LLaVA and its like). */
+struct model_states {
+    uint32_t layers; /* that have been run: 0 is what enters the first block */
+    uint32_t skip;   /* rows that are left out: those before the patches */
+};
+/* How many rows of an image have such states, those before the patches included; 0 when the
+ * image tower has none. */
+size_t model_states_rows(const struct model_info *info);
+/* Of images as vision.h describes them. states[i] is [model_states_rows() - skip, vision.width]. */
+void model_encode_states(const struct model *model, uint32_t worker, struct team *team,
+                         const struct vision_input *images, uint32_t count,
+                         const struct model_states *what, float *const *states);
 
 struct model_text {
     const uint32_t *ids; /* start and end token included, below vocab_size */

@@ -14,4 +14,17 @@
 enum status pack_towers(struct towers *towers, const struct blueprint *from,
                         const struct plan *plan, struct error *err);
 
+/* ---- for the files of image towers ---- */
+
+/* Where `to` points must be in a block that is writable. */
+void pack_vector(const float *to, const struct source *from);
+void pack_norm(const struct norm *to, const struct blueprint_norm *from);
+/* `norm` is what comes before the product, or NULL. Does nothing when there is no such
+ * product. */
+enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
+                        const struct norm *norm, uint8_t precision, struct error *err);
+/* Where a product follows a normalisation directly, its gain and bias are folded into it; then
+ * nothing else may come from there. */
+void pack_finish_norm(const struct norm *norm, uint8_t precision, size_t width);
+
 #endif

@@ -1,6 +1,8 @@
 #include "core/model/vision.h"
 
-#include <string.h>
+#include "core/model/convnext_encode.h"
+#include "core/model/resnet_encode.h"
+#include "core/model/vit.h"
 
 void vision_set_levels(struct levels *levels, const struct model_preprocess *preprocess) {
     /* 1/255 as a product is not a true division by 255 to the last bit; the references
@@ -15,90 +17,16 @@ void vision_set_levels(struct levels *levels, const struct model_preprocess *pre
     }
 }
 
-struct embed {
-    const struct towers *towers;
-    const struct model_info *info;
-    const struct levels *levels;
-    const struct pass *pass;
-    const struct vision_input *inputs;
-    size_t patches; /* of one image */
-};
-
-/* One patch of an image in the order channel, y, x. What is left of the image at the
- * right and at the bottom is dropped. */
-static void cut_patch(const struct embed *embed, const uint8_t *pixels, size_t patch, float *out) {
-    size_t side = embed->info->patch_size, stride = (size_t)embed->info->image_width * 3;
-    size_t columns = embed->info->image_width / side;
-    const uint8_t *corner = pixels + patch / columns * side * stride + patch % columns * side * 3;
-    for (size_t c = 0; c < 3; c++) {
-        const float *value = embed->levels->value[c];
-        for (size_t y = 0; y < side; y++) {
-            const uint8_t *line = corner + y * stride + c;
-            for (size_t x = 0; x < side; x++) *out++ = value[line[3 * x]];
-        }
-    }
-}
-
-/* Units are patches of all images: cut and put into A of the patch product. */
-static void cut_patches(void *context, size_t begin, size_t end, uint32_t member) {
-    const struct embed *embed = context;
-    const struct pass *pass = embed->pass;
-    const struct linear *product = &embed->towers->patch;
-    float *scratch = pass->workspace->lanes[member].scratch.row;
-    for (size_t i = begin; i < end; i++) {
-        const struct vision_input *input = &embed->inputs[i / embed->patches];
-        size_t patch = i % embed->patches;
-        const float *row = scratch;
-        if (input->pixels)
-            cut_patch(embed, input->pixels, patch, scratch);
-        else
-            row = input->patches + patch * product->weight.k;
-        pass_put_row(pass, product, row, i);
-    }
-}
-
-/* Units are rows of x: class token or patch, plus its position, through ln_pre if there is
- * one. */
-static void enter_rows(void *context, size_t begin, size_t end, uint32_t member) {
-    const struct embed *embed = context;
-    const struct towers *towers = embed->towers;
-    const struct pass *pass = embed->pass;
-    size_t width = towers->vision.shape.width, tokens = 1 + embed->patches;
-    float *scratch = pass->workspace->lanes[member].scratch.row;
-    for (size_t i = begin; i < end; i++) {
-        size_t token = i % tokens, image = i / tokens;
-        const float *position = towers->vision.positions + token * width;
-        const float *from = towers->class_embedding;
-        if (token) {
-            size_t row = image * embed->patches + token - 1;
-            from = pass->lane->wide + row * workspace_wide_stride(width);
-        }
-        float *to = pass->lane->x + i * width, *sum = towers->ln_pre.gain ? scratch : to;
-        for (size_t j = 0; j < width; j++) sum[j] = from[j] + position[j];
-        if (!towers->ln_pre.gain) continue;
-        pass->rows->layer_norm(to, sum, towers->ln_pre.gain, towers->ln_pre.bias, width,
-                               towers->vision.shape.layer_norm_eps);
-    }
-}
-
 void vision_encode(const struct towers *towers, const struct model_info *info,
                    const struct levels *levels, const struct pass *pass,
                    const struct vision_input *inputs, size_t count, float *const *embeddings) {
-    struct embed embed = {.towers = towers,
-                          .info = info,
-                          .levels = levels,
-                          .pass = pass,
-                          .inputs = inputs,
-                          .patches = model_patches(info)};
-    size_t patches = count * embed.patches, tokens = 1 + embed.patches;
-    struct sequences *sequences = &pass->lane->sequences;
-    sequences->count = count;
-    for (size_t i = 0; i <= count; i++) sequences->start[i] = i * tokens;
-    memcpy(sequences->pooled, sequences->start, count * sizeof(*sequences->pooled));
-    team_run(pass->team, patches, cut_patches, &embed);
-    pass_multiply(pass, &towers->patch, patches, pass->lane->wide,
-                  workspace_wide_stride(towers->vision.shape.width));
-    team_run(pass->team, count * tokens, enter_rows, &embed);
-    transformer_forward(&towers->vision, pass);
-    transformer_project(&towers->vision, pass, embeddings);
+    switch (towers->image_tower) {
+    case MODEL_IMAGE_VIT: vit_encode(towers, info, levels, pass, inputs, count, embeddings); return;
+    case MODEL_IMAGE_CONVNEXT:
+        convnext_encode(towers, info, levels, pass, inputs, count, embeddings);
+        return;
+    case MODEL_IMAGE_RESNET:
+        resnet_encode(towers, info, levels, pass, inputs, count, embeddings);
+        return;
+    }
 }

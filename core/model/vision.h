@@ -1,8 +1,8 @@
-/* vision.h - the ViT image tower (SPEC 1.1). */
+/* vision.h - images to embeddings, whatever the image tower is: vit.h and its like. */
 #ifndef CORE_MODEL_VISION_H
 #define CORE_MODEL_VISION_H
 
-#include "core/model/transformer.h"
+#include "core/model/pass.h"
 
 /* What an 8-bit value is after scaling and normalising, by channel. */
 struct levels {
@@ -20,7 +20,7 @@ struct vision_input {
 };
 
 /* Encodes `count` images, at most as many as the lane has room for; embeddings[i] is
- * [embed_dim]. */
+ * [embed_dim]. With a tap in the pass, embeddings are NULL. */
 void vision_encode(const struct towers *towers, const struct model_info *info,
                    const struct levels *levels, const struct pass *pass,
                    const struct vision_input *inputs, size_t count, float *const *embeddings);

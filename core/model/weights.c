@@ -5,11 +5,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/model/json.h"
 #include "core/model/pytorch.h"
 #include "core/model/safetensors.h"
+#include "core/model/shard_index.h"
 
-enum { SHARDS_MAX = 1024, INDEX_SIZE_MAX = 16 << 20, HASH_CHUNK = 16 << 20 };
+enum { HASH_CHUNK = 16 << 20 };
 
 /* ---- files ---- */
 
@@ -36,91 +36,29 @@ static bool is_index(struct bytes file) {
     return file.size && file.data[0] == '{' && !is_safetensors(file);
 }
 
-/* ---- the index ---- */
-
-static enum status parse_index(json_t **root, json_t **map, struct bytes text, struct error *err) {
-    if (text.size > INDEX_SIZE_MAX) {
-        return error_set(err, STATUS_TOO_LARGE, "an index of shards of %zu bytes, at most %d",
-                         text.size, INDEX_SIZE_MAX);
-    }
-    enum status status = json_parse(root, text, "index of shards", err);
-    if (status) return status;
-    *map = json_object_get(*root, "weight_map");
-    const char *tensor;
-    json_t *file;
-    if (!json_is_object(*map)) {
-        status = error_set(err, STATUS_UNPROCESSABLE, "the index of shards has no weight_map");
-    }
-    json_object_foreach(*map, tensor, file) {
-        if (json_is_string(file) || status) continue;
-        status = error_set(err, STATUS_UNPROCESSABLE,
-                           "index of shards: the file of tensor %.120s is not a string", tensor);
-    }
-    if (status) json_decref(*root);
-    return status;
-}
-
-/* A shard lies beside its index and nowhere else. */
-static bool is_plain_name(const char *name) {
-    if (!name[0] || !strcmp(name, ".") || !strcmp(name, "..") || strlen(name) > 200) return false;
-    for (const char *c = name; *c; c++) {
-        if (*c == '/' || *c == '\\' || (unsigned char)*c < 0x20) return false;
-    }
-    return true;
-}
-
-static enum status add_name(struct weights *weights, const char *name, struct error *err) {
-    for (size_t i = 0; i < weights->count; i++) {
-        if (!strcmp(weights->files[i].name, name)) return STATUS_OK;
-    }
-    if (!is_plain_name(name)) {
-        return error_set(err, STATUS_UNPROCESSABLE,
-                         "index of shards: \"%.120s\" is not the name of a file beside it", name);
-    }
-    if (weights->count == SHARDS_MAX) {
-        return error_set(err, STATUS_TOO_LARGE, "the index names more than %d shards", SHARDS_MAX);
-    }
-    char *copy = strdup(name);
-    if (!copy) return error_set(err, STATUS_NO_MEMORY, "out of memory for a shard's name");
-    weights->files[weights->count++].name = copy;
-    return STATUS_OK;
-}
-
-static int by_name(const void *a, const void *b) {
-    const struct weights_file *x = a, *y = b;
-    return strcmp(x->name, y->name);
-}
-
-static enum status list_shards(struct weights *out, struct error *err) {
-    json_t *root, *map, *file;
-    const char *tensor;
-    enum status status = parse_index(&root, &map, out->index.bytes, err);
-    if (status) return status;
-    out->files = calloc(SHARDS_MAX, sizeof(*out->files));
-    if (!out->files) {
-        json_decref(root);
-        return error_set(err, STATUS_NO_MEMORY, "out of memory for shards");
-    }
-    out->count = 0;
-    json_object_foreach(map, tensor, file) {
-        if (!status) status = add_name(out, json_string_value(file), err);
-    }
-    json_decref(root);
-    if (!status && !out->count) {
-        status = error_set(err, STATUS_UNPROCESSABLE, "the index of shards names no tensors");
-    }
-    if (out->count) qsort(out->files, out->count, sizeof(*out->files), by_name);
-    return status;
-}
-
 /* ---- opening ---- */
+
+/* One file for each shard of the index. */
+static enum status take_names(struct weights *out, struct error *err) {
+    struct shard_index index;
+    enum status status = shard_index_parse(&index, out->index.bytes, err);
+    if (status) return status;
+    out->files = calloc(index.count, sizeof(*out->files));
+    for (size_t i = 0; i < index.count && out->files; i++) {
+        out->files[i].name = index.names[i];
+        index.names[i] = NULL;
+    }
+    out->count = out->files ? index.count : 0;
+    shard_index_free(&index);
+    return out->files ? STATUS_OK : error_set(err, STATUS_NO_MEMORY, "out of memory for shards");
+}
 
 static enum status open_shards(struct weights *out, struct sha256_run *identity, const char *path,
                                struct error *err) {
     const char *slash = strrchr(path, '/');
     char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
     if (!directory) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
-    enum status status = list_shards(out, err);
+    enum status status = take_names(out, err);
     for (size_t i = 0; i < out->count && !status; i++) {
         char *shard = file_join(directory, out->files[i].name);
         if (!shard)
@@ -179,49 +117,33 @@ enum status weights_parse_file(struct tensors *out, struct bytes file, struct er
     return safetensors_parse(out, file, err);
 }
 
-/* A shard has what the index says of it. */
-static enum status check_shard(const struct tensors *tensors, const char *name, json_t *map,
-                               struct error *err) {
-    const char *tensor;
-    json_t *file;
-    json_object_foreach(map, tensor, file) {
-        if (strcmp(json_string_value(file), name) != 0 || tensors_find(tensors, tensor)) continue;
-        return error_set(err, STATUS_UNPROCESSABLE,
-                         "tensor %.120s is not in %.80s, where the index of shards says it is",
-                         tensor, name);
-    }
-    return STATUS_OK;
-}
-
-static enum status add_file(struct tensors *out, const struct weights_file *file, json_t *map,
-                            struct error *err) {
+static enum status add_file(struct tensors *out, const struct weights_file *file,
+                            const struct shard_index *index, struct error *err) {
     struct tensors part;
     struct error problem = ERROR_NONE;
     enum status status = weights_parse_file(&part, file->map.bytes, &problem);
     if (status && !file->name) return error_pass(err, &problem);
     if (status) return error_set(err, status, "%.80s: %.230s", file->name, problem.message);
     for (size_t i = 0; i < part.count; i++) part.list[i].mapped = !part.list[i].owned;
-    if (map) status = check_shard(&part, file->name, map, err);
+    status = shard_index_check(index, &part, file->name, err);
     if (!status) status = tensors_move(out, &part, err);
     tensors_free(&part);
     return status;
 }
 
 enum status weights_parse(struct tensors *out, const struct weights *weights, struct error *err) {
-    json_t *root = NULL, *map = NULL;
+    struct shard_index index = {.count = 0};
     enum status status = STATUS_OK;
     *out = (struct tensors){.list = NULL};
-    if (weights->index.bytes.size) status = parse_index(&root, &map, weights->index.bytes, err);
+    if (weights->index.bytes.size) status = shard_index_parse(&index, weights->index.bytes, err);
     if (status) return status;
     for (size_t i = 0; i < weights->count && !status; i++) {
-        status = add_file(out, &weights->files[i], map, err);
+        status = add_file(out, &weights->files[i], &index, err);
     }
-    json_decref(root);
+    shard_index_free(&index);
     if (!status) status = tensors_sort_unique(out, err);
-    if (status)
-        tensors_free(out);
-    else
-        tensors_strip(out);
+    if (!status) status = tensors_strip(out, err);
+    if (status) tensors_free(out);
     return status;
 }
 

@@ -26,14 +26,15 @@ static struct buffer pixel; /* a PNG of one pixel */
 static void open_service(void) {
     struct error err = ERROR_NONE;
     struct api_options options = api_options_default;
-    struct engine_options model = {.name = "starter", .path = "models/starter"};
+    struct registry_model model = {.engine = {.name = "starter", .path = "models/starter"}};
+    struct registry_setup setup = {.models = &model, .models_count = 1};
     options.images_max = 4;
     options.texts_max = 64;
     log_init(LOG_OFF, LOG_TEXT);
     buffer_init(&pixel, 4096);
     base64_decode(&pixel, bytes_of(PIXEL), &err);
     registry_create(&registry, &runtime_options_default, &err);
-    registry_add(registry, &model, true, &err);
+    registry_configure(registry, &setup, &err);
     api_create(&api, &options, registry, &err);
     ck_assert_msg(err.status == STATUS_OK, "%s", err.message);
     api_set_state(api, API_READY);
@@ -329,12 +330,12 @@ END_TEST
 START_TEST(deadlines) {
     struct fake_request fake;
     fake_request_init(&fake, "/embed/image", NULL, buffer_view(&pixel));
-    fake.request.received_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
+    fake.request.waiting_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
     ck_assert_int_eq(run(&fake), 504);
     fake_request_init(&fake, "/embed/image", NULL, buffer_view(&pixel));
     fake.query[0] = "partial";
     fake.query[1] = "1";
-    fake.request.received_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
+    fake.request.waiting_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
     ck_assert_int_eq(run(&fake), 504);
 }
 END_TEST

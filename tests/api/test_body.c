@@ -43,6 +43,46 @@ static void check_item(const struct inputs *inputs, size_t index, const char *ex
     ck_assert_mem_eq(inputs->items[index].data, expected, strlen(expected));
 }
 
+enum { ANY_STATES = BODY_IMAGES | BODY_LAYER | BODY_CLASS_TOKEN | BODY_FORMAT | BODY_DTYPE };
+
+START_TEST(hidden_states) {
+    ck_assert_int_eq(read_json("{\"image\":\"Y2F0\"}", ANY_STATES), STATUS_OK);
+    ck_assert_int_eq(body.layer, -2);
+    ck_assert(!body.class_token && !body.bare && !body.half);
+    body_free(&body);
+    ck_assert_int_eq(read_json("{\"image\":\"Y2F0\",\"layer\":-1000,\"class_token\":true,"
+                               "\"format\":\"raw\",\"dtype\":\"float16\"}",
+                               ANY_STATES),
+                     STATUS_OK);
+    ck_assert_int_eq(body.layer, -1000);
+    ck_assert(body.class_token && body.bare && body.half);
+    body_free(&body);
+    check_refused("{\"image\":\"Y2F0\",\"layer\":1001}", ANY_STATES, STATUS_INVALID, "/layer");
+    check_refused("{\"image\":\"Y2F0\",\"layer\":\"1\"}", ANY_STATES, STATUS_INVALID, "/layer");
+    check_refused("{\"image\":\"Y2F0\",\"layer\":1.5}", ANY_STATES, STATUS_INVALID, "/layer");
+    check_refused("{\"image\":\"Y2F0\",\"format\":\"csv\"}", ANY_STATES, STATUS_INVALID, "/format");
+    check_refused("{\"image\":\"Y2F0\",\"dtype\":\"float\"}", ANY_STATES, STATUS_INVALID, "/dtype");
+    check_refused("{\"image\":\"Y2F0\",\"layer\":1}", ANY_IMAGE, STATUS_INVALID, "/layer");
+    static const struct {
+        const char *text;
+        enum status status;
+        int32_t layer;
+    } layers[] = {{"-1", STATUS_OK, -1},      {"1000", STATUS_OK, 1000},
+                  {"0", STATUS_OK, 0},        {"-1001", STATUS_INVALID, 0},
+                  {"", STATUS_INVALID, 0},    {"-", STATUS_INVALID, 0},
+                  {"--1", STATUS_INVALID, 0}, {"1x", STATUS_INVALID, 0},
+                  {"+1", STATUS_INVALID, 0},  {"99999999999", STATUS_INVALID, 0}};
+    for (size_t i = 0; i < sizeof(layers) / sizeof(layers[0]); i++) {
+        fake_request_init(&fake, "/", "image/png", bytes_of("x"));
+        fake.query[0] = "layer";
+        fake.query[1] = layers[i].text;
+        ck_assert_int_eq(read_body(ANY_STATES), layers[i].status);
+        if (!layers[i].status) ck_assert_int_eq(body.layer, layers[i].layer);
+        body_free(&body);
+    }
+}
+END_TEST
+
 START_TEST(json_images_in_every_spelling) {
     ck_assert_int_eq(read_json("{\"images\":[\"Y2F0\",{\"base64\":\"ZG9n\"},"
                                "\"DATA:image/png;name=x;Base64,YmlyZA\"],\"model\":\"m\","
@@ -240,6 +280,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("body");
     TCase *tests = tcase_create("body");
+    tcase_add_test(tests, hidden_states);
     tcase_add_test(tests, json_images_in_every_spelling);
     tcase_add_test(tests, json_points_to_the_fault);
     tcase_add_test(tests, counts_before_it_decodes);

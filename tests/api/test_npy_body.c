@@ -24,7 +24,8 @@ static enum status read_dictionary(const char *dictionary, size_t size) {
 START_TEST(reads_what_it_writes) {
     static const float numbers[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     buffer_init(&file, 4096);
-    ck_assert_int_eq(npy_body_write_header(&file, 2, 4, NULL), STATUS_OK);
+    ck_assert_int_eq(npy_body_write_header(&file, "<f4", (const size_t[]){2, 4}, 2, NULL),
+                     STATUS_OK);
     ck_assert_uint_eq(file.size % 64, 0);
     ck_assert_int_eq(file.data[file.size - 1], '\n');
     buffer_append(&file, numbers, sizeof(numbers), NULL);

@@ -9,6 +9,7 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.path.join(ROOT, os.environ.get("CLIPD", "build/release/clipd"))
 MODEL = "models/starter"
+TIMEOUT_S = float(os.environ.get("TEST_TIMEOUT", "240"))  # a sanitizer takes its time
 USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, NOT_ALLOWED, CONFIG = (
     64, 65, 66, 69, 73, 74, 77, 78)
 
@@ -24,6 +25,6 @@ def clipd(*arguments, stdin=b"", env=None, **options):
     """(exit code, standard output, standard error), the last as text."""
     if isinstance(stdin, str):
         stdin = stdin.encode()
-    done = subprocess.run([BINARY, *arguments], input=stdin, cwd=ROOT, timeout=120, check=False,
+    done = subprocess.run([BINARY, *arguments], input=stdin, cwd=ROOT, timeout=TIMEOUT_S, check=False,
                           env=environment(**(env or {})), capture_output=True, **options)
     return done.returncode, done.stdout, done.stderr.decode()

@@ -202,7 +202,7 @@ START_TEST(test_models) {
                                "    default: true\n"),
                      "");
     ck_assert_uint_eq(config.models_count, 2);
-    const struct config_model *a = &config.models[0], *b = &config.models[1];
+    const struct registry_model *a = &config.models[0], *b = &config.models[1];
     ck_assert_str_eq(a->engine.name, "a");
     ck_assert_str_eq(a->engine.path, "/m/a");
     ck_assert_str_eq(a->engine.tokenizer, "hf-fast");

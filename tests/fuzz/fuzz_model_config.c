@@ -1,15 +1,17 @@
 /* The three configuration files of checkpoints; each input goes to all three readers. */
-#include "core/model/config.h"
+#include "core/model/config_hf.h"
+#include "core/model/config_open_clip.h"
+#include "core/model/config_preprocessor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct bytes json = {data, size};
     struct model_config config;
-    model_config_init(&config);
-    model_config_parse_open_clip(&config, json, NULL);
-    model_config_init(&config);
-    if (model_config_parse_hf(&config, json, NULL)) return 0;
-    model_config_parse_preprocessor(&config, json, NULL);
+    config_init(&config);
+    config_open_clip_parse(&config, json, NULL);
+    config_init(&config);
+    if (config_hf_parse(&config, json, NULL)) return 0;
+    config_preprocessor_parse(&config, json, NULL);
     return 0;
 }

@@ -38,7 +38,7 @@ static void draw(struct tensors *tensors, uint32_t image_size) {
     struct blueprint blueprint;
     struct model_config config;
     struct model_info info = {.image_size = image_size};
-    model_config_init(&config);
+    config_init(&config);
     config.head_width = 1;
     if (!blueprint_draw(&blueprint, &info, tensors, &config, NULL)) {
         pack(&blueprint, &info, GEMM_FP32);

@@ -59,6 +59,8 @@ def check_object(document, schema, value, where):
             check(document, properties[name], item, f"{where}/{name}")
         elif schema.get("additionalProperties", True) is False:
             raise Mismatch(f"{where}: {name} is not in the schema")
+        elif isinstance(schema.get("additionalProperties"), dict):
+            check(document, schema["additionalProperties"], item, f"{where}/{name}")
 
 
 def check(document, schema, value, where=""):

@@ -29,6 +29,8 @@ BODIES = {"putCollection": {}, "restoreCollection": {"snapshot": "none"}, "searc
 # What test_search.py provokes, and test_collections.py need not.
 SEARCH_STATUSES = {("findDuplicates", "200"), ("findDuplicates", "400"), ("search", "400"),
                    ("search", "422")}
+# The same of test_models.py.
+MODEL_STATUSES = {("putCollection", "422"), ("putCollection", "504")}
 
 
 def at(angle):

@@ -1,0 +1,63 @@
+#include "core/model/config_preprocessor.h"
+
+#include "core/model/config_tower.h"
+
+/* A side as old and new files write it: 224, {"height": 224, "width": 224} or
+ * {"shortest_edge": 224}. */
+static enum status read_side(const struct json_place *top, const char *key, uint32_t *side,
+                             bool *shortest, struct error *err) {
+    const json_t *value = json_object_get(top->object, key);
+    *shortest = true;
+    if (!value || json_is_null(value)) return STATUS_OK;
+    if (json_is_integer(value)) return json_read_u32(top, key, 1, CONFIG_SIZE_MAX, side, err);
+    struct json_place place;
+    uint32_t height = 0, width = 0, edge = 0;
+    enum status status = json_enter(&place, top, key, err);
+    if (!status) status = json_read_u32(&place, "shortest_edge", 1, CONFIG_SIZE_MAX, &edge, err);
+    if (!status) status = json_read_u32(&place, "height", 1, CONFIG_SIZE_MAX, &height, err);
+    if (!status) status = json_read_u32(&place, "width", 1, CONFIG_SIZE_MAX, &width, err);
+    if (status) return status;
+    *shortest = edge != 0;
+    *side = edge ? edge : height;
+    if (edge || (height && height == width)) return STATUS_OK;
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "%s is neither a shortest_edge nor a square height and width", place.path);
+}
+
+enum status config_preprocessor_parse(struct model_config *out, struct bytes json,
+                                      struct error *err) {
+    json_t *root;
+    enum status status = json_parse(&root, json, "preprocessor_config.json", err);
+    if (status) return status;
+    struct json_place top = json_at(root, "preprocessor_config.json");
+    struct model_preprocess *preprocess = &out->preprocess;
+    bool resize = true, crop = true, rescale = true, normalize = true, shortest, square;
+    uint32_t side = 0, crop_side = 0;
+    status = json_read_bool(&top, "do_resize", &resize, err);
+    if (!status) status = json_read_bool(&top, "do_center_crop", &crop, err);
+    if (!status) status = json_read_bool(&top, "do_rescale", &rescale, err);
+    if (!status) status = json_read_bool(&top, "do_normalize", &normalize, err);
+    if (!status) status = json_read_u32(&top, "resample", 0, 5, &preprocess->filter, err);
+    if (!status) status = json_read_float(&top, "rescale_factor", &preprocess->rescale, err);
+    if (!status) status = json_read_floats3(&top, "image_mean", preprocess->mean, err);
+    if (!status) status = json_read_floats3(&top, "image_std", preprocess->std, err);
+    if (!status) status = read_side(&top, "size", &side, &shortest, err);
+    if (!status) status = read_side(&top, "crop_size", &crop_side, &square, err);
+    if (!status && resize && shortest && !crop) {
+        status = error_set(err, STATUS_UNSUPPORTED,
+                           "preprocessor_config.json resizes the short side without a crop");
+    }
+    if (!status) {
+        if (!rescale) preprocess->rescale = 1;
+        if (!normalize) {
+            for (int i = 0; i < 3; i++) preprocess->mean[i] = 0, preprocess->std[i] = 1;
+        }
+        preprocess->resize = !resize    ? MODEL_RESIZE_NONE
+                             : shortest ? MODEL_RESIZE_SHORTEST
+                                        : MODEL_RESIZE_SQUASH;
+        preprocess->resize_to = side;
+        out->crop_size = crop && crop_side ? crop_side : side;
+    }
+    json_decref(root);
+    return status;
+}

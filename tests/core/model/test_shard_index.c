@@ -1,0 +1,86 @@
+/* What an index may say; that files and tensors fit it is tested in test_weights.c. */
+#include "core/model/shard_index.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct shard_index shards;
+static struct error err;
+
+static enum status parse(const char *text) {
+    err = ERROR_NONE;
+    return shard_index_parse(&shards, bytes_of(text), &err);
+}
+
+START_TEST(names_once_and_in_order) {
+    ck_assert_int_eq(parse("{\"metadata\":{\"total_size\":4},\"weight_map\":{\"a\":\"y\",\"b\":"
+                           "\"x\",\"c\":\"y\"}}"),
+                     STATUS_OK);
+    ck_assert_uint_eq(shards.count, 2);
+    ck_assert_str_eq(shards.names[0], "x");
+    ck_assert_str_eq(shards.names[1], "y");
+    shard_index_free(&shards);
+    shard_index_free(&shards);
+}
+END_TEST
+
+START_TEST(refused) {
+    static const struct {
+        const char *text, *words;
+    } rows[] = {
+        {"", "index of shards"},
+        {"[]", "an object is expected"},
+        {"{\"weight_map\":[]}", "weight_map"},
+        {"{\"weight_map\":{}}", "names no tensors"},
+        {"{\"weight_map\":{\"a\":1}}", "tensor a is not a string"},
+        {"{\"weight_map\":{\"a\":\"\"}}", "not the name of a file"},
+        {"{\"weight_map\":{\"a\":\"..\"}}", "not the name of a file"},
+        {"{\"weight_map\":{\"a\":\"x\",\"b\":\"../x\"}}", "\"../x\" is not the name of a file"},
+        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "not the name of a file"},
+        {"{\"weight_map\":{\"a\":\"x\\\\y\"}}", "not the name of a file"},
+        {"{\"weight_map\":{\"a\":\"x\\ny\"}}", "not the name of a file"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        enum status status = parse(rows[i].text);
+        ck_assert_msg(status != STATUS_OK && status == err.status, "%s", rows[i].text);
+        ck_assert_msg(strstr(err.message, rows[i].words) != NULL, "%s: %s", rows[i].text,
+                      err.message);
+        ck_assert_ptr_null(shards.names);
+    }
+}
+END_TEST
+
+/* 1024 files, and one more. */
+START_TEST(as_many_as_there_may_be) {
+    for (int most = 1024; most <= 1025; most++) {
+        struct buffer text;
+        buffer_init(&text, 1 << 20);
+        buffer_printf(&text, NULL, "{\"weight_map\":{");
+        for (int i = 0; i < most; i++)
+            buffer_printf(&text, NULL, "%s\"%d\":\"s%d\"", i ? "," : "", i, i);
+        buffer_printf(&text, NULL, "}}%c", 0);
+        ck_assert_int_eq(parse((const char *)text.data),
+                         most > 1024 ? STATUS_TOO_LARGE : STATUS_OK);
+        shard_index_free(&shards);
+        buffer_free(&text);
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("shard_index");
+    TCase *tests = tcase_create("shard_index");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, names_once_and_in_order);
+    tcase_add_test(tests, refused);
+    tcase_add_test(tests, as_many_as_there_may_be);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
