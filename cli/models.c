@@ -33,9 +33,9 @@ struct listing_options {
     bool json;
 };
 
-/* 0 when it is not known: not measured, or a model that does not run here. */
+/* 0 when it was not measured. */
 static double estimate(const struct listing_options *options, const struct catalogue_entry *entry) {
-    if (!options->speed || !catalogue_runs(entry->family) || entry->image_gflops <= 0) return 0;
+    if (!options->speed) return 0;
     return machine_images_per_second(options->speed, entry->image_gflops * 1e9);
 }
 
@@ -64,8 +64,6 @@ static enum status write_json(struct buffer *out, const struct listing_options *
     put_text(&writer, "name", entry->name);
     put_text(&writer, "repository", entry->repository);
     put_text(&writer, "family", catalogue_family_name(entry->family));
-    writer_key(&writer, "runs");
-    writer_bool(&writer, catalogue_runs(entry->family));
     put_text(&writer, "folder", folder);
     put_number(&writer, "parameters_millions", entry->parameters_m);
     put_number(&writer, "gflops", entry->gflops);
@@ -89,10 +87,7 @@ static enum status write_row(struct buffer *out, const struct listing_options *o
     return buffer_printf(out, err, "%-47s %6.0f M %6.2f GB %7.1f %6.1f %6.1f %6.1f %6.1f %8s  %s\n",
                          entry->name, entry->parameters_m, entry->parameters_m * BYTES_F32 / 1000,
                          entry->gflops, entry->imagenet, entry->average, entry->flickr, entry->coco,
-                         speed,
-                         !catalogue_runs(entry->family) ? "not run yet"
-                         : folder                       ? "here"
-                                                        : "");
+                         speed, folder ? "here" : "");
 }
 
 static enum status write_entry(struct buffer *out, const struct listing_options *options,

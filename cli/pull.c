@@ -74,9 +74,6 @@ static int pull(const char *name, const struct hub_settings *settings, bool quie
     char *folder = NULL;
     progress_begin(&screen.progress, quiet);
     if (catalogue_resolve(&repository, name, &err)) return console_fail(&err);
-    const struct catalogue_entry *entry = catalogue_find(name);
-    if (entry && !catalogue_runs(entry->family))
-        show_notice(&screen, "this version cannot run models of that family yet");
     enum status status = pull_run(&folder, &repository, settings, &observer, &err);
     progress_end(&screen.progress);
     if (status) return console_fail(&err);

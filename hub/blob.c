@@ -139,7 +139,10 @@ static enum status prepare(void *context, enum transfer_turn *turn, uint64_t *fr
     struct blob *blob = context;
     struct stat info;
     *turn = take_lock(blob) ? TRANSFER_GO : TRANSFER_WAIT;
-    if (*turn == TRANSFER_WAIT) return STATUS_OK;
+    if (*turn == TRANSFER_WAIT) {
+        blob->have = present(blob); /* by now */
+        return STATUS_OK;
+    }
     if (!stat(blob->path, &info)) { /* by another process, meanwhile */
         release(blob);
         blob->have = blob->size;

@@ -20,7 +20,7 @@ struct catalogue_entry {
     enum catalogue_family family;
     double parameters_m; /* millions */
     double gflops;       /* of one image and one text */
-    double image_gflops; /* the image alone: `gflops` less the text tower; 0 when unknown */
+    double image_gflops; /* the image alone: `gflops` less the text tower; of CoCa by our count */
     /* Zero-shot top-1 on ImageNet, the mean over 38 datasets, retrieval on Flickr30k and COCO. */
     double imagenet, average, flickr, coco;
 };
@@ -31,8 +31,6 @@ extern const size_t catalogue_count;
 /* NULL when there is no such name. */
 const struct catalogue_entry *catalogue_find(const char *name);
 
-/* False for a family that the engine refuses to load. */
-bool catalogue_runs(enum catalogue_family family);
 /* "vit", "resnet" ... */
 const char *catalogue_family_name(enum catalogue_family family);
 

@@ -1,5 +1,7 @@
-/* Folders are those of core/model/layout.h, weight files those of core/model/checkpoint.h; but
- * here all safetensors go before all pickles, which are larger and slower to load. */
+/* Folders are those of core/model/layout.h, weight files those of core/model/checkpoint.h, in
+ * its order: what is fetched is what will be loaded. Of each of the two forms safetensors go
+ * before pickles. open_clip's form goes first, because model.safetensors beside it may be an
+ * image tower alone, for timm. */
 #include "hub/selection.h"
 
 #include <stdio.h>
@@ -21,8 +23,8 @@ static const char *const tokenizer_parts[] = {"merges.txt", "tokenizer_config.js
 
 static const char *const weights[] = {
     "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors",
-    "model.safetensors",           "model.safetensors.index.json",
     "open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth",
+    "model.safetensors",           "model.safetensors.index.json",
     "pytorch_model.bin",           "pytorch_model.bin.index.json"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

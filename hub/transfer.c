@@ -41,6 +41,7 @@ struct slot {
     uint64_t due_ns;            /* when waiting: not before */
     uint64_t from, received;    /* of this attempt */
     uint32_t attempts, redirects;
+    bool waited;        /* for another process */
     bool began;         /* the sink has been told of a body */
     enum status status; /* of the sink */
     char problem[CURL_ERROR_SIZE];
@@ -158,6 +159,13 @@ static void end_attempt(struct slot *slot) {
     slot->state = STATE_WAITING;
 }
 
+static void notice(const struct slot *slot, const char *text) {
+    const struct transfer_observer *observer = slot->run->observer;
+    char message[3 * REASON_SIZE];
+    snprintf(message, sizeof(message), "%.80s: %s", slot->transfer->name, text);
+    observer->notice(observer->context, message);
+}
+
 /* Starts what waits, if it may. */
 static enum status start(struct slot *slot) {
     const struct transfer *transfer = slot->transfer;
@@ -169,6 +177,8 @@ static enum status start(struct slot *slot) {
     if (status) return status;
     if (turn == TRANSFER_GO) return start_attempt(slot);
     if (turn == TRANSFER_SKIP) slot->state = STATE_DONE;
+    if (turn == TRANSFER_WAIT && !slot->waited) notice(slot, "another process is fetching it");
+    slot->waited = turn == TRANSFER_WAIT;
     slot->due_ns = clock_deadline(WAIT_MS);
     return STATUS_OK;
 }
@@ -190,9 +200,8 @@ static enum status try_again(struct slot *slot, const char *reason, curl_off_t r
     uint32_t pause_ms = PAUSE_MS << (slot->attempts - 1);
     if (retry_after_s * 1000 > pause_ms) pause_ms = (uint32_t)retry_after_s * 1000;
     char message[2 * REASON_SIZE];
-    snprintf(message, sizeof(message), "%.80s: %s; trying again in %u s", name, reason,
-             pause_ms / 1000);
-    run->observer->notice(run->observer->context, message);
+    snprintf(message, sizeof(message), "%s; trying again in %u s", reason, pause_ms / 1000);
+    notice(slot, message);
     free(slot->url); /* what a redirect led to may have expired */
     slot->url = NULL;
     slot->redirects = 0;

@@ -41,7 +41,8 @@ START_TEST(one_form_of_the_weights) {
            "preprocessor_config.json",
            "model.safetensors");
     expect("open_clip_config.json config.json open_clip_pytorch_model.bin model.safetensors",
-           "open_clip_config.json config.json model.safetensors", "model.safetensors");
+           "open_clip_config.json config.json open_clip_pytorch_model.bin",
+           "open_clip_pytorch_model.bin");
     expect("open_clip_config.json open_clip_pytorch_model.bin open_clip_model.safetensors",
            "open_clip_config.json open_clip_model.safetensors", "open_clip_model.safetensors");
     expect("config.json pytorch_model.bin other.safetensors", "config.json pytorch_model.bin",
