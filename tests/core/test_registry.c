@@ -78,7 +78,7 @@ static bool same(const float *found, const float *said) {
 }
 
 static void check_model(size_t index) {
-    float found[DIM_MAX];
+    float found[DIM_MAX] = {0};
     struct error err = ERROR_NONE;
     enum status status = embed(names[index], CLOCK_NEVER, found, &err);
     ck_assert_msg(status == STATUS_OK, "%s: %s", names[index], err.message);
@@ -287,11 +287,10 @@ END_TEST
 /* ---- failures ---- */
 
 /* The starter in a folder that is not there yet. */
-static void link_starter(const char *folder, const char *name) {
+static void link_starter(const char *folder) {
     static const char *const files[] = {"config.json",           "merges.txt",
                                         "model.safetensors",     "preprocessor_config.json",
                                         "tokenizer_config.json", "vocab.json"};
-    (void)name;
     char from[300], to[300], here[200];
     ck_assert_ptr_nonnull(getcwd(here, sizeof(here)));
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -329,7 +328,7 @@ START_TEST(a_failed_load_is_told_and_tried_again) {
     fclose(file);
     err = ERROR_NONE;
     ck_assert_int_eq(embed("b", CLOCK_NEVER, found, &err), STATUS_UNPROCESSABLE);
-    link_starter(folder, "b");
+    link_starter(folder);
     check_model(1);
     ck_assert_str_eq(view_of("b").failure, "");
     check_model(0);
@@ -412,25 +411,31 @@ END_TEST
 
 START_TEST(files_that_change_are_loaded_anew) {
     char *folder = folder_make(), path[300];
+    float found[DIM_MAX];
     struct registry_model model = model_of(1, REGISTRY_EAGER);
-    link_starter(folder, "b");
+    link_starter(folder);
     model.engine.path = folder;
     configure_well(&model, 1, 0);
     configure_well(&model, 1, 0);
     ck_assert_uint_eq(view_of("b").loads, 1);
-    /* Another file with other bytes: the same weights, and a comment in the configuration. */
-    snprintf(path, sizeof(path), "%s/config.json", folder);
-    struct buffer text = files_load("models/starter/config.json");
+    check_model(1);
+    /* Images are normalised in another way from now on. */
+    struct buffer text = files_load("models/starter/preprocessor_config.json");
+    ck_assert_int_eq(buffer_append(&text, "", 1, NULL), STATUS_OK);
+    char *mean = strstr((char *)text.data, "0.48145466");
+    ck_assert_ptr_nonnull(mean);
+    mean[2] = '6';
+    snprintf(path, sizeof(path), "%s/preprocessor_config.json", folder);
     unlink(path);
     FILE *file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
-    fwrite(text.data, 1, text.size, file);
-    fputs("\n\n", file);
+    fputs((const char *)text.data, file);
     fclose(file);
     buffer_free(&text);
-    configure_well(&model, 1, 0);
-    ck_assert_uint_eq(view_of("b").loads, 1); /* a new model with numbers of its own */
     check_model(1);
+    configure_well(&model, 1, 0);
+    ck_assert_int_eq(embed("b", CLOCK_NEVER, found, NULL), STATUS_OK);
+    ck_assert(!same(found, expected[1]));
     folder_remove(folder);
 }
 END_TEST
