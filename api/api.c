@@ -128,6 +128,8 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
     }
     *admission = (struct api_admission){
         .immediate = route->flags & ROUTE_QUICK,
+        .streamed = route->flags & ROUTE_LINES &&
+                    body_content(request->header(request, "Content-Type")) == BODY_NDJSON,
         .body_max = route->flags & ROUTE_SMALL ? api->options.text_body_max : api->options.body_max,
     };
     if (!route->accepts) admission->body_max = 0;
@@ -171,7 +173,7 @@ void api_refuse(struct api *api, struct http_request *request, int http_status,
 /* ---- afterwards ---- */
 
 static uint64_t body_size(const struct http_request *request) {
-    uint64_t size = request->body.size;
+    uint64_t size = request->forgotten + request->body.size;
     for (size_t i = 0; i < request->parts_count; i++) size += request->parts[i].data.size;
     return size;
 }

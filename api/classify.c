@@ -120,6 +120,8 @@ static enum status answer(struct http_response *response, struct classification 
     writer_begin_object(&writer);
     writer_key(&writer, "model");
     writer_text(&writer, engine_info(c->encode.engine)->name);
+    writer_key(&writer, "scoring");
+    writer_text(&writer, engine_info(c->encode.engine)->sigmoid ? "sigmoid" : "softmax");
     encode_write_preprocess(&writer, engine_info(c->encode.engine));
     writer_key(&writer, "results");
     writer_begin_array(&writer);

@@ -22,7 +22,7 @@ void encode_free(struct encode *encode) {
 
 uint64_t encode_deadline(const struct api *api, const struct http_request *request) {
     uint32_t timeout_ms = api->options.timeout_ms;
-    return timeout_ms ? request->received_ns + (uint64_t)timeout_ms * CLOCK_NS_PER_MS : CLOCK_NEVER;
+    return timeout_ms ? request->waiting_ns + (uint64_t)timeout_ms * CLOCK_NS_PER_MS : CLOCK_NEVER;
 }
 
 void encode_add_timings(struct encode *encode, const struct engine_timings *timings) {

@@ -31,11 +31,19 @@ struct http_request {
      * back with every response. */
     char id[65];
     uint64_t received_ns;
+    uint64_t waiting_ns; /* since when the client waits for us: time-outs count from it */
 
     /* Filled in before api_handle(). */
     struct bytes body;             /* empty for multipart */
     const struct http_part *parts; /* multipart/form-data only */
     size_t parts_count;
+
+    /* Of an admission that is streamed, else NULL: `body` is a part of what is sent, and
+     * empty at first. Forgets the first `used` bytes of it, which makes its views void, and
+     * waits for more; *ended when nothing follows. The part must be shorter than the
+     * admission's body_max then. Fails when the client is gone. */
+    enum status (*more)(struct http_request *request, size_t used, bool *ended, struct error *err);
+    uint64_t forgotten; /* bytes, so far */
 
     /* NULL when absent. Header names are case-insensitive. */
     const char *(*header)(const struct http_request *request, const char *name);

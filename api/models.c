@@ -93,6 +93,9 @@ static void write_info(struct writer *writer, const struct engine_info *info) {
     write_word(writer, "tokenizer", info->tokenizer);
     writer_key(writer, "logit_scale");
     writer_float(writer, info->logit_scale);
+    writer_key(writer, "logit_bias");
+    writer_float(writer, info->logit_bias);
+    write_word(writer, "scoring", info->sigmoid ? "sigmoid" : "softmax");
     write_number(writer, "parameters", info->parameters);
     write_preprocess(writer, info);
 }

@@ -13,6 +13,7 @@ int problem_status(enum status status) {
     switch (status) {
     case STATUS_OK: return 200;
     case STATUS_INVALID: return 400;
+    case STATUS_DENIED: return 403;
     case STATUS_NOT_FOUND: return 404;
     case STATUS_CONFLICT: return 409;
     case STATUS_TOO_LARGE: return 413;

@@ -27,7 +27,7 @@ const struct route routes[] = {
     {HTTP_POST, "/collections/{name}/search", "search", BODY_JSON, 0, collection_search_post},
     {HTTP_POST, "/collections/{name}/duplicates", "findDuplicates", BODY_JSON, ROUTE_SMALL,
      collection_duplicates_post},
-    {HTTP_POST, "/collections/{name}/items", "upsertItems", ITEMS, 0, items_post},
+    {HTTP_POST, "/collections/{name}/items", "upsertItems", ITEMS, ROUTE_LINES, items_post},
     {HTTP_GET, "/collections/{name}/items", "listItems", 0, 0, items_get},
     {HTTP_DELETE, "/collections/{name}/items", "deleteItems", 0, 0, items_delete},
     {HTTP_GET, "/collections/{name}/items/{id}", "getItem", 0, 0, item_get},

@@ -11,6 +11,7 @@ enum route_flag {
     ROUTE_SMALL = 1,  /* the smaller limit of bodies applies */
     ROUTE_ALWAYS = 2, /* also while loading and draining */
     ROUTE_QUICK = 4,  /* cheap and never blocks */
+    ROUTE_LINES = 8,  /* NDJSON is handled while it comes, and may have any length */
 };
 
 struct route {

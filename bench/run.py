@@ -3,18 +3,23 @@
 
     bench/run.py [--strict] [--dry-run] [BUILD]
 
-Runs the benches of BUILD (build/release): kernels, `clipd bench`, and a server with a random
-ViT-B-32 under load. Writes bench/results/DATE-CPU.json, compares with the last result of the
+Runs the benches of BUILD (build/release): kernels, `clipd bench`, a server with a random ViT-B-32
+under load, and ready embeddings put into a server's store. Writes bench/results/DATE-CPU.json, compares with the last result of the
 same CPU there, and marks what lost more than 5 %. With --strict such a loss is exit status 1.
 --dry-run writes nothing. What neighbours do meanwhile is measured, too: repeat before you
 believe; kernels are measured in CPU time and suffer least."""
 
+import array
+import base64
+import contextlib
 import datetime
 import json
 import os
+import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -23,6 +28,7 @@ MODEL = os.path.join(ROOT, "build/bench/ViT-B-32")
 PICTURE = "photo:500x375"
 LOSS = 0.05
 CORES = len(os.sched_getaffinity(0))
+DIM, ITEMS, BATCH = 512, 20000, 100
 
 
 def output(*command, accept=(0,)):
@@ -56,14 +62,20 @@ def bench_models(build):
     return values, rows
 
 
-def bench_server(build, precision):
-    """As many requests as it answers; then, at half that rate, how long they wait."""
-    os.environ["CLIPD_BINARY"] = f"{build}/clipd"
+@contextlib.contextmanager
+def running(build, model, *options):
+    os.environ["CLIPD"] = f"{build}/clipd"
     sys.path.insert(0, os.path.join(ROOT, "tests/http"))
     from harness import Server
-    with Server(MODEL, args=["--no-cache", "--precision", precision, "--log-level", "info"]) as server:
+    with Server(model, args=["--no-cache", *options]) as server:
         while server.get("/readyz")[0] != 200:
             time.sleep(0.05)
+        yield server
+
+
+def bench_server(build, precision):
+    """As many requests as it answers; then, at half that rate, how long they wait."""
+    with running(build, MODEL, "--precision", precision, "--log-level", "info") as server:
 
         def load(*options):
             return json.loads(output(f"{build}/bench/load", "--json", *options,
@@ -75,6 +87,38 @@ def bench_server(build, precision):
     name = f"server {precision}"
     return {f"{name}, requests/s": full["requests_per_second"],
             f"{name}, at half that rate, 1/p50, 1/s": 1000 / half["p50_ms"]}, [full, half]
+
+
+def bench_upserts(build):
+    """Durable upserts of ready embeddings by one client, which is this process: batches of JSON,
+    one stream of NDJSON, .npy files. The bodies are made before."""
+    chance = random.Random(1)
+    rows = [array.array("f", (chance.gauss(0, 1) for _ in range(DIM))).tobytes() for _ in range(ITEMS)]
+    items = [json.dumps({"id": f"{i:06}", "embedding": base64.b64encode(row).decode()}) for i, row in enumerate(rows)]
+    batches = range(0, ITEMS, BATCH)
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({BATCH}, {DIM}), }}".ljust(117) + "\n"
+    head = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head.encode()
+    forms = {"JSON": ("application/json", [f'{{"items": [{",".join(items[i:i + BATCH])}]}}'.encode() for i in batches]),
+             "NDJSON": ("application/x-ndjson", ["\n".join(items).encode()]),
+             "npy": ("application/x-npy", [head + b"".join(rows[i:i + BATCH]) for i in batches])}
+    values = {}
+    with tempfile.TemporaryDirectory() as folder, \
+            running(build, "models/starter", "--set", f"store.location={folder}/store") as server:
+        for form, (kind, bodies) in forms.items():
+            path = f"/collections/{form}"
+            spec = {"model": "ready", "model_digest": "ab" * 32, "dim": DIM}
+            server.request("PUT", path, json.dumps(spec), {"Content-Type": "application/json"})
+            connection = server.connection()
+            started = time.monotonic()
+            for at, body in zip(batches, bodies):
+                connection.request("POST", f"{path}/items" + (f"?prefix={at}-" if form == "npy" else ""),
+                                   body, {"Content-Type": kind})
+                answer = connection.getresponse()
+                if b'"inserted": 0' in answer.read() or answer.status != 200:
+                    sys.exit(f"run.py: an upsert was answered with {answer.status}")
+            values[f"upserts over HTTP, {form}, items/s"] = ITEMS / (time.monotonic() - started)
+            connection.close()
+    return values, []
 
 
 def cpu_name():
@@ -122,7 +166,8 @@ def main(arguments):
     values, parts = {}, {}
     for part, measured in (("kernels", bench_kernels(build)), ("models", bench_models(build)),
                            ("server fp32", bench_server(build, "fp32")),
-                           ("server int8", bench_server(build, "int8"))):
+                           ("server int8", bench_server(build, "int8")),
+                           ("upserts", bench_upserts(build))):
         values.update(measured[0])
         parts[part] = measured[1]
     cpu = cpu_name()

@@ -8,6 +8,7 @@
 #include "cli/bench_models.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "core/base/cpu.h"
 #include "core/batch/batcher.h"
 #include "core/kernels/isa.h"
@@ -167,6 +168,17 @@ static int complete(struct bench_options *options) {
     return EX_OK;
 }
 
+static int run(struct bench_options *options) {
+    struct error err = ERROR_NONE;
+    char *path = NULL;
+    if (options->model && model_path_resolve(&path, options->model, &err))
+        return console_fail_at(options->model, &err);
+    options->model = path;
+    int code = bench_models_run(options);
+    free(path);
+    return code;
+}
+
 int bench_command(int argc, char **argv) {
     static const struct option names[] = {
         {"arch", required_argument, NULL, 'a'},
@@ -199,5 +211,5 @@ int bench_command(int argc, char **argv) {
     if (code == EX_OK && optind < argc)
         code = console_usage("bench", "found '%s', expected options only", argv[optind]);
     if (code == EX_OK) code = complete(&options);
-    return code == EX_OK ? bench_models_run(&options) : code;
+    return code == EX_OK ? run(&options) : code;
 }

@@ -3,7 +3,8 @@
  * for people, and returns the exit code of the process, after sysexits.h:
  *
  *   64 usage   65 bad input   66 no such file or model   69 port in use, or a busy server
- *   70 a bug of ours   71 no memory   74 input or output failed   78 configuration */
+ *   70 a bug of ours   71 no memory   74 input or output failed   77 not allowed
+ *   78 configuration */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
@@ -18,7 +19,9 @@ int eval_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);
 int index_command(int argc, char **argv);
 int info_command(int argc, char **argv);
+int models_command(int argc, char **argv);
 int preprocess_command(int argc, char **argv);
+int pull_command(int argc, char **argv);
 int quantize_command(int argc, char **argv);
 int search_command(int argc, char **argv);
 int serve_command(int argc, char **argv);

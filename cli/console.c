@@ -17,6 +17,7 @@ int console_exit_code(enum status status) {
     case STATUS_TOO_LARGE:
     case STATUS_CONFLICT: return EX_DATAERR;
     case STATUS_NOT_FOUND: return EX_NOINPUT;
+    case STATUS_DENIED: return EX_NOPERM;
     case STATUS_OVERLOADED:
     case STATUS_TIMEOUT:
     case STATUS_UNAVAILABLE: return EX_UNAVAILABLE;

@@ -20,6 +20,8 @@ static const struct command commands[] = {
     {"dedupe", "print the images of a collection that are the same, or nearly", dedupe_command},
     {"collections", "list the collections of a store", collections_command},
     {"eval", "measure how well captions find their photographs", eval_command},
+    {"pull", "download a model", pull_command},
+    {"models", "list the models that have a name, and how fast they would be here", models_command},
     {"info", "print what a checkpoint is", info_command},
     {"tokenize", "print the token ids of a text", tokenize_command},
     {"preprocess", "write the image that a model sees", preprocess_command},

@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "core/base/file.h"
 #include "core/image/png.h"
 #include "core/kernels/isa.h"
@@ -60,7 +61,10 @@ static enum status make_preprocess(struct preprocess *out, const struct argument
     };
     if (arguments->model) {
         struct model_info info;
-        status = model_describe(&info, arguments->model, err);
+        char *path = NULL;
+        status = model_path_resolve(&path, arguments->model, err);
+        if (status == STATUS_OK) status = model_describe(&info, path, err);
+        free(path);
         if (status == STATUS_OK) status = recipe_preprocess(out, &info, err);
     }
     if (arguments->size) {

@@ -14,6 +14,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "cli/samples.h"
 #include "cli/session.h"
 #include "core/model/calibrate.h"
@@ -209,6 +210,8 @@ static int run(const struct arguments *arguments) {
     if (code != EX_OK) return code;
     const struct engine_options *model = session_default_model(&config);
     if (!model) code = EX_USAGE;
+    if (code == EX_OK && model_path_check(model->path, &err))
+        code = console_fail_at(model->path, &err);
     if (code == EX_OK && runtime_create(&runtime, &config.runtime, &err) != STATUS_OK)
         code = console_fail(&err);
     if (code == EX_OK) code = calibrate(arguments, model, runtime);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "cli/model_path.h"
 #include "cli/notify.h"
 #include "cli/session.h"
 #include "core/base/clock.h"
@@ -25,6 +26,12 @@ struct reload {
 enum status reload_apply(struct registry *registry, const struct config *config,
                          struct error *err) {
     uint32_t waiting_max = config->server.requests_max / WAITING_SHARE;
+    for (size_t i = 0; i < config->models_count; i++) {
+        const struct registry_model *model = &config->models[i];
+        if (model->load == REGISTRY_LAZY) continue; /* may come later */
+        enum status status = model_path_check(model->engine.path, err);
+        if (status) return status;
+    }
     struct registry_setup setup = {
         .models = config->models,
         .models_count = config->models_count,

@@ -111,8 +111,8 @@ static enum status gather_captions(struct gathered *out, const struct tokenizer 
         enum status status =
             tokenizer_encode(tokenizer, bytes_of(caption), context_length, true, &tokens, err);
         if (status) return status;
-        out->samples.texts[i] =
-            (struct model_text){.ids = tokens.ids, .count = (uint32_t)tokens.count};
+        size_t count = tokenizer_pad(tokenizer, &tokens, context_length);
+        out->samples.texts[i] = (struct model_text){.ids = tokens.ids, .count = (uint32_t)count};
     }
     out->samples.counts[PLAN_TEXT] = SAMPLES_CAPTIONS;
     return STATUS_OK;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "core/base/clock.h"
 
 enum { PATH_SIZE = 4096, FLAG_SIZE = PATH_SIZE + 8 };
@@ -30,7 +31,11 @@ enum status session_read_config(struct config *out, const char *path, const char
                                 struct error *err) {
     char buffer[PATH_SIZE];
     const char *found = find_config(path, buffer);
-    return config_load(out, found, (const char *const *)environ, flags, err);
+    enum status status = config_load(out, found, (const char *const *)environ, flags, err);
+    if (status) return status;
+    status = model_path_find(out, err);
+    if (status) config_free(out);
+    return status;
 }
 
 int session_load_config(struct config *out, const char *path, const char *const *flags) {
@@ -108,6 +113,7 @@ static int open_model(struct session *session) {
     struct error err = ERROR_NONE;
     const struct engine_options *model = session_default_model(&session->config);
     if (!model) return EX_USAGE;
+    if (model_path_check(model->path, &err) != STATUS_OK) return console_fail_at(model->path, &err);
     struct registry_model only = {.engine = *model, .is_default = true};
     struct registry_setup setup = {.models = &only, .models_count = 1};
     if (registry_configure(session->registry, &setup, &err) != STATUS_OK ||

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "core/model/layout.h"
 #include "core/recipe.h"
 
@@ -169,5 +170,12 @@ int tokenize_command(int argc, char **argv) {
     if (argc - optind != 1)
         return console_usage("tokenize", "found %d texts, expected one", argc - optind);
     arguments.text = argv[optind];
-    return run(&arguments);
+    struct error err = ERROR_NONE;
+    char *path = NULL;
+    if (arguments.model && model_path_resolve(&path, arguments.model, &err))
+        return console_fail_at(arguments.model, &err);
+    if (path) arguments.model = path;
+    int code = run(&arguments);
+    free(path);
+    return code;
 }

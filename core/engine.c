@@ -302,6 +302,17 @@ enum status engine_tokenize(struct engine *engine, struct bytes text, bool trunc
     return status;
 }
 
+/* As engine_tokenize(), and behind the text the padding that its tokenizer asks for. */
+static void tokenize_input(struct engine *engine, struct bytes text, bool truncate,
+                           struct model_text *out, uint32_t *ids, struct engine_text_info *info,
+                           struct error *err) {
+    enum status status = engine_tokenize(engine, text, truncate, ids, info, err);
+    struct tokens tokens = {.ids = ids, .count = info->tokens};
+    size_t count = info->tokens;
+    if (!status) count = tokenizer_pad(engine->tokenizer, &tokens, engine->info.context_length);
+    *out = (struct model_text){.ids = ids, .count = (uint32_t)count};
+}
+
 /* Tokenizes into `ids`, [count, context_length], and `inputs`, [count]. */
 static enum status embed_texts(struct call *call, const struct bytes *texts, uint32_t *ids,
                                struct model_text *inputs, struct engine_call *how,
@@ -310,8 +321,8 @@ static enum status embed_texts(struct call *call, const struct bytes *texts, uin
     for (size_t i = 0; i < call->count; i++) {
         struct engine_text_info info;
         uint32_t *own = ids + i * call->engine->info.context_length;
-        engine_tokenize(call->engine, texts[i], !how->refuse_long, own, &info, &call->errors[i]);
-        inputs[i] = (struct model_text){.ids = own, .count = (uint32_t)info.tokens};
+        tokenize_input(call->engine, texts[i], !how->refuse_long, &inputs[i], own, &info,
+                       &call->errors[i]);
         if (how->texts) how->texts[i] = info;
     }
     how->timings.decode_ns += clock_now_ns() - started;

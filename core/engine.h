@@ -63,6 +63,8 @@ struct engine_info {
     bool quantized;                        /* precision is int8 */
     struct engine_quantization quantization;
     float logit_scale; /* the factor: exp() already taken */
+    float logit_bias;
+    bool sigmoid; /* each pair of image and text has a probability of its own; else softmax */
     uint64_t parameters;
     struct {
         const char *resize, *order, *interpolation; /* "shortest", "openai", "bicubic" */

@@ -88,6 +88,8 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     info->text = tower_info(&model->text);
     set_quantization(engine);
     info->logit_scale = model->logit_scale;
+    info->logit_bias = model->logit_bias;
+    info->sigmoid = model->sigmoid;
     info->parameters = model->parameters;
     info->preprocess.resize = resize_names[engine->preprocess.resize];
     info->preprocess.order = engine->preprocess.order == PREPROCESS_HF ? "hf" : "openai";

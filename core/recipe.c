@@ -25,8 +25,8 @@ enum status recipe_tokenizer(struct tokenizer_options *out, const struct model_i
         [MODEL_NAMES_OPEN_CLIP] = TOKENIZER_OPEN_CLIP,
         [MODEL_NAMES_HF] = TOKENIZER_HF_FAST,
     };
-    out->mode = by_naming[model->naming];
-    out->clean = TOKENIZER_LOWER;
+    *out = (struct tokenizer_options){.mode = by_naming[model->naming],
+                                      .drop_end = model->tokenizer.drop_end};
     if (model->tokenizer.canonicalize)
         out->clean = TOKENIZER_CANONICALIZE;
     else if (model->tokenizer.keep_case)

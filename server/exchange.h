@@ -5,7 +5,7 @@
  * answer or lost the client. All of it runs on the connection's I/O thread but for
  * api_handle() of the routes that may block: that runs on a thread of the pool
  * while the connection is suspended, and resumes it. So the two never touch an
- * exchange at the same time.
+ * exchange at the same time. Where the body is handled while it comes they take turns.
  */
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
@@ -31,6 +31,7 @@ struct exchange_service {
     _Atomic uint64_t begun;    /* exchanges since the start */
     _Atomic size_t open;       /* begun and not ended */
     _Atomic size_t running;    /* in api_handle() on the pool */
+    _Atomic size_t uploads;    /* of these, with bodies that are handled while they come */
     _Atomic size_t suspended;  /* running, or just resumed */
     _Atomic size_t body_bytes; /* allocated for bodies */
     _Atomic bool draining;     /* each answer closes its connection */

@@ -14,11 +14,12 @@ deny() {
     status=1
 }
 
-deny core   'api/|server/|config/|cli/'    'core knows nothing above it'
-deny api    'server/|config/|cli/'         'api knows nothing above it'
-deny server 'config/|cli/'                 'only cli/ puts the parts together'
+deny core   'api/|server/|config/|hub/|cli/'    'core knows nothing above it'
+deny api    'server/|config/|hub/|cli/'         'api knows nothing above it'
+deny server 'config/|hub/|cli/'                 'only cli/ puts the parts together'
 deny server 'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'the adapter sees api/ and core/base/'
-deny config 'cli/|core/(image|text|model|kernels|batch)/|core/index/[^c]' 'config knows option structs only'
+deny config 'cli/|hub/|core/(image|text|model|kernels|batch)/|core/index/[^c]' 'config knows option structs only'
+deny hub    'api/|server/|config/|cli/|core/[^b]' 'the hub knows files and core/base'
 deny api    'core/(kernels|text|image|model)/|core/index/(store|vectors|sqlite|postgres|hnsw)' 'api sees the doors of core'
 deny core/base     'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'base is the bottom'
 deny core/kernels  'core/(image|text|model|batch|index|classify)/|core/(engine|registry|runtime)' 'kernels know numbers only'
@@ -29,8 +30,8 @@ deny core/batch    'core/(image|text|model|kernels|index|classify)/|core/(engine
 deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on the engine'
 deny core/index 'core/(image|model|batch|classify)/|core/text/[^u]|core/(engine|registry|runtime)' 'the index takes embeddings, and of texts knows UTF-8'
 
-deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange)\.[ch]'
-deny .  'jansson.h'            'JSON lives in api/, config/, cli/ and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+)\.[ch]'
+deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange|exchange_state|head|answer)\.[ch]'
+deny .  'jansson.h'            'JSON lives in api/, config/, cli/, hub/answer.c and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/model/[a-z_]+|core/text/[a-z_]+|hub/answer)\.[ch]'
 deny .  'cblas.h|openblas'     'only core/kernels/gemm_blas.c speaks BLAS'  './core/kernels/gemm_blas.c'
 deny .  'jpeglib.h|turbojpeg.h' 'only core/image/jpeg.c speaks JPEG'   './core/image/jpeg.c'
 deny .  'png.h'                'only core/image/png.c speaks PNG'      './core/image/png.c'
@@ -42,7 +43,8 @@ deny .  'xxhash.h'             'checksums live in core/base/checksum.c' './core/
 deny .  'sqlite3.h'            'only core/index/sqlite*.c speaks SQLite' './core/index/sqlite[a-z_]*\.[ch]'
 deny .  'libpq-fe.h'           'only three files of core/index/ speak to PostgreSQL' './core/index/postgres_(query|link|pool)\.c'
 deny .  'hnswlib/'             'only core/index/hnsw.cc speaks hnswlib' './core/index/hnsw.cc'
-deny .  'zlib.h'               'only core/text/vocabulary.c inflates'  './core/text/vocabulary.c'
-deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha256|base64)\.c'
+deny .  'curl/'                'only hub/transfer*.c speaks HTTP to others' './hub/transfer(_url|_failure)?\.c'
+deny .  'zlib.h'               'only core/text/vocabulary_file.c inflates' './core/text/vocabulary_file.c'
+deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha1|sha256|base64)\.c'
 deny .  'immintrin.h|arm_neon.h' 'intrinsics live in core/kernels/*_<isa>.c' './core/kernels/[a-z0-9_]+_(avx2|avx512|avx512_vnni|avx512_bf16|neon)\.[ch]'
 exit $status

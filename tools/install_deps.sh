@@ -4,7 +4,7 @@
 set -eu
 packages='gcc make pkg-config libmicrohttpd-dev libjansson-dev libjpeg62-turbo-dev libpng-dev
     libwebp-dev libopenblas-dev libcyaml-dev libyaml-dev libutf8proc-dev nettle-dev zlib1g-dev libxxhash-dev
-    libsqlite3-dev g++ libhnswlib-dev libpq-dev'
+    libsqlite3-dev g++ libhnswlib-dev libpq-dev libcurl4-gnutls-dev'
 [ "${1:-}" = test ] && packages="$packages check curl python3 python3-yaml clang-format clang-tidy
     clang libclang-rt-14-dev shellcheck mmdebstrap debian-archive-keyring procps"
 

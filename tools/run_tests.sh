@@ -1,7 +1,7 @@
 #!/bin/bash
 # run_tests.sh FOLDER PROGRAM... - runs the test programs built in FOLDER, replays the
 # fuzz corpora, and runs the Python tests against FOLDER/clipd: in parallel, one line
-# for each, the output of those that fail. Exits 1 when one fails.
+# for each, and at the end the output of those that failed. Exits 1 when one fails.
 #
 # A test passes when it exits 0; it counts as skipped when it also prints a line
 # that begins with "skipped:". TEST_TIMEOUT is in seconds.
@@ -35,15 +35,10 @@ run_one() {
     grep -q '^skipped:' "$log" && state=skipped
     [ "$code" -eq 0 ] || state=FAILED
     [ "$code" -eq 124 ] && echo "stopped after $TEST_TIMEOUT s" >> "$log"
+    [ "$code" -eq 0 ] || echo "(exit $code)" >> "$log"
     echo "$state" > "$log.state"
     # One printf, so that lines of different tests do not mix.
-    if [ "$state" = FAILED ]; then
-        printf '  %-8s%4d.%01d s  %s (exit %d)\n%s\n' "$state" $((milliseconds / 1000)) \
-            $((milliseconds % 1000 / 100)) "$name" "$code" "$(tail -n 60 "$log" | sed 's/^/    | /')"
-    else
-        printf '  %-8s%4d.%01d s  %s\n' "$state" $((milliseconds / 1000)) \
-            $((milliseconds % 1000 / 100)) "$name"
-    fi
+    printf '  %-8s%4d.%01d s  %s\n' "$state" $((milliseconds / 1000)) $((milliseconds % 1000 / 100)) "$name"
 }
 export -f run_one
 
@@ -58,6 +53,11 @@ count() {
     cat "$results"/*.state | grep -c "^$1\$"
 }
 failed=$(count FAILED)
+for log in "$results"/*.log; do
+    [ "$(cat "$log.state")" = FAILED ] || continue
+    echo "  FAILED $(basename "$log" .log)"
+    tail -n 60 "$log" | sed 's/^/    | /'
+done
 echo "$(count ok) passed, $(count skipped) with parts skipped, $failed failed"
 for log in "$results"/*.log; do
     [ "$(cat "$log.state")" = skipped ] || continue

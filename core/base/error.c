@@ -54,6 +54,7 @@ const char *status_name(enum status status) {
     case STATUS_UNPROCESSABLE: return "unprocessable";
     case STATUS_TOO_LARGE: return "too_large";
     case STATUS_NOT_FOUND: return "not_found";
+    case STATUS_DENIED: return "denied";
     case STATUS_CONFLICT: return "conflict";
     case STATUS_OVERLOADED: return "overloaded";
     case STATUS_TIMEOUT: return "timeout";

@@ -19,6 +19,7 @@ enum status {
     STATUS_UNPROCESSABLE, /* a known format whose content cannot be used: a broken image */
     STATUS_TOO_LARGE,     /* over a configured limit */
     STATUS_NOT_FOUND,     /* no such item, model or route */
+    STATUS_DENIED,        /* whoever asks may not have it */
     STATUS_CONFLICT,      /* already exists, or does not fit what exists */
     STATUS_OVERLOADED,    /* a bounded queue is full: try again later */
     STATUS_TIMEOUT,       /* the deadline passed before the work was done */

@@ -256,7 +256,10 @@ void classify_score(struct engine *engine, const float *image_embedding,
         sum += exp((double)info->logit_scale * ((double)scores[i].cosine - best));
     }
     for (size_t i = 0; i < labels_count; i++) {
-        double share = exp((double)info->logit_scale * ((double)scores[i].cosine - best)) / sum;
+        double cosine = (double)scores[i].cosine, scale = (double)info->logit_scale;
+        double share = info->sigmoid
+                           ? 1 / (1 + exp(-(scale * cosine + (double)info->logit_bias)))
+                           : exp(scale * (cosine - best)) / sum;
         scores[i].probability = (float)share;
     }
 }

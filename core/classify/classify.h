@@ -44,7 +44,7 @@ enum status classify_embed_labels(struct classifier *classifier, struct engine *
 struct classify_score {
     size_t label; /* index into the labels */
     float cosine;
-    float probability; /* softmax over the labels of logit_scale * cosine */
+    float probability; /* softmax over the labels, or sigmoid, of logit_scale * cosine + bias */
 };
 
 /* Scores one normalised image embedding against the class embeddings, best first

@@ -30,11 +30,12 @@
 #include "core/kernels/rows.h"
 
 enum gemm_precision { GEMM_FP32, GEMM_BF16, GEMM_INT8 };
-enum gemm_activation { GEMM_LINEAR, GEMM_QUICK_GELU, GEMM_GELU_ERF, GEMM_GELU_TANH };
+enum gemm_activation { GEMM_LINEAR, GEMM_QUICK_GELU, GEMM_GELU_ERF, GEMM_GELU_TANH, GEMM_RELU };
 enum gemm_output {
-    GEMM_STORE_F32,  /* c = result */
-    GEMM_ADD_F32,    /* c += result: the residual stream */
-    GEMM_STORE_BF16, /* c = result, as the next bf16 product wants it */
+    GEMM_STORE_F32,    /* c = result */
+    GEMM_ADD_F32,      /* c += result: the residual stream */
+    GEMM_STORE_BF16,   /* c = result, as the next bf16 product wants it */
+    GEMM_ADD_RELU_F32, /* c = max(c + result, 0): the residual stream of a ResNet */
 };
 
 enum {

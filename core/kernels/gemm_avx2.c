@@ -160,8 +160,9 @@ static inline void store(const struct gemm_call *call, size_t at, const struct c
         return;
     }
     float *c = (float *)call->c + at;
-    if (call->output == GEMM_ADD_F32) {
+    if (call->output != GEMM_STORE_F32) {
         value = _mm256_add_ps(_mm256_maskload_ps(c, set->lanes), value);
+        if (call->output == GEMM_ADD_RELU_F32) value = math256_relu(value);
     }
     math256_store(c, set->count, value);
 }

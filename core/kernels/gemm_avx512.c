@@ -58,8 +58,9 @@ static inline void store(const struct gemm_call *call, size_t at, __mmask16 lane
         return;
     }
     float *c = (float *)call->c + at;
-    if (call->output == GEMM_ADD_F32) {
+    if (call->output != GEMM_STORE_F32) {
         value = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, c), value);
+        if (call->output == GEMM_ADD_RELU_F32) value = math512_relu(value);
     }
     _mm512_mask_storeu_ps(c, lanes, value);
 }

@@ -61,6 +61,11 @@ static void tile_int8(const struct gemm_tile *tile, size_t rows) {
     }
 }
 
+/* NaN stays NaN. */
+static float relu(float value) {
+    return value < 0 ? 0 : value;
+}
+
 /* Arguments in double: an error in an exponent's argument is multiplied by its size. */
 static float activate(float value, enum gemm_activation activation) {
     const double x = value;
@@ -69,6 +74,7 @@ static float activate(float value, enum gemm_activation activation) {
     case GEMM_GELU_ERF: return (float)(x * 0.5 * erfc(-x * 0.7071067811865476));
     case GEMM_GELU_TANH: /* (1 + tanh u) / 2 = 1 / (1 + e^-2u), u = sqrt(2/pi) (...) */
         return value / (1.0f + expf((float)(-1.5957691216057308 * x * (1 + 0.044715 * x * x))));
+    case GEMM_RELU: return relu(value);
     case GEMM_LINEAR: break;
     }
     return value;
@@ -96,6 +102,11 @@ void gemm_generic_finish(const struct gemm_weight *weight, const struct gemm_cal
             case GEMM_STORE_F32: ((float *)call->c)[at] = value; break;
             case GEMM_ADD_F32: ((float *)call->c)[at] += value; break;
             case GEMM_STORE_BF16: ((uint16_t *)call->c)[at] = rows_bf16_of(value); break;
+            case GEMM_ADD_RELU_F32: {
+                float *c = (float *)call->c + at;
+                *c = relu(*c + value);
+                break;
+            }
             }
         }
     }

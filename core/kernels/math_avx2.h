@@ -62,11 +62,16 @@ static inline __m256 math256_gelu_erf(__m256 x) {
     return _mm256_mul_ps(x, _mm256_blendv_ps(tail, _mm256_sub_ps(one, tail), positive));
 }
 
+static inline __m256 math256_relu(__m256 x) {
+    return _mm256_max_ps(_mm256_setzero_ps(), x); /* the second operand when it is NaN */
+}
+
 static inline __m256 math256_activate(__m256 x, enum gemm_activation activation) {
     switch (activation) {
     case GEMM_QUICK_GELU: return math256_quick_gelu(x);
     case GEMM_GELU_ERF: return math256_gelu_erf(x);
     case GEMM_GELU_TANH: return math256_gelu_tanh(x);
+    case GEMM_RELU: return math256_relu(x);
     case GEMM_LINEAR: break;
     }
     return x;

@@ -80,11 +80,16 @@ static inline __m512 math512_gelu_erf(__m512 x) {
     return _mm512_mul_ps(x, _mm512_mask_sub_ps(tail, positive, one, tail));
 }
 
+static inline __m512 math512_relu(__m512 x) {
+    return _mm512_max_ps(_mm512_setzero_ps(), x); /* the second operand when it is NaN */
+}
+
 static inline __m512 math512_activate(__m512 x, enum gemm_activation activation) {
     switch (activation) {
     case GEMM_QUICK_GELU: return math512_quick_gelu(x);
     case GEMM_GELU_ERF: return math512_gelu_erf(x);
     case GEMM_GELU_TANH: return math512_gelu_tanh(x);
+    case GEMM_RELU: return math512_relu(x);
     case GEMM_LINEAR: break;
     }
     return x;

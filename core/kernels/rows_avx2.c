@@ -47,31 +47,63 @@ static void to_bf16(uint16_t *out, const float *x, size_t n) {
     }
 }
 
-static struct row_scale quantize(uint8_t *out, const float *x, size_t n) {
-    __m256 least = _mm256_setzero_ps(), most = _mm256_setzero_ps();
-    for (size_t i = 0; i < n; i += 8) {
+/* The least and the most of a row and 0. */
+static void find_range(const float *x, size_t n, float *low, float *high) {
+    __m256 least[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, most[2] = {least[0], least[0]};
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        for (size_t j = 0; j < 2; j++) {
+            __m256 value = _mm256_loadu_ps(x + i + 8 * j);
+            least[j] = _mm256_min_ps(value, least[j]); /* the second operand when one is NaN */
+            most[j] = _mm256_max_ps(value, most[j]);
+        }
+    }
+    for (; i < n; i += 8) {
         __m256 value = _mm256_maskload_ps(x + i, math256_lanes(n - i));
-        least = _mm256_min_ps(value, least); /* the second operand when one is NaN */
-        most = _mm256_max_ps(value, most);
+        least[0] = _mm256_min_ps(value, least[0]);
+        most[0] = _mm256_max_ps(value, most[0]);
     }
-    float low[8], high[8], inverse;
-    _mm256_storeu_ps(low, least);
-    _mm256_storeu_ps(high, most);
-    for (size_t i = 1; i < 8; i++) {
-        low[0] = fminf(low[0], low[i]);
-        high[0] = fmaxf(high[0], high[i]);
+    float lows[8], highs[8];
+    _mm256_storeu_ps(lows, _mm256_min_ps(least[0], least[1]));
+    _mm256_storeu_ps(highs, _mm256_max_ps(most[0], most[1]));
+    *low = lows[0];
+    *high = highs[0];
+    for (i = 1; i < 8; i++) {
+        *low = fminf(*low, lows[i]);
+        *high = fmaxf(*high, highs[i]);
     }
-    struct row_scale row = rows_scale_of(low[0], high[0], &inverse);
+}
+
+static inline __m256i to_level(__m256 value, __m256 factor, __m256i zero) {
+    __m256i level = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(value, factor)), zero);
+    return _mm256_max_epi32(level, _mm256_setzero_si256());
+}
+
+static struct row_scale quantize(uint8_t *out, const float *x, size_t n) {
+    float low, high, inverse;
+    find_range(x, n, &low, &high);
+    struct row_scale row = rows_scale_of(low, high, &inverse);
     __m256 factor = _mm256_set1_ps(inverse);
     __m256i zero = _mm256_set1_epi32(row.zero);
-    for (size_t i = 0; i < n; i += 8) {
+    /* Saturating packs: to 16 bits, then to bytes; they work on halves, whose words come
+     * out in turn. */
+    const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m256i level[4];
+        for (size_t j = 0; j < 4; j++) {
+            level[j] = to_level(_mm256_loadu_ps(x + i + 8 * j), factor, zero);
+        }
+        __m256i bytes = _mm256_packus_epi16(_mm256_packus_epi32(level[0], level[1]),
+                                            _mm256_packus_epi32(level[2], level[3]));
+        _mm256_storeu_si256((__m256i *)(void *)(out + i),
+                            _mm256_permutevar8x32_epi32(bytes, in_order));
+    }
+    for (; i < n; i += 8) {
         size_t count = n - i < 8 ? n - i : 8;
-        __m256 value = _mm256_mul_ps(_mm256_maskload_ps(x + i, math256_lanes(n - i)), factor);
-        __m256i byte = _mm256_add_epi32(_mm256_cvtps_epi32(value), zero);
-        byte = _mm256_max_epi32(byte, _mm256_setzero_si256());
-        /* Saturating packs: to 16 bits, then to bytes; a half holds four of each. */
+        __m256i level = to_level(_mm256_maskload_ps(x + i, math256_lanes(n - i)), factor, zero);
         __m128i words =
-            _mm_packus_epi32(_mm256_castsi256_si128(byte), _mm256_extracti128_si256(byte, 1));
+            _mm_packus_epi32(_mm256_castsi256_si128(level), _mm256_extracti128_si256(level, 1));
         uint8_t values[16];
         _mm_storeu_si128((__m128i *)(void *)values, _mm_packus_epi16(words, words));
         memcpy(out + i, values, count);

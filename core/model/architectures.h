@@ -5,6 +5,14 @@
 
 #include "core/model/info.h"
 
+/* How the blocks of the image tower differ from those of a plain ViT. */
+enum architecture_style {
+    ARCHITECTURE_PLAIN,
+    ARCHITECTURE_EVA,        /* EVA01-g */
+    ARCHITECTURE_EVA_RESULT, /* EVA02-E: MODEL_NORM_RESULT */
+    ARCHITECTURE_EVA02,      /* turned, gated, inner norms */
+};
+
 struct architecture {
     const char *name; /* as open_clip calls it */
     uint32_t embed_dim, image_size, patch_size;
@@ -14,6 +22,21 @@ struct architecture {
 
 extern const struct architecture architectures[];
 extern const size_t architectures_count;
+
+enum architecture_style architecture_style(const struct architecture *architecture);
+
+/* What its image tower has beside that, when it is a ModifiedResNet or a ConvNeXt; else NULL. */
+const struct model_resnet *architecture_resnet(const struct architecture *architecture);
+const struct model_convnext *architecture_convnext(const struct architecture *architecture);
+
+/* What it has beside that when its images end with attention. */
+struct architecture_attention {
+    bool siglip; /* else CoCa */
+    bool gelu_tanh;
+    uint32_t context_length, vocab_size, text_mlp;
+};
+bool architecture_attention(struct architecture_attention *out,
+                            const struct architecture *architecture);
 
 /* NULL if unknown. */
 const struct architecture *architecture_named(const char *name);

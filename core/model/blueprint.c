@@ -2,7 +2,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "core/model/blueprint_bert.h"
+#include "core/model/blueprint_convnext.h"
+#include "core/model/blueprint_resnet.h"
 #include "core/model/blueprint_text.h"
 #include "core/model/blueprint_vit.h"
 #include "core/model/draft.h"
@@ -33,6 +37,8 @@ static enum status take_logit_numbers(struct draft *draft, struct error *err) {
     if (!status) status = take_number(draft, "logit_bias", &bias, err);
     draft->info->logit_scale = expf(exponent);
     draft->info->logit_bias = bias;
+    draft->info->sigmoid =
+        draft->config->sigmoid || tensors_find(draft->tensors, "logit_bias") != NULL;
     return status;
 }
 
@@ -56,8 +62,22 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     draft->info->image_tower = draft->names.vision->tower;
     switch (draft->info->image_tower) {
     case MODEL_IMAGE_VIT: return blueprint_vit_draw(draft, out, err);
+    case MODEL_IMAGE_RESNET: return blueprint_resnet_draw(draft, out, err);
+    case MODEL_IMAGE_CONVNEXT: return blueprint_convnext_draw(draft, out, err);
     }
     return STATUS_INTERNAL;
+}
+
+static enum status draw_text(struct draft *draft, struct blueprint *out, struct error *err) {
+    return draft->names.text->is_bert ? blueprint_bert_draw(draft, out, err)
+                                      : blueprint_text_draw(draft, out, err);
+}
+
+static bool tells_of_pruning(const struct tensors *tensors) {
+    for (size_t i = 0; i < tensors->count; i++) {
+        if (strstr(tensors->list[i].name, TENSORS_PRUNING_MASK)) return true;
+    }
+    return false;
 }
 
 enum status blueprint_draw(struct blueprint *out, struct model_info *info, struct tensors *tensors,
@@ -67,14 +87,15 @@ enum status blueprint_draw(struct blueprint *out, struct model_info *info, struc
     enum status status = names_recognise(&draft.names, tensors, err);
     if (status) return status;
     const struct names *names = &draft.names;
+    draft.pruned = tells_of_pruning(tensors);
     bool is_hf = names->has_vision ? names->vision->is_hf : names->text->is_hf;
     info->naming = config->found ? config->naming : is_hf ? MODEL_NAMES_HF : MODEL_NAMES_OPENAI;
     /* A tower that the configuration describes must be there: its first tensor will be
      * missed. One that it does not describe, but that is there, ends as a leftover. */
-    draft.has_vision = config->found ? config->vision.layers != 0 : names->has_vision;
-    draft.has_text = config->found ? config->text.layers != 0 : names->has_text;
+    draft.has_vision = config->found ? config->vision.present : names->has_vision;
+    draft.has_text = config->found ? config->text.present : names->has_text;
     if (draft.has_vision) status = draw_vision(&draft, out, err);
-    if (!status && draft.has_text) status = blueprint_text_draw(&draft, out, err);
+    if (!status && draft.has_text) status = draw_text(&draft, out, err);
     if (!status) status = take_logit_numbers(&draft, err);
     if (!status) status = check_leftovers(&draft, err);
     return status;
@@ -83,6 +104,8 @@ enum status blueprint_draw(struct blueprint *out, struct model_info *info, struc
 void blueprint_free(struct blueprint *blueprint) {
     free(blueprint->vision.blocks);
     free(blueprint->text.blocks);
-    for (size_t i = 0; i < 2; i++) free(blueprint->computed[i]);
+    free(blueprint->resnet.blocks);
+    free(blueprint->convnext.blocks);
+    for (size_t i = 0; i < BLUEPRINT_COMPUTED; i++) free(blueprint->computed[i]);
     *blueprint = (struct blueprint){.computed = {NULL}};
 }

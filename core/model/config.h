@@ -15,7 +15,11 @@ struct config_tower {
     uint32_t width, layers, heads, mlp_width;
     enum model_activation activation;
     float layer_norm_eps;
+    bool present; /* the configuration describes such a tower */
+    enum model_norm_order norm_order;
     bool layer_scale;
+    bool unprojected; /* there is no last projection */
+    bool pruned;      /* width and heads are those of the model that it was pruned from */
 };
 
 struct model_config {
@@ -25,12 +29,15 @@ struct model_config {
     uint32_t embed_dim, image_size, patch_size, context_length, vocab_size;
     uint32_t head_width; /* said by the user, overrules `heads`; 0: not */
     enum model_image_pooling image_pooling;
-    bool no_ln_pre, bidirectional;
+    uint32_t resnet[MODEL_STAGES]; /* blocks of a ModifiedResNet */
+    uint32_t pooler_heads;         /* of MODEL_IMAGE_ATTENTION; 0: as many as the tower has */
+    bool no_ln_pre, bidirectional, text_class;
     enum model_pooling pooling;
     uint32_t end_token, pad_token;
     struct model_preprocess preprocess;
     uint32_t crop_size; /* what preprocessing says the model sees; 0: not stated */
     struct model_tokenizer tokenizer;
+    bool sigmoid; /* SigLIP */
 };
 
 /* OpenAI's mean, std, bicubic, shortest; QuickGELU; argmax. */

@@ -2,13 +2,12 @@
 
 #include <string.h>
 
+#include "core/model/config_timm.h"
 #include "core/model/config_tower.h"
 #include "core/model/families.h"
 
 static enum status refuse_vision(const struct json_place *vision, struct error *err) {
     static const struct config_refusal refusals[] = {
-        {"timm_model_name", "a timm image tower"},
-        {"attentional_pool", "attention pooling (CoCa)"},
         {"qk_norm", "normalised queries and keys"},
         {"scaled_cosine_attn", "cosine attention"},
         {"scale_heads", "scaled heads"},
@@ -17,11 +16,40 @@ static enum status refuse_vision(const struct json_place *vision, struct error *
         {"scale_fc", "scaled MLP"},
         {"input_patchnorm", "normalised patches"},
     };
-    const json_t *layers = vision->object ? json_object_get(vision->object, "layers") : NULL;
-    if (json_is_array(layers)) {
-        return families_refuse(err, "vision_cfg.layers is a list", "a ModifiedResNet image tower");
-    }
     return config_tower_refuse(vision, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
+}
+
+/* CoCa: one query and its heads, with which the tower ends. */
+static enum status read_attention_pool(struct model_config *out, const struct json_place *vision,
+                                       struct error *err) {
+    bool attention = false;
+    enum status status = json_read_bool(vision, "attentional_pool", &attention, err);
+    if (status || !attention) return status;
+    out->image_pooling = MODEL_IMAGE_ATTENTION;
+    out->pooler_heads = 8; /* open_clip's own default */
+    return json_read_u32(vision, "attn_pooler_heads", 1, CONFIG_SIZE_MAX, &out->pooler_heads, err);
+}
+
+/* A list of layers makes a ModifiedResNet: the blocks of its stages. */
+static enum status read_layers(struct model_config *out, const struct json_place *vision,
+                               struct error *err) {
+    const json_t *list = vision->object ? json_object_get(vision->object, "layers") : NULL;
+    if (!json_is_array(list)) {
+        return json_read_u32(vision, "layers", 1, CONFIG_LAYERS_MAX, &out->vision.layers, err);
+    }
+    out->patch_size = out->vision.layers = 0;
+    for (size_t i = 0; i < MODEL_STAGES; i++) {
+        const json_t *blocks = json_array_get(list, i);
+        json_int_t value = json_integer_value(blocks);
+        if (json_array_size(list) != MODEL_STAGES || value < 1 || value > CONFIG_LAYERS_MAX) {
+            return error_set(err, STATUS_UNPROCESSABLE,
+                             "%s.layers is a list, of which 4 numbers of 1 to %d are expected",
+                             vision->path, CONFIG_LAYERS_MAX);
+        }
+        out->resnet[i] = (uint32_t)value;
+        out->vision.layers += out->resnet[i];
+    }
+    return STATUS_OK;
 }
 
 /* The class token through the last LayerNorm, or the mean of the patches. That of
@@ -48,16 +76,17 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     struct json_place vision;
     struct config_tower *tower = &out->vision;
     uint32_t head_width = 64;
+    const char *timm = "";
+    tower->present = true;
+    enum status status = json_enter(&vision, model, "vision_cfg", err);
+    if (!status) status = json_read_string(&vision, "timm_model_name", &timm, err);
+    if (status || *timm) return status ? status : config_timm_read(out, &vision, timm, err);
     tower->width = 768;
     tower->layers = 12;
     out->patch_size = 16;
     out->image_size = 224;
-    enum status status = json_enter(&vision, model, "vision_cfg", err);
-    if (!status) status = refuse_vision(&vision, err);
+    status = refuse_vision(&vision, err);
     if (!status) status = json_read_u32(&vision, "width", 1, CONFIG_SIZE_MAX, &tower->width, err);
-    if (!status) {
-        status = json_read_u32(&vision, "layers", 1, CONFIG_LAYERS_MAX, &tower->layers, err);
-    }
     if (!status) {
         status = json_read_u32(&vision, "head_width", 1, CONFIG_SIZE_MAX, &head_width, err);
     }
@@ -67,11 +96,15 @@ enum status config_open_clip_vision_read(struct model_config *out, const struct 
     if (!status) {
         status = json_read_u32(&vision, "image_size", 1, CONFIG_SIZE_MAX, &out->image_size, err);
     }
+    if (!status) status = read_layers(out, &vision, err);
     if (!status) status = config_tower_read_kwargs(tower, &vision, err);
     if (!status) status = read_vision_pooling(out, &vision, err);
+    if (!status) status = read_attention_pool(out, &vision, err);
+    if (!status) status = json_read_bool(model, "mask_image", &tower->pruned, err);
     if (status) return status;
-    tower->heads = tower->width / head_width;
-    if (tower->width % head_width == 0) return STATUS_OK;
+    uint32_t width = out->resnet[0] ? 32 * tower->width : tower->width; /* of attention */
+    tower->heads = width / head_width;
+    if (width % head_width == 0) return STATUS_OK;
     return error_set(err, STATUS_UNPROCESSABLE, "%s: a width of %u is no multiple of head_width %u",
-                     vision.path, tower->width, head_width);
+                     vision.path, width, head_width);
 }

@@ -43,6 +43,14 @@ enum status draft_take_part(struct draft *draft, const char *weight, const char 
     return bias ? draft_take_vector(draft, bias, *n, &out->biases[part], err) : STATUS_OK;
 }
 
+enum status draft_take_product(struct draft *draft, const char *prefix, const char *layer,
+                               size_t *n, size_t k, struct blueprint_linear *out,
+                               struct error *err) {
+    char weight[DRAFT_NAME_SIZE];
+    snprintf(weight, sizeof(weight), "%s%s.weight", prefix, layer);
+    return draft_take_part(draft, weight, NULL, n, k, out, err);
+}
+
 enum status draft_take_linear(struct draft *draft, const char *prefix, const char *layer, size_t *n,
                               size_t k, struct blueprint_linear *out, struct error *err) {
     char weight[DRAFT_NAME_SIZE], bias[DRAFT_NAME_SIZE];

@@ -17,6 +17,7 @@ struct draft {
     const struct model_config *config;
     struct model_info *info;
     bool has_vision, has_text; /* towers that are to be drawn */
+    bool pruned;               /* the file tells of TinyCLIP's pruning */
 };
 
 /* A number that the configuration states must be what the weights have. */
@@ -32,6 +33,10 @@ enum status draft_take_norm(struct draft *draft, const char *prefix, const char 
 /* Adds a part to a product; *n 0: as many rows as found. `bias` is NULL where there is none. */
 enum status draft_take_part(struct draft *draft, const char *weight, const char *bias, size_t *n,
                             size_t k, struct blueprint_linear *out, struct error *err);
+/* Without a bias. */
+enum status draft_take_product(struct draft *draft, const char *prefix, const char *layer,
+                               size_t *n, size_t k, struct blueprint_linear *out,
+                               struct error *err);
 enum status draft_take_linear(struct draft *draft, const char *prefix, const char *layer, size_t *n,
                               size_t k, struct blueprint_linear *out, struct error *err);
 

@@ -9,16 +9,17 @@ static const struct {
     const char *sign; /* the beginning of tensors' names; NULL: the family loads */
 } families[] = {
     {"CLIP with a ViT", NULL},
+    {"CLIP with a ModifiedResNet", NULL},
+    {"CLIP with a ConvNeXt", NULL},
+    {"SigLIP", NULL},
+    {"CoCa", NULL},
+    {"EVA-CLIP", NULL},
+    {"Chinese-CLIP", NULL},
+    {"CLIP with a RoBERTa", NULL},
     /* In the order in which SPEC 7.3 tells them apart. */
-    {"SigLIP", "vision_model.head."},
-    {"Chinese-CLIP", "text_model.encoder.layer."},
-    {"a CLIP with a ModifiedResNet image tower", "visual.attnpool."},
-    {"CoCa", "visual.attn_pool."},
-    {"a CLIP with a timm image tower", "visual.trunk."},
-    {"a CLIP with a transformers text tower", "text.transformer.embeddings."},
-    {"CoCa", "text.cls_emb"},
-    {"Chinese-CLIP", "bert."},
-    {"TinyCLIP in its training form", "_image_encoder."},
+    {"a CLIP with a FastViT", "visual.trunk.stages.0.blocks.0.token_mixer."},
+    {"a CLIP with an mT5 text tower", "text.transformer.encoder.block."},
+    {"a CLIP with an NLLB text tower", "text.transformer.layers."},
     {"MobileCLIP in Apple's form", "image_encoder.model."},
 };
 

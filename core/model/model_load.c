@@ -88,6 +88,9 @@ static enum status set_preprocess(struct model_info *info, const struct model_co
     *preprocess = config->preprocess;
     info->tokenizer = config->tokenizer;
     if (!config->found) preprocess->convert_first = info->naming == MODEL_NAMES_HF;
+    /* Chinese-CLIP as it was trained. */
+    if (!config->found && info->text_tower == MODEL_TEXT_BERT)
+        preprocess->resize = MODEL_RESIZE_SQUASH;
     if (!info->vision.layers) return STATUS_OK;
     uint32_t native = config->image_size ? config->image_size : info->image_size;
     if (config->crop_size && config->crop_size != native) {

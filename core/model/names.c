@@ -27,9 +27,95 @@ static const struct layer_names hf_layer = {
     .v = "self_attn.v_proj",
 };
 
+/* As timm calls the layers of ViTs. */
+#define TIMM_LAYER .ln_1 = "norm1", .ln_2 = "norm2", .out = "attn.proj", .proj = "mlp.fc2"
+#define TIMM_FUSED .qkv_weight = "attn.qkv.weight", .fc = "mlp.fc1"
+
+static const struct layer_names timm_layer = {TIMM_LAYER, TIMM_FUSED, .qkv_bias = "attn.qkv.bias",
+                                              .ls_1 = "ls1.gamma", .ls_2 = "ls2.gamma"};
+
+static const struct layer_names bert_layer = {
+    .ln_1 = "attention.output.LayerNorm",
+    .ln_2 = "output.LayerNorm",
+    .out = "attention.output.dense",
+    .fc = "intermediate.dense",
+    .proj = "output.dense",
+    .q = "attention.self.query",
+    .k = "attention.self.key",
+    .v = "attention.self.value",
+};
+
+/* BERT below a prefix. */
+#define BERT_TEXT(prefix)                                                                          \
+    .variant = true, .is_bert = true, .sign = prefix "embeddings.word_embeddings.",                \
+    .embedding = prefix "embeddings.word_embeddings.weight",                                       \
+    .positions = prefix "embeddings.position_embeddings.weight",                                   \
+    .kinds = prefix "embeddings.token_type_embeddings.weight",                                     \
+    .ln_embedding = prefix "embeddings.LayerNorm", .block = prefix "encoder.layer.%u.",            \
+    .layer = &bert_layer
+
+static const struct layer_names eva_layer = {TIMM_LAYER, TIMM_FUSED, .q_bias = "attn.q_bias",
+                                             .v_bias = "attn.v_bias"};
+
+static const struct layer_names eva02_layer = {
+    TIMM_LAYER,          .q = "attn.q_proj", .k = "attn.k_proj",
+    .v = "attn.v_proj",  .no_k_bias = true,  .ln_out = "attn.norm",
+    .gate = "mlp.fc1_g", .fc = "mlp.fc1_x",  .ln_proj = "mlp.norm",
+};
+
+/* What the ViTs of timm have in common, below open_clip's "visual.trunk.". */
+#define TIMM_VISION                                                                                \
+    .tower = MODEL_IMAGE_VIT, .class_embedding = "visual.trunk.cls_token",                         \
+    .patch = "visual.trunk.patch_embed.proj.weight", .positions = "visual.trunk.pos_embed",        \
+    .ln_post = "visual.trunk.norm", .proj = "visual.trunk.head",                                   \
+    .block = "visual.trunk.blocks.%u."
+#define TIMM_PATCH_BIAS "visual.trunk.patch_embed.proj.bias"
+
+static const struct pooler_names hf_pooler = {
+    .query = "vision_model.head.probe",
+    .in_weight = "vision_model.head.attention.in_proj_weight",
+    .in_bias = "vision_model.head.attention.in_proj_bias",
+    .out = "vision_model.head.attention.out_proj",
+    .ln = "vision_model.head.layernorm",
+    .fc = "vision_model.head.mlp.fc1",
+    .proj = "vision_model.head.mlp.fc2",
+};
+
+static const struct pooler_names timm_pooler = {
+    .query = "visual.trunk.attn_pool.latent",
+    .q = "visual.trunk.attn_pool.q.weight",
+    .kv = "visual.trunk.attn_pool.kv.weight",
+    .in_bias = "visual.trunk.attn_pool.q.bias",
+    .more_bias = "visual.trunk.attn_pool.kv.bias",
+    .out = "visual.trunk.attn_pool.proj",
+    .ln = "visual.trunk.attn_pool.norm",
+    .fc = "visual.trunk.attn_pool.mlp.fc1",
+    .proj = "visual.trunk.attn_pool.mlp.fc2",
+};
+
+/* Of one tensor when the widths of rows and query are the same, else of three. */
+static const struct pooler_names coca_pooler = {
+    .query = "visual.attn_pool.query",
+    .ln_q = "visual.attn_pool.ln_q",
+    .in_weight = "visual.attn_pool.attn.in_proj_weight",
+    .q = "visual.attn_pool.attn.q_proj_weight",
+    .k = "visual.attn_pool.attn.k_proj_weight",
+    .v = "visual.attn_pool.attn.v_proj_weight",
+    .in_bias = "visual.attn_pool.attn.in_proj_bias",
+    .out = "visual.attn_pool.attn.out_proj",
+};
+
 /* In the order in which they are looked for. The last one of each list is that of which
  * tensors are missed when none is found. */
 static const struct vision_names vision_schemes[] = {
+    {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_proj.", .patch_bias = TIMM_PATCH_BIAS,
+     .layer = &eva02_layer, .rope_side = 16, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_bias", .patch_bias = TIMM_PATCH_BIAS,
+     .layer = &eva_layer, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.patch_embed.backbone.", .bare_class = true,
+     .stem = "visual.trunk.patch_embed.backbone.", .layer = &timm_layer, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.norm_pre.", .ln_pre = "visual.trunk.norm_pre",
+     .layer = &timm_layer},
     {.tower = MODEL_IMAGE_VIT,
      .sign = "vision_model.embeddings.class_embedding",
      .class_embedding = "vision_model.embeddings.class_embedding",
@@ -41,6 +127,43 @@ static const struct vision_names vision_schemes[] = {
      .block = "vision_model.encoder.layers.%u.",
      .layer = &hf_layer,
      .is_hf = true},
+    {.tower = MODEL_IMAGE_VIT, /* SigLIP */
+     .variant = true,
+     .sign = "vision_model.head.probe",
+     .patch = "vision_model.embeddings.patch_embedding.weight",
+     .patch_bias = "vision_model.embeddings.patch_embedding.bias",
+     .positions = "vision_model.embeddings.position_embedding.weight",
+     .block = "vision_model.encoder.layers.%u.",
+     .layer = &hf_layer,
+     .pooler = &hf_pooler,
+     .ln_k = "vision_model.post_layernorm",
+     .is_hf = true,
+     .layer_norm_eps = 1e-6f},
+    {.tower = MODEL_IMAGE_VIT, /* SigLIP in open_clip */
+     .variant = true,
+     .sign = "visual.trunk.attn_pool.latent",
+     .patch = "visual.trunk.patch_embed.proj.weight",
+     .patch_bias = TIMM_PATCH_BIAS,
+     .positions = "visual.trunk.pos_embed",
+     .block = "visual.trunk.blocks.%u.",
+     .layer = &timm_layer,
+     .pooler = &timm_pooler,
+     .ln_k = "visual.trunk.norm",
+     .layer_norm_eps = 1e-6f},
+    {.tower = MODEL_IMAGE_VIT, /* CoCa */
+     .variant = true,
+     .sign = "visual.attn_pool.query",
+     .class_embedding = "visual.class_embedding",
+     .patch = "visual.conv1.weight",
+     .positions = "visual.positional_embedding",
+     .ln_pre = "visual.ln_pre",
+     .ln_post = "visual.ln_post",
+     .proj = "visual.proj",
+     .block = "visual.transformer.resblocks.%u.",
+     .layer = &openai_layer,
+     .pooler = &coca_pooler,
+     .ln_k = "visual.attn_pool.ln_k",
+     .proj_transposed = true},
     {.tower = MODEL_IMAGE_VIT,
      .sign = "visual.class_embedding",
      .class_embedding = "visual.class_embedding",
@@ -52,9 +175,31 @@ static const struct vision_names vision_schemes[] = {
      .block = "visual.transformer.resblocks.%u.",
      .layer = &openai_layer,
      .proj_transposed = true},
+    {.tower = MODEL_IMAGE_CONVNEXT, .sign = "visual.trunk.stages.0.blocks.0.conv_dw."},
+    {.tower = MODEL_IMAGE_RESNET,
+     .sign = "visual.attnpool.",
+     .positions = "visual.attnpool.positional_embedding"},
 };
 
 static const struct text_names text_schemes[] = {
+    {BERT_TEXT("text_model."), /* Chinese-CLIP */
+     .proj = "text_projection.weight", .pooling = MODEL_POOL_FIRST, .context_length = 52,
+     .is_hf = true},
+    {BERT_TEXT("bert."), /* Chinese-CLIP as it was trained */
+     .proj = "text_projection", .pooling = MODEL_POOL_FIRST, .context_length = 52,
+     .proj_transposed = true},
+    {BERT_TEXT("text.transformer."), /* OpenCLIP's towers of transformers, linear projection */
+     .proj = "text.proj", .hidden = "text.proj.0.weight", .after_hidden = "text.proj.2",
+     .pooling = MODEL_POOL_MEAN},
+    {.variant = true, /* SigLIP */
+     .sign = "text_model.head.weight",
+     .embedding = "text_model.embeddings.token_embedding.weight",
+     .positions = "text_model.embeddings.position_embedding.weight",
+     .ln_final = "text_model.final_layer_norm",
+     .proj = "text_model.head",
+     .block = "text_model.encoder.layers.%u.",
+     .layer = &hf_layer,
+     .is_hf = true},
     {.sign = "text_model.embeddings.token_embedding.weight",
      .embedding = "text_model.embeddings.token_embedding.weight",
      .positions = "text_model.embeddings.position_embedding.weight",
@@ -64,6 +209,16 @@ static const struct text_names text_schemes[] = {
      .layer = &hf_layer,
      .is_hf = true},
     /* open_clip's CustomTextCLIP: the text half moves below "text.". */
+    {.variant = true, /* CoCa */
+     .sign = "text.cls_emb",
+     .embedding = "text.token_embedding.weight",
+     .positions = "text.positional_embedding",
+     .ln_final = "text.ln_final",
+     .proj = "text.text_projection",
+     .class_embedding = "text.cls_emb",
+     .block = "text.transformer.resblocks.%u.",
+     .layer = &openai_layer,
+     .proj_transposed = true},
     {.sign = "text.token_embedding.weight",
      .embedding = "text.token_embedding.weight",
      .positions = "text.positional_embedding",
@@ -91,11 +246,11 @@ enum {
 static void complete(struct names *out) {
     for (size_t i = 0; !out->has_vision && i < VISION_SCHEMES; i++) {
         out->vision = &vision_schemes[i];
-        if (out->vision->is_hf == out->text->is_hf) return;
+        if (out->vision->is_hf == out->text->is_hf && !out->vision->variant) return;
     }
     for (size_t i = 0; !out->has_text && i < TEXT_SCHEMES; i++) {
         out->text = &text_schemes[i];
-        if (out->text->is_hf == out->vision->is_hf) return;
+        if (out->text->is_hf == out->vision->is_hf && !out->text->variant) return;
     }
 }
 
@@ -110,6 +265,9 @@ enum status names_recognise(struct names *out, const struct tensors *tensors, st
     for (size_t i = 0; !out->has_text && i < TEXT_SCHEMES; i++) {
         out->text = &text_schemes[i];
         out->has_text = tensors_any_with_prefix(tensors, out->text->sign);
+    }
+    if (!out->has_vision && tensors_any_with_prefix(tensors, "visual.trunk.")) {
+        return families_refuse(err, "tensors visual.trunk.*", "this image tower of timm");
     }
     if (!out->has_vision && !out->has_text) {
         return error_set(err, STATUS_UNSUPPORTED,
@@ -129,18 +287,30 @@ bool names_ignorable(const char *name) {
         "context_length",
         "vocab_size",
         "text_model.embeddings.position_ids",
+        "text.transformer.embeddings.position_ids",
+        "bert.embeddings.position_ids",
         "vision_model.embeddings.position_ids",
     };
     for (size_t i = 0; i < sizeof(ignorable) / sizeof(ignorable[0]); i++) {
         if (!strcmp(ignorable[i], name)) return true;
     }
-    return false;
+    /* What BERT was trained with, not what its rows become embeddings by. */
+    static const char *const poolers[] = {"bert.pooler.", "text_model.pooler.",
+                                          "text.transformer.pooler."};
+    for (size_t i = 0; i < sizeof(poolers) / sizeof(poolers[0]); i++) {
+        if (!strncmp(poolers[i], name, strlen(poolers[i]))) return true;
+    }
+    /* A BatchNorm's count of its training steps. */
+    static const char counter[] = ".num_batches_tracked";
+    size_t size = strlen(name), end = sizeof(counter) - 1;
+    return size >= end && !strcmp(name + size - end, counter);
 }
 
 bool names_in_tower(const char *name) {
     static const char *const towers[] = {
-        "visual.",         "visual_projection", "vision_model.",    "text_model.", "text.",
-        "text_projection", "transformer.",      "token_embedding.", "positional",  "ln_final.",
+        "visual.",    "visual_projection", "vision_model.", "text_model.",
+        "text.",      "text_projection",   "transformer.",  "token_embedding.",
+        "positional", "ln_final.",         "bert.",
     };
     for (size_t i = 0; i < sizeof(towers) / sizeof(towers[0]); i++) {
         if (!strncmp(towers[i], name, strlen(towers[i]))) return true;

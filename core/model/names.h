@@ -15,21 +15,53 @@ struct layer_names {
     const char *ls_1, *ls_2;           /* LayerScale, whole names; or NULL */
     const char *qkv_weight, *qkv_bias; /* fused, rows in the order q, k, v; or NULL */
     const char *q, *k, *v;             /* separate */
+    const char *q_bias, *v_bias;       /* EVA: beside qkv_weight, whole names; or NULL */
+    bool no_k_bias;                    /* EVA02 */
+    const char *gate;                  /* SwiGLU: what goes through the activation; or NULL */
+    const char *ln_out, *ln_proj;      /* inner norms, before out and proj; or NULL */
+};
+
+/* Of a pooler, see pooler.h. */
+struct pooler_names {
+    const char *query;
+    const char *ln_q;                /* or NULL */
+    const char *in_weight;           /* rows of q, k and v in one tensor; or NULL */
+    const char *q, *k, *v;           /* separate; without k and v, */
+    const char *kv;                  /* rows of these two in one tensor */
+    const char *in_bias, *more_bias; /* of q, k and v in one tensor or two */
+    const char *out;
+    const char *ln, *fc, *proj; /* of the MLP; or NULL */
 };
 
 struct vision_names {
     enum model_image_tower tower; /* which file draws it */
+    bool variant;                 /* not what a file that lacks this half would have had */
     const char *sign;             /* the beginning of a name that tells this scheme */
-    const char *class_embedding, *patch, *positions, *ln_pre, *ln_post, *proj;
-    const char *block; /* with %u for the layer */
+    const char *class_embedding, *patch, *positions, *ln_post, *proj;
+    const char *ln_pre;     /* NULL: there is none */
+    const char *patch_bias; /* NULL: there is none */
+    const char *stem;       /* before convolutions in the place of `patch`; or NULL */
+    bool bare_class;        /* the class token has no position */
+    const char *block;      /* with %u for the layer */
     const struct layer_names *layer;
+    const struct pooler_names *pooler; /* or NULL; without class_embedding there is no such token */
+    const char *ln_k;                  /* of the pooler */
     bool proj_transposed; /* stored as [width, embed_dim], unless it is a layer with ".weight" */
     bool is_hf;
+    uint32_t rope_side;
+    float layer_norm_eps; /* when no configuration says so; 0: 1e-5 */
 };
 
 struct text_names {
+    bool variant;
+    bool is_bert; /* drawn by blueprint_bert.c */
     const char *sign;
     const char *embedding, *positions, *ln_final, *proj;
+    const char *class_embedding;       /* behind the text; or NULL */
+    const char *kinds, *ln_embedding;  /* BERT */
+    const char *hidden, *after_hidden; /* BERT: of a projection of two products; or NULL */
+    enum model_pooling pooling;        /* BERT, when no configuration says so */
+    uint32_t context_length;           /* BERT, when no configuration says so; 0: the positions */
     const char *block;
     const struct layer_names *layer;
     bool proj_transposed;

@@ -23,5 +23,8 @@ void pack_norm(const struct norm *to, const struct blueprint_norm *from);
  * product. */
 enum status pack_linear(const struct linear *to, const struct blueprint_linear *from,
                         const struct norm *norm, uint8_t precision, struct error *err);
+/* Where a product follows a normalisation directly, its gain and bias are folded into it; then
+ * nothing else may come from there. */
+void pack_finish_norm(const struct norm *norm, uint8_t precision, size_t width);
 
 #endif

@@ -11,7 +11,11 @@ enum { PLAN_LAYERS_MAX = 512 };
 enum plan_tower { PLAN_VISION, PLAN_TEXT, PLAN_TOWERS };
 enum plan_product { PLAN_QKV, PLAN_OUT, PLAN_FC, PLAN_PROJ, PLAN_PRODUCTS };
 
-/* Plain bytes (enum model_precision), because it is written to files. */
+/* Plain bytes (enum model_precision), because it is written to files. The layers of a ResNet
+ * are its blocks, with their convolutions in the order of enum resnet_conv, and then the
+ * attention, whose queries, keys and values are PLAN_QKV; `patch` is all of its stem. A
+ * ConvNeXt's blocks are layers, too, of PLAN_FC and PLAN_PROJ; what halves the resolution before
+ * one is its PLAN_QKV. */
 struct plan {
     uint8_t patch;
     uint8_t projection[PLAN_TOWERS];
@@ -21,12 +25,12 @@ struct plan {
 /* The same for every product. */
 void plan_fill(struct plan *plan, enum model_precision precision);
 
-/* The products of a tower, numbered: four for each layer, then the patches', then the
+/* The products of a tower, numbered: those of each layer, then the patches', then the
  * projection, as far as there are such. */
 size_t plan_count(const struct model_info *info, enum plan_tower tower);
 uint8_t *plan_at(struct plan *plan, const struct model_info *info, enum plan_tower tower,
                  size_t index);
-/* "layer 3 qkv", "patch", "projection". */
+/* "layer 3 qkv", "layer 3 conv1", "patch", "projection". */
 void plan_describe(char out[32], const struct model_info *info, enum plan_tower tower,
                    size_t index);
 /* How many products of both towers have another precision than int8. */

@@ -1,6 +1,8 @@
 /* profile.h - what `clipd quantize` found out: which products of a model bear int8, and how
  * near to fp32 that leaves it.
  *
+ * Layers go by the names of a transformer's products, a ResNet's too (plan.h).
+ *
  * A small JSON file that names the weights it was made for, so that it cannot be taken for
  * another model's, and the kernel that it was measured with: other kernels may have
  * another cosine. */

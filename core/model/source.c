@@ -10,7 +10,7 @@
 static void read_tensor(const struct source *source, size_t first, size_t count, float *out) {
     size_t columns = source->columns;
     if (!source->transposed) {
-        tensor_widen(out, source->tensor, first * columns, count * columns);
+        tensor_widen(out, source->tensor, (source->first + first) * columns, count * columns);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -116,6 +116,14 @@ enum status source_take(struct source *out, struct tensors *tensors, const char 
     out->columns = tensor_elements(tensor) / out->rows;
     for (uint32_t i = 0; i < rank; i++) dims[i] = tensor->shape[i];
     return STATUS_OK;
+}
+
+struct source source_rows(const struct source *source, size_t first, size_t count) {
+    assert(source->kind == SOURCE_TENSOR && !source->transposed);
+    struct source rows = *source;
+    rows.first += first;
+    rows.rows = count;
+    return rows;
 }
 
 enum status source_take_transposed(struct source *out, struct tensors *tensors, const char *name,

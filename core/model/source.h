@@ -22,6 +22,7 @@ struct source {
     size_t rows, columns;
     const struct tensor *tensor;
     bool transposed;       /* the tensor is [columns, rows] */
+    size_t first;          /* rows of the tensor before this one's */
     const float *computed; /* [rows, columns] */
     uint64_t seed, gain_seed;
     float scale;
@@ -42,5 +43,8 @@ enum status source_take(struct source *out, struct tensors *tensors, const char 
 /* The same for a matrix that the checkpoint stores as [dims[1], dims[0]]. */
 enum status source_take_transposed(struct source *out, struct tensors *tensors, const char *name,
                                    size_t dims[2], struct error *err);
+
+/* Some of the rows of what was taken from a tensor. */
+struct source source_rows(const struct source *source, size_t first, size_t count);
 
 #endif

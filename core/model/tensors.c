@@ -95,12 +95,37 @@ static bool strip(struct tensors *tensors, const char *prefix) {
     return tensors->count != 0;
 }
 
-void tensors_strip(struct tensors *tensors) {
+/* TinyCLIP trains its halves as models of their own (SPEC 7.3). Its masks stay where they are:
+ * what they have cut off is gone from the weights. */
+static void join_halves(struct tensors *tensors) {
+    static const char *const halves[] = {
+        "_image_encoder.",
+        "_text_encoder.",
+        "_logit_scale.",
+        "image_encoder_without_ddp.",
+        "text_encoder_without_ddp.",
+    };
+    for (size_t i = 0; i < tensors->count; i++) {
+        char *name = tensors->list[i].name;
+        if (strstr(name, TENSORS_PRUNING_MASK)) continue;
+        for (size_t j = 0; j < sizeof(halves) / sizeof(halves[0]); j++) {
+            size_t size = strlen(halves[j]);
+            if (strncmp(name, halves[j], size) != 0) continue;
+            while (!strncmp(name + size, "module.", 7)) size += 7;
+            memmove(name, name + size, strlen(name) - size + 1);
+            break;
+        }
+    }
+}
+
+enum status tensors_strip(struct tensors *tensors, struct error *err) {
     static const char *const prefixes[] = {"module.", "_orig_mod.", "model."};
     /* They may be nested, in any order. */
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]);) {
         i = strip(tensors, prefixes[i]) ? 0 : i + 1;
     }
+    join_halves(tensors);
+    return tensors_sort_unique(tensors, err);
 }
 
 enum status tensors_move(struct tensors *tensors, struct tensors *from, struct error *err) {

@@ -3,7 +3,7 @@
 #define CORE_MODEL_TEXT_H
 
 #include "core/model/model.h"
-#include "core/model/transformer.h"
+#include "core/model/pass.h"
 
 /* Rows that a text takes: up to the one that becomes the embedding. Rows behind it
  * never influence it, because of the causal mask: they are not computed at all. Without

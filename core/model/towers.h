@@ -4,46 +4,61 @@
 #define CORE_MODEL_TOWERS_H
 
 #include "core/kernels/attention.h"
+#include "core/model/convnext.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
+#include "core/model/pooler.h"
+#include "core/model/resnet.h"
 #include "core/model/walk.h"
 
 struct block {
     struct norm ln_1, ln_2;
-    struct linear qkv;  /* [3 * width, width] */
-    struct linear out;  /* [width, width] */
-    struct linear fc;   /* [mlp_width, width] */
-    struct linear proj; /* [width, mlp_width] */
+    struct norm ln_out, ln_proj; /* with inner_norms: before out and proj */
+    struct linear qkv;           /* [3 * heads * head_width, width], or there is no attention */
+    struct linear out;           /* [width, heads * head_width] */
+    struct linear gate;          /* as fc, or there is none */
+    struct linear fc;            /* [mlp_width, width], or there is no MLP */
+    struct linear proj;          /* [width, mlp_width] */
 };
 
 struct tower {
     struct model_tower shape;
     bool causal;
-    enum model_image_pooling pooling;         /* of images; a text has one row that is pooled */
+    enum model_image_pooling pooling;         /* of texts too, as far as it applies */
+    size_t mean_from;                         /* the first row of those that a mean is of */
     size_t tokens_max;                        /* rows of the longest sequence */
     const struct attention_kernel *attention; /* what qkv is computed to depends on it */
     enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
     const float *positions;                   /* [tokens_max, width] */
+    const float *rope;                        /* [patches, head_width], or NULL */
     struct block *blocks;                     /* [layers], owned */
-    struct norm ln_end;                       /* ln_post or ln_final */
-    struct linear projection;                 /* [embed_dim, width] */
+    struct norm ln_end;                       /* ln_post or ln_final; NULL: none */
+    struct linear hidden;                     /* [projection_hidden, width], or there is none */
+    struct linear projection;                 /* [embed_dim, pooled_width] */
+    bool class_last;                          /* of a text: see info.text_class */
 };
 
 /* What a ViT has before its blocks. */
 struct vit {
-    const float *class_embedding; /* [width] */
-    struct linear patch;          /* [width, 3 * patch_size^2] */
-    struct norm ln_pre;           /* NULL with info.no_ln_pre */
+    const float *class_embedding;     /* [width], NULL with info.no_class_token */
+    struct linear patch;              /* [width, 3 * patch_size^2], or instead: */
+    struct conv stem[MODEL_VIT_STEM]; /* with info.conv_stem, see vit_stem.h */
+    struct norm ln_pre;               /* NULL with info.no_ln_pre */
 };
 
 struct towers {
     struct tower vision, text; /* shape.layers 0: no such tower */
     const struct row_kernels *rows;
     enum model_image_tower image_tower;
-    struct vit vit; /* with MODEL_IMAGE_VIT */
+    struct vit vit;           /* with MODEL_IMAGE_VIT */
+    struct resnet resnet;     /* with MODEL_IMAGE_RESNET */
+    struct convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
-    const float *embedding; /* [vocab_size, width] */
-    size_t bytes;           /* of the block */
+    const float *embedding;       /* [vocab_size, width] */
+    struct norm ln_embedding;     /* NULL with MODEL_TEXT_CLIP */
+    const float *class_embedding; /* [width] with info.text_class */
+    size_t bytes;                 /* of the block */
 };
 
 /* Allocates what is not in the block and measures it: afterwards out->bytes is the

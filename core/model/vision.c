@@ -1,5 +1,7 @@
 #include "core/model/vision.h"
 
+#include "core/model/convnext_encode.h"
+#include "core/model/resnet_encode.h"
 #include "core/model/vit.h"
 
 void vision_set_levels(struct levels *levels, const struct model_preprocess *preprocess) {
@@ -20,5 +22,11 @@ void vision_encode(const struct towers *towers, const struct model_info *info,
                    const struct vision_input *inputs, size_t count, float *const *embeddings) {
     switch (towers->image_tower) {
     case MODEL_IMAGE_VIT: vit_encode(towers, info, levels, pass, inputs, count, embeddings); return;
+    case MODEL_IMAGE_CONVNEXT:
+        convnext_encode(towers, info, levels, pass, inputs, count, embeddings);
+        return;
+    case MODEL_IMAGE_RESNET:
+        resnet_encode(towers, info, levels, pass, inputs, count, embeddings);
+        return;
     }
 }

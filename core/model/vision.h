@@ -2,7 +2,7 @@
 #ifndef CORE_MODEL_VISION_H
 #define CORE_MODEL_VISION_H
 
-#include "core/model/transformer.h"
+#include "core/model/pass.h"
 
 /* What an 8-bit value is after scaling and normalising, by channel. */
 struct levels {

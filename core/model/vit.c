@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+#include "core/model/pooler_encode.h"
+#include "core/model/pooling.h"
+#include "core/model/transformer.h"
+#include "core/model/vit_stem.h"
+
 struct embed {
     const struct towers *towers;
     const struct model_info *info;
@@ -44,20 +49,21 @@ static void cut_patches(void *context, size_t begin, size_t end, uint32_t member
     }
 }
 
-/* Units are rows of x: class token or patch, plus its position, through ln_pre if there is
- * one. */
+/* Units are rows of x: class token, if there is one, or patch, plus its position, through ln_pre
+ * if there is one. */
 static void enter_rows(void *context, size_t begin, size_t end, uint32_t member) {
     const struct embed *embed = context;
     const struct towers *towers = embed->towers;
     const struct pass *pass = embed->pass;
-    size_t width = towers->vision.shape.width, tokens = 1 + embed->patches;
+    size_t width = towers->vision.shape.width, tokens = towers->vision.tokens_max;
+    size_t classes = tokens - embed->patches;
     float *scratch = pass->workspace->lanes[member].scratch.row;
     for (size_t i = begin; i < end; i++) {
         size_t token = i % tokens, image = i / tokens;
         const float *position = towers->vision.positions + token * width;
         const float *from = towers->vit.class_embedding;
-        if (token) {
-            size_t row = image * embed->patches + token - 1;
+        if (token >= classes) {
+            size_t row = image * embed->patches + token - classes;
             from = pass->lane->wide + row * workspace_wide_stride(width);
         }
         float *to = pass->lane->x + i * width, *sum = towers->vit.ln_pre.gain ? scratch : to;
@@ -77,15 +83,23 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
                           .pass = pass,
                           .inputs = inputs,
                           .patches = model_patches(info)};
-    size_t patches = count * embed.patches, tokens = 1 + embed.patches;
+    size_t patches = count * embed.patches, tokens = towers->vision.tokens_max;
     struct sequences *sequences = &pass->lane->sequences;
     sequences->count = count;
     for (size_t i = 0; i <= count; i++) sequences->start[i] = i * tokens;
     memcpy(sequences->pooled, sequences->start, count * sizeof(*sequences->pooled));
-    team_run(pass->team, patches, cut_patches, &embed);
-    pass_multiply(pass, &towers->vit.patch, patches, pass->lane->wide,
-                  workspace_wide_stride(towers->vision.shape.width));
+    for (size_t i = 0; i < count && info->conv_stem; i++) {
+        struct map_image image = {.info = info, .levels = levels, .input = &inputs[i]};
+        vit_stem_run(pass, towers->vit.stem, &image, i * embed.patches);
+    }
+    if (!info->conv_stem) {
+        team_run(pass->team, patches, cut_patches, &embed);
+        pass_multiply(pass, &towers->vit.patch, patches, pass->lane->wide,
+                      workspace_wide_stride(towers->vision.shape.width));
+    }
     team_run(pass->team, count * tokens, enter_rows, &embed);
     transformer_forward(&towers->vision, pass);
-    if (!pass->tap) transformer_project(&towers->vision, pass, embeddings);
+    if (pass->tap) return;
+    if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_encode(towers, pass);
+    pooling_project(&towers->vision, pass, embeddings);
 }

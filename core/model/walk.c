@@ -42,3 +42,8 @@ void walk_linear(struct walk *walk, uint8_t precision, size_t n, size_t k, bool 
     if (out->blob) out->weight = gemm_weight_of(out->blob, kernel, n, k);
     out->bias = has_bias ? walk_floats(walk, n) : NULL;
 }
+
+void walk_conv(struct walk *walk, uint8_t precision, size_t n, size_t channels, struct conv *out) {
+    walk_linear(walk, precision, n, (size_t)out->window * out->window * channels, true,
+                &out->product);
+}

@@ -18,6 +18,14 @@ struct linear {
     const float *bias; /* [n] or NULL */
 };
 
+/* A product of what windows see, see conv.h. */
+struct conv {
+    struct linear product; /* [n, window^2 * channels], in the order y, x, channel */
+    uint32_t window;       /* pixels a side; 0: there is no such convolution */
+    uint32_t stride, padding;
+    uint32_t pool; /* with a window of 1: of the mean of that many pixels a side; else 0 */
+};
+
 /* `at` sticks at SIZE_MAX once something does not fit. */
 struct walk {
     const uint8_t *block; /* NULL: only measuring */
@@ -30,5 +38,7 @@ void walk_norm(struct walk *walk, size_t width, struct norm *out);
 /* `precision` is an enum model_precision, as plans hold it. */
 void walk_linear(struct walk *walk, uint8_t precision, size_t n, size_t k, bool has_bias,
                  struct linear *out);
+/* With a window that is set. */
+void walk_conv(struct walk *walk, uint8_t precision, size_t n, size_t channels, struct conv *out);
 
 #endif

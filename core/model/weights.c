@@ -142,10 +142,8 @@ enum status weights_parse(struct tensors *out, const struct weights *weights, st
     }
     shard_index_free(&index);
     if (!status) status = tensors_sort_unique(out, err);
-    if (status)
-        tensors_free(out);
-    else
-        tensors_strip(out);
+    if (!status) status = tensors_strip(out, err);
+    if (status) tensors_free(out);
     return status;
 }
 

@@ -5,11 +5,18 @@
 #include <sys/mman.h>
 
 #include "core/base/bytes.h"
+#include "core/model/convnext_encode.h"
+#include "core/model/pooler_encode.h"
+#include "core/model/resnet_encode.h"
+#include "core/model/vit_stem.h"
 
 enum { PAD = 16, ALIGNMENT = 64, PAGE = 2 << 20 };
 
-size_t workspace_qkv_stride(const struct model_tower *shape) {
-    return 3 * (size_t)shape->width + 2 * (size_t)PAD;
+/* Of each part of a lane whose size follows from that of the images. */
+static const size_t LANE_BYTES_MAX = (size_t)1 << 31;
+
+size_t workspace_qkv_stride(size_t columns) {
+    return columns + 2 * (size_t)PAD;
 }
 
 size_t workspace_wide_stride(size_t columns) {
@@ -20,6 +27,7 @@ size_t workspace_wide_stride(size_t columns) {
 struct sizes {
     size_t rows, sequences;
     size_t x, input, hidden, wide, qkv, row, attention;
+    struct conv_scratch conv;
 };
 
 static void most(size_t *size, size_t needed) {
@@ -39,32 +47,101 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
     size_t rows = tower->tokens_max > WORKSPACE_ROWS ? tower->tokens_max : WORKSPACE_ROWS;
     most(&sizes->rows, rows);
     most(&sizes->x, rows * shape->width * sizeof(float));
-    most(&sizes->qkv, rows * workspace_qkv_stride(shape) * sizeof(float));
-    size_t columns = shape->mlp_width > shape->width ? shape->mlp_width : shape->width;
+    /* Of a gated MLP both products are there at a time. */
+    size_t columns = shape->gated ? 2 * (size_t)shape->mlp_width : shape->mlp_width;
+    if (shape->width > columns) columns = shape->width;
+    size_t attention = (size_t)shape->heads * shape->head_width;
+    if (attention > columns) columns = attention;
     if (embed_dim > columns) columns = embed_dim;
+    if (shape->projection_hidden > columns) columns = shape->projection_hidden;
     most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
     most(&sizes->row, columns * sizeof(float));
-    for (uint32_t i = 0; i < shape->layers; i++) {
+    for (uint32_t i = 0; tower->blocks && i < shape->layers; i++) {
         const struct block *block = &tower->blocks[i];
+        most(&sizes->qkv, rows * workspace_qkv_stride(block->qkv.weight.n) * sizeof(float));
         most(&sizes->input, rows * row_bytes(&block->qkv));
         most(&sizes->input, rows * row_bytes(&block->out));
         most(&sizes->input, rows * row_bytes(&block->fc));
         most(&sizes->hidden, rows * row_bytes(&block->proj));
     }
+    most(&sizes->input, rows * row_bytes(&tower->hidden));
     most(&sizes->input, rows * row_bytes(&tower->projection));
-    size_t depth = shape->width / shape->heads;
-    most(&sizes->attention, attention_scratch_size(tower->attention, tower->tokens_max, depth));
+    most(&sizes->attention,
+         attention_scratch_size(tower->attention, tower->tokens_max, shape->head_width));
 }
 
-static void measure(struct sizes *sizes, const struct towers *towers,
-                    const struct model_info *info) {
+/* The maps of one image, and the rows that are left of all. */
+static enum status measure_maps(struct sizes *sizes, const struct towers *towers,
+                                const struct model_info *info, struct error *err) {
+    struct map_sizes needed = {0};
+    size_t height = info->image_size, width = info->image_width, channels = info->vision.width;
+    bool is_resnet = towers->image_tower == MODEL_IMAGE_RESNET, fits = false;
+    switch (towers->image_tower) {
+    case MODEL_IMAGE_VIT: fits = vit_stem_measure(&needed, towers->vit.stem, height, width); break;
+    case MODEL_IMAGE_RESNET: fits = resnet_measure(&needed, &towers->resnet, height, width); break;
+    case MODEL_IMAGE_CONVNEXT:
+        fits = convnext_measure(&needed, &towers->convnext, height, width);
+        break;
+    }
+    if (!fits || needed.stream > LANE_BYTES_MAX || needed.hidden > LANE_BYTES_MAX) {
+        return error_set(
+            err, STATUS_TOO_LARGE,
+            "images of %zu x %zu pixels are too large: their maps would need more than "
+            "%zu MiB for each worker",
+            width, height, LANE_BYTES_MAX >> 20);
+    }
+    most(&sizes->x, needed.stream);
+    most(&sizes->wide, needed.stream);
+    most(&sizes->hidden, needed.hidden);
+    sizes->conv = needed.scratch;
+    most(&sizes->qkv, sizes->rows * workspace_qkv_stride(3 * channels) * sizeof(float));
+    if (is_resnet) {
+        most(&sizes->input, needed.hidden);
+        most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
+        most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
+    } else if (towers->image_tower == MODEL_IMAGE_CONVNEXT) {
+        size_t hidden = info->convnext.hidden, dim = info->embed_dim;
+        most(&sizes->input, sizes->rows * row_bytes(&towers->convnext.head));
+        most(&sizes->wide, sizes->rows * workspace_wide_stride(hidden) * sizeof(float));
+        most(&sizes->x, sizes->rows * dim * sizeof(float));
+        most(&sizes->row, (hidden > channels ? hidden : channels) * sizeof(float));
+    }
+    return STATUS_OK;
+}
+
+/* The rows of an image are more than its heads, or the pass has room for them anyway. */
+static void measure_pooler(struct sizes *sizes, const struct towers *towers) {
+    const struct pooler *pooler = &towers->pooler;
+    size_t width = towers->vision.shape.pooled_width;
+    if (!pooler->scores.blob) return;
+    most(&sizes->x, sizes->rows * width * sizeof(float));
+    most(&sizes->qkv, pooler_floats(towers, sizes->rows) * sizeof(float));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->scores));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->value));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->out));
+    most(&sizes->input, sizes->rows * row_bytes(&pooler->fc));
+    most(&sizes->hidden, sizes->rows * row_bytes(&pooler->proj));
+    most(&sizes->row,
+         (width > pooler->proj.weight.k ? width : pooler->proj.weight.k) * sizeof(float));
+    most(&sizes->wide, sizes->rows * workspace_wide_stride(pooler->proj.weight.k) * sizeof(float));
+}
+
+static enum status measure(struct sizes *sizes, const struct towers *towers,
+                           const struct model_info *info, struct error *err) {
+    enum status status = STATUS_OK;
     measure_tower(sizes, &towers->vision, info->embed_dim);
     measure_tower(sizes, &towers->text, info->embed_dim);
-    if (towers->vision.shape.layers) {
+    if (!towers->vision.shape.layers) {
+        ;
+    } else if (towers->image_tower != MODEL_IMAGE_VIT || info->conv_stem) {
+        status = measure_maps(sizes, towers, info, err);
+    } else {
         most(&sizes->input, sizes->rows * row_bytes(&towers->vit.patch));
         most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));
+        measure_pooler(sizes, towers);
     }
     sizes->sequences = sizes->rows;
+    return status;
 }
 
 static uint8_t *part(uint8_t **at, size_t size) {
@@ -77,21 +154,24 @@ static uint8_t *part(uint8_t **at, size_t size) {
 static size_t lane_bytes(const struct sizes *sizes) {
     size_t scales = sizes->rows * sizeof(struct row_scale);
     size_t starts = (sizes->sequences + 1) * sizeof(size_t);
+    size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = sizes->x + sizes->input + sizes->hidden + sizes->wide + sizes->qkv + sizes->row +
-                   sizes->attention + scales + 2 * starts + 16 * (size_t)ALIGNMENT;
+                   sizes->attention + scales + 2 * starts + sizes->conv.strip + sizes->conv.lines +
+                   strip_scales + sizes->rows + 20 * (size_t)ALIGNMENT;
     return (total + PAGE - 1) / PAGE * PAGE;
 }
 
 size_t workspace_bytes(const struct towers *towers, const struct model_info *info,
                        uint32_t workers) {
     struct sizes sizes = {0};
-    measure(&sizes, towers, info);
-    return workers * lane_bytes(&sizes);
+    /* Images that are too large are refused when the workspace is created. */
+    return measure(&sizes, towers, info, NULL) ? 0 : workers * lane_bytes(&sizes);
 }
 
 static enum status create_lane(struct lane *lane, const struct sizes *sizes, struct error *err) {
     size_t scales = sizes->rows * sizeof(struct row_scale);
     size_t starts = (sizes->sequences + 1) * sizeof(size_t);
+    size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = lane_bytes(sizes);
     /* Zeros, because padding must be finite; and untouched, so that rows which no batch ever
      * fills take no memory. */
@@ -108,9 +188,13 @@ static enum status create_lane(struct lane *lane, const struct sizes *sizes, str
     lane->qkv = part(&at, sizes->qkv);
     lane->scratch.row = (float *)part(&at, sizes->row);
     lane->scratch.attention = part(&at, sizes->attention);
+    lane->scratch.strip = part(&at, sizes->conv.strip);
+    lane->scratch.lines = (float *)part(&at, sizes->conv.lines);
+    lane->scratch.scales = (struct row_scale *)part(&at, strip_scales);
     lane->scales = (struct row_scale *)part(&at, scales);
     lane->sequences.start = (size_t *)part(&at, starts);
     lane->sequences.pooled = (size_t *)part(&at, starts);
+    lane->sequences.masked = part(&at, sizes->rows);
     return STATUS_OK;
 }
 
@@ -119,7 +203,11 @@ enum status workspace_create(struct workspace **out, const struct towers *towers
     struct sizes sizes = {0};
     struct workspace *workspace = calloc(1, sizeof(*workspace));
     if (!workspace) return error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
-    measure(&sizes, towers, info);
+    enum status status = measure(&sizes, towers, info, err);
+    if (status) {
+        free(workspace);
+        return status;
+    }
     workspace->rows_max = sizes.rows;
     workspace->sequences_max = sizes.sequences;
     workspace->lanes = calloc(workers, sizeof(*workspace->lanes));
@@ -128,7 +216,6 @@ enum status workspace_create(struct workspace **out, const struct towers *towers
         return error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
     }
     workspace->workers = workers;
-    enum status status = STATUS_OK;
     for (uint32_t i = 0; i < workers && !status; i++) {
         status = create_lane(&workspace->lanes[i], &sizes, err);
     }

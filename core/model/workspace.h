@@ -16,11 +16,17 @@ struct sequences {
     size_t count;
     size_t *start;  /* [count + 1], start[0] = 0 */
     size_t *pooled; /* [count]: the row that becomes the embedding */
+    /* [rows]: not 0 where the row behind a text does not see this one, see info.text_class */
+    uint8_t *masked;
 };
 
 struct scratch {
     float *row;      /* the longest row of floats */
     void *attention; /* attention_scratch_size() */
+    /* conv_scratch_size() */
+    void *strip;
+    float *lines;
+    struct row_scale *scales;
 };
 
 struct lane {
@@ -30,7 +36,7 @@ struct lane {
     void *hidden;             /* A of the product behind the activation */
     float *wide;              /* f32 results that are not A yet */
     struct row_scale *scales; /* [rows], of A in int8 */
-    void *qkv;                /* [rows, 3 * width], f32 or bf16 */
+    void *qkv;                /* [rows, of the qkv product], f32 or bf16 */
     struct scratch scratch;
     void *memory; /* what all of these are parts of */
 };
@@ -50,7 +56,7 @@ size_t workspace_bytes(const struct towers *towers, const struct model_info *inf
 void workspace_destroy(struct workspace *workspace);
 
 /* Floats between two rows of qkv, so that rows do not fall on the same cache sets. */
-size_t workspace_qkv_stride(const struct model_tower *shape);
+size_t workspace_qkv_stride(size_t columns);
 size_t workspace_wide_stride(size_t columns);
 
 #endif

@@ -1,4 +1,4 @@
-/* bpe.c - byte-level byte pair encoding of one word.
+/* bpe.c - byte pair encoding of one word.
  *
  * The references take the pair of lowest rank and merge all its occurrences, over and
  * over. Here a heap holds the pairs by rank and position, so that a word of a megabyte
@@ -41,29 +41,36 @@ static uint32_t find_slot(const struct bpe *bpe, uint32_t left, uint32_t right) 
     return slot;
 }
 
-enum status bpe_create(struct bpe **out, const struct vocabulary *vocabulary, struct error *err) {
+enum status bpe_create_merges(struct bpe **out, const struct vocabulary_merge *merges,
+                              const uint32_t *ranks, size_t count, struct error *err) {
     unsigned bits = 1;
-    while ((size_t)1 << bits < 2 * vocabulary->merges_count || 1 << bits < PAIRS_MIN) bits++;
-    struct bpe *bpe = malloc(sizeof(*bpe));
+    while ((size_t)1 << bits < 2 * count || 1 << bits < PAIRS_MIN) bits++;
+    struct bpe *bpe = calloc(1, sizeof(*bpe));
     struct pair *pairs = malloc(sizeof(*pairs) << bits);
     if (!bpe || !pairs) {
         free(bpe);
         free(pairs);
-        return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu merges",
-                         vocabulary->merges_count);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu merges", count);
     }
     memset(pairs, 0xFF, sizeof(*pairs) << bits);
     bpe->pairs = pairs;
     bpe->shift = 64 - bits;
-    for (size_t i = 0; i < vocabulary->merges_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         /* Of a pair that is listed twice the last rank counts, as in the references. */
-        const struct vocabulary_merge *merge = &vocabulary->merges[i];
+        const struct vocabulary_merge *merge = &merges[i];
         pairs[find_slot(bpe, merge->left, merge->right)] =
-            (struct pair){merge->left, merge->right, (uint32_t)i, merge->result};
+            (struct pair){merge->left, merge->right, ranks ? ranks[i] : (uint32_t)i, merge->result};
     }
-    memcpy(bpe->byte_ids, vocabulary->byte_ids, sizeof(bpe->byte_ids));
-    memcpy(bpe->last_byte_ids, vocabulary->last_byte_ids, sizeof(bpe->last_byte_ids));
     *out = bpe;
+    return STATUS_OK;
+}
+
+enum status bpe_create(struct bpe **out, const struct vocabulary *vocabulary, struct error *err) {
+    enum status status =
+        bpe_create_merges(out, vocabulary->merges, NULL, vocabulary->merges_count, err);
+    if (status) return status;
+    memcpy((*out)->byte_ids, vocabulary->byte_ids, sizeof((*out)->byte_ids));
+    memcpy((*out)->last_byte_ids, vocabulary->last_byte_ids, sizeof((*out)->last_byte_ids));
     return STATUS_OK;
 }
 
@@ -173,5 +180,21 @@ enum status bpe_encode(struct tokens *out, size_t limit, const struct bpe *bpe,
     merge_all(bpe, workspace, word.size);
     for (uint32_t at = 0; at != NONE; at = workspace->symbols[at].next)
         bpe_push(out, limit, workspace->symbols[at].id);
+    return STATUS_OK;
+}
+
+enum status bpe_join(uint32_t *ids, size_t *count, const struct bpe *bpe,
+                     struct bpe_workspace *workspace, struct error *err) {
+    assert(*count > 0 && *count < NONE);
+    enum status status = make_room(workspace, *count, err);
+    if (status) return status;
+    struct bpe_symbol *symbols = workspace->symbols;
+    for (uint32_t i = 0; i < *count; i++)
+        symbols[i] = (struct bpe_symbol){
+            .id = ids[i], .previous = i ? i - 1 : NONE, .next = i + 1 == *count ? NONE : i + 1};
+    merge_all(bpe, workspace, *count);
+    size_t left = 0;
+    for (uint32_t at = 0; at != NONE; at = symbols[at].next) ids[left++] = symbols[at].id;
+    *count = left;
     return STATUS_OK;
 }

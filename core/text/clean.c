@@ -101,8 +101,7 @@ static const char *lower_of(uint32_t c, bool hf_fast) {
     return lower;
 }
 
-static enum status append_lower(struct buffer *out, struct bytes text, bool hf_fast,
-                                struct error *err) {
+enum status clean_lower(struct buffer *out, struct bytes text, bool hf_fast, struct error *err) {
     /* Nothing grows more than from two bytes to three. */
     uint8_t *to = buffer_reserve(out, text.size + text.size / 2, err);
     if (!to) return err->status;
@@ -151,7 +150,7 @@ enum status clean_text(struct buffer *out, struct bytes text,
             status = buffer_append(out, work.data, work.size, err);
         } else {
             if (!hf_fast) end_words(&work);
-            status = work.size ? append_lower(out, buffer_view(&work), hf_fast, err) : STATUS_OK;
+            status = work.size ? clean_lower(out, buffer_view(&work), hf_fast, err) : STATUS_OK;
         }
     }
     buffer_free(&work);

@@ -15,4 +15,8 @@ enum {
 enum status clean_text(struct buffer *out, struct bytes text,
                        const struct tokenizer_options *options, struct error *err);
 
+/* Appends the text in lower case, character by character: with Python's tables, or with the
+ * newer ones of the module tokenizers. */
+enum status clean_lower(struct buffer *out, struct bytes text, bool hf_fast, struct error *err);
+
 #endif

@@ -1,4 +1,5 @@
-/* tokenizer.c - text to token ids: clean, split into words, encode each.
+/* tokenizer.c - text to token ids: clean, split into words, encode each. Here with CLIP's own
+ * vocabularies; subword.c has the others.
  *
  * In openai and open_clip a special word typed by the user becomes the special token when
  * the regular expression meets it in the cleaned text. In hf-fast the added tokens are cut
@@ -13,8 +14,10 @@
 #include "core/text/bpe.h"
 #include "core/text/clean.h"
 #include "core/text/pretokenize.h"
+#include "core/text/subword_file.h"
 #include "core/text/unicode.h"
 #include "core/text/vocabulary.h"
+#include "core/text/vocabulary_json.h"
 
 static const char *const mode_names[] = {
     [TOKENIZER_OPENAI] = "openai",
@@ -26,7 +29,9 @@ enum { MODES_COUNT = sizeof(mode_names) / sizeof(mode_names[0]) };
 struct tokenizer {
     struct tokenizer_options options;
     struct vocabulary vocabulary; /* its merges are in `bpe` */
-    struct bpe *bpe;
+    struct bpe *bpe;              /* NULL: `subword` is used instead of the two */
+    struct subword subword;
+    uint32_t size, start_id, end_id; /* of either */
 };
 
 /* What one call carries along. */
@@ -72,21 +77,70 @@ static enum status clean_added(struct tokenizer *tokenizer, struct error *err) {
     return STATUS_OK;
 }
 
+static enum status use_vocabulary(struct tokenizer *tokenizer, const struct vocabulary_file *file,
+                                  json_t *json, struct error *err) {
+    struct vocabulary *vocabulary = &tokenizer->vocabulary;
+    enum status status = vocabulary_read(vocabulary, file, json, err);
+    if (!status) status = bpe_create(&tokenizer->bpe, vocabulary, err);
+    if (!status && tokenizer->options.mode == TOKENIZER_HF_FAST)
+        status = clean_added(tokenizer, err);
+    if (status) return status;
+    free(vocabulary->merges);
+    vocabulary->merges = NULL;
+    vocabulary->merges_count = 0;
+    tokenizer->size = vocabulary->size;
+    tokenizer->start_id = vocabulary->start_id;
+    tokenizer->end_id = vocabulary->end_id;
+    return STATUS_OK;
+}
+
+static enum status use_subword(struct tokenizer *tokenizer, const struct vocabulary_file *file,
+                               json_t *json, struct error *err) {
+    enum status status = subword_file_read(&tokenizer->subword, file, json, err);
+    tokenizer->size = tokenizer->subword.size;
+    tokenizer->start_id = tokenizer->subword.start_id;
+    tokenizer->end_id = tokenizer->subword.end_id;
+    return status;
+}
+
+static enum status use_file(struct tokenizer *tokenizer, const struct vocabulary_file *file,
+                            struct error *err) {
+    uint8_t first = vocabulary_file_first(file);
+    json_t *json = NULL;
+    enum status status = STATUS_OK;
+    if (!first)
+        status = error_set(err, STATUS_INVALID, "the file is empty");
+    else if (first == '{')
+        status = vocabulary_json_parse(&json, buffer_view(&file->content), err);
+    if (!status) {
+        status = subword_file_fits(file, json) ? use_subword(tokenizer, file, json, err)
+                                               : use_vocabulary(tokenizer, file, json, err);
+    }
+    json_decref(json);
+    return status;
+}
+
+static enum status open_path(struct tokenizer *tokenizer, const char *path, struct error *err) {
+    struct vocabulary_file file;
+    struct error cause = ERROR_NONE;
+    enum status status = vocabulary_file_open(&file, path, &cause);
+    if (status) return error_pass(err, &cause);
+    status = use_file(tokenizer, &file, &cause);
+    if (status) error_set(err, status, "vocabulary %s: %s", file.path, cause.message);
+    vocabulary_file_close(&file);
+    return status;
+}
+
 enum status tokenizer_open(struct tokenizer **out, const char *path,
                            const struct tokenizer_options *options, struct error *err) {
     struct tokenizer *tokenizer = calloc(1, sizeof(*tokenizer));
     if (!tokenizer) return error_set(err, STATUS_NO_MEMORY, "out of memory for a tokenizer");
     tokenizer->options = *options;
-    enum status status = vocabulary_open(&tokenizer->vocabulary, path, err);
-    if (!status) status = bpe_create(&tokenizer->bpe, &tokenizer->vocabulary, err);
-    if (!status && options->mode == TOKENIZER_HF_FAST) status = clean_added(tokenizer, err);
+    enum status status = open_path(tokenizer, path, err);
     if (status) {
         tokenizer_close(tokenizer);
         return status;
     }
-    free(tokenizer->vocabulary.merges);
-    tokenizer->vocabulary.merges = NULL;
-    tokenizer->vocabulary.merges_count = 0;
     *out = tokenizer;
     return STATUS_OK;
 }
@@ -95,19 +149,28 @@ void tokenizer_close(struct tokenizer *tokenizer) {
     if (!tokenizer) return;
     bpe_destroy(tokenizer->bpe);
     vocabulary_free(&tokenizer->vocabulary);
+    subword_free(&tokenizer->subword);
     free(tokenizer);
 }
 
 uint32_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
-    return tokenizer->vocabulary.size;
+    return tokenizer->size;
 }
 
 uint32_t tokenizer_start_id(const struct tokenizer *tokenizer) {
-    return tokenizer->vocabulary.start_id;
+    return tokenizer->start_id;
 }
 
 uint32_t tokenizer_end_id(const struct tokenizer *tokenizer) {
-    return tokenizer->vocabulary.end_id;
+    return tokenizer->end_id;
+}
+
+size_t tokenizer_pad(const struct tokenizer *tokenizer, const struct tokens *tokens,
+                     size_t context_length) {
+    uint32_t pad = tokenizer->bpe ? PIECES_NONE : tokenizer->subword.pad_id;
+    if (pad == PIECES_NONE) return tokens->count;
+    for (size_t i = tokens->count; i < context_length; i++) tokens->ids[i] = pad;
+    return context_length > tokens->count ? context_length : tokens->count;
 }
 
 /* Cleaned text without added tokens. */
@@ -203,6 +266,45 @@ static enum status check_text(struct bytes text, struct error *err) {
     return STATUS_OK;
 }
 
+/* Pushes all ids of the text with CLIP's own tokenizers. */
+static enum status encode_clip(const struct tokenizer *tokenizer, struct bytes text, size_t limit,
+                               struct tokens *out, struct error *err) {
+    struct encoding encoding = {.tokenizer = tokenizer, .out = out, .limit = limit};
+    bpe_workspace_init(&encoding.workspace);
+    bpe_push(out, limit, tokenizer->start_id);
+    enum status status = tokenizer->options.mode == TOKENIZER_HF_FAST
+                             ? split_added(&encoding, text, false, clean_and_encode, err)
+                             : clean_and_encode(&encoding, text, err);
+    bpe_workspace_free(&encoding.workspace);
+    if (!status) bpe_push(out, limit, tokenizer->end_id);
+    return status;
+}
+
+/* The same with another one. open_clip cleans texts before it hands them to it. */
+static enum status encode_subword(const struct tokenizer *tokenizer, struct bytes text,
+                                  size_t limit, struct tokens *out, struct error *err) {
+    const struct tokenizer_options *options = &tokenizer->options;
+    if (options->mode != TOKENIZER_OPEN_CLIP)
+        return subword_encode(out, limit, &tokenizer->subword, text, err);
+    struct buffer cleaned;
+    buffer_init(&cleaned, CLEAN_OUTPUT_MAX);
+    enum status status = clean_text(&cleaned, text, options, err);
+    if (!status)
+        status = subword_encode(out, limit, &tokenizer->subword, buffer_view(&cleaned), err);
+    buffer_free(&cleaned);
+    return status;
+}
+
+/* What is left of a text that is too long, or of the end token where a model was trained
+ * without it. */
+static void finish(const struct tokenizer *tokenizer, size_t limit, struct tokens *out) {
+    uint32_t end = tokenizer->end_id;
+    if (end == PIECES_NONE) return;
+    if (out->truncated) out->ids[limit - 1] = end;
+    for (size_t i = 0; tokenizer->options.drop_end && i < out->count; i++)
+        if (out->ids[i] == end) out->ids[i] = 0;
+}
+
 enum status tokenizer_encode(const struct tokenizer *tokenizer, struct bytes text,
                              size_t context_length, bool truncate, struct tokens *out,
                              struct error *err) {
@@ -212,21 +314,15 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, struct bytes tex
         return error_set(err, STATUS_INVALID, "context_length is %zu, expected at least 2",
                          context_length);
     enum status status = check_text(text, err);
+    if (!status) {
+        status = tokenizer->bpe ? encode_clip(tokenizer, text, context_length, out, err)
+                                : encode_subword(tokenizer, text, context_length, out, err);
+    }
     if (status) return status;
-    struct encoding encoding = {.tokenizer = tokenizer, .out = out, .limit = context_length};
-    bpe_workspace_init(&encoding.workspace);
-    bpe_push(out, context_length, tokenizer->vocabulary.start_id);
-    if (tokenizer->options.mode == TOKENIZER_HF_FAST)
-        status = split_added(&encoding, text, false, clean_and_encode, err);
-    else
-        status = clean_and_encode(&encoding, text, err);
-    bpe_workspace_free(&encoding.workspace);
-    if (status) return status;
-    bpe_push(out, context_length, tokenizer->vocabulary.end_id);
     out->truncated = out->total > context_length;
     if (out->truncated && !truncate)
         return error_set(err, STATUS_UNPROCESSABLE, "the text has %zu tokens, the limit is %zu",
                          out->total, context_length);
-    if (out->truncated) out->ids[context_length - 1] = tokenizer->vocabulary.end_id;
+    finish(tokenizer, context_length, out);
     return STATUS_OK;
 }

@@ -1,7 +1,9 @@
 /* tokenizer.h - text to token ids, exactly as the reference tokenizers do.
  *
  * Byte-level BPE of CLIP in three dialects (SPEC 5): they share vocabulary and
- * merges and differ in how they clean the text. Immutable after open; safe from
+ * merges and differ in how they clean the text. And what other families have, told apart by
+ * the file: SentencePiece's unigram and BPE, WordPiece. Their files say themselves how a text
+ * is cleaned; open_clip cleans it before. Immutable after open; safe from
  * any number of threads.
  */
 #ifndef CORE_TEXT_TOKENIZER_H
@@ -24,6 +26,7 @@ enum tokenizer_clean { TOKENIZER_LOWER, TOKENIZER_WHITESPACE, TOKENIZER_CANONICA
 struct tokenizer_options {
     enum tokenizer_mode mode;
     enum tokenizer_clean clean;
+    bool drop_end; /* open_clip's strip_sep_token: the end token becomes 0 */
 };
 
 struct tokenizer;
@@ -35,7 +38,8 @@ struct tokens {
     bool truncated;
 };
 
-/* `path` is a directory with tokenizer.json, vocab.json + merges.txt or
+/* `path` is a directory with tokenizer.json, vocab.json + merges.txt, a SentencePiece model
+ * (spiece.model, sentencepiece.bpe.model, tokenizer.model), vocab.txt or
  * bpe_simple_vocab_16e6.txt[.gz], or one such file (merges.txt alone builds CLIP's
  * vocabulary from its merges). */
 enum status tokenizer_open(struct tokenizer **out, const char *path,
@@ -43,6 +47,7 @@ enum status tokenizer_open(struct tokenizer **out, const char *path,
 void tokenizer_close(struct tokenizer *tokenizer);
 
 uint32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
+/* UINT32_MAX: there is no such token. */
 uint32_t tokenizer_start_id(const struct tokenizer *tokenizer);
 uint32_t tokenizer_end_id(const struct tokenizer *tokenizer);
 /* "openai", "open_clip", "hf-fast" and back; false if unknown. */
@@ -58,5 +63,9 @@ bool tokenizer_mode_parse(enum tokenizer_mode *out, const char *name);
 enum status tokenizer_encode(const struct tokenizer *tokenizer, struct bytes text,
                              size_t context_length, bool truncate, struct tokens *out,
                              struct error *err);
+/* Fills the rest of the context with what models of this vocabulary were trained with, if it
+ * says what; returns how many ids there are then. */
+size_t tokenizer_pad(const struct tokenizer *tokenizer, const struct tokens *tokens,
+                     size_t context_length);
 
 #endif

@@ -83,6 +83,38 @@ enum unicode_class unicode_classify(uint32_t point) {
     return unicode_in(&text_numbers, point) ? UNICODE_NUMBER : UNICODE_OTHER;
 }
 
+static utf8proc_category_t category_of(uint32_t point) {
+    return utf8proc_category((utf8proc_int32_t)point);
+}
+
+bool unicode_is_mark(uint32_t point) {
+    return category_of(point) == UTF8PROC_CATEGORY_MN;
+}
+
+bool unicode_is_punctuation(uint32_t point) {
+    utf8proc_category_t category = category_of(point);
+    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
+bool unicode_is_control(uint32_t point) {
+    return category_of(point) >= UTF8PROC_CATEGORY_CC;
+}
+
+size_t unicode_cluster(struct bytes text) {
+    uint32_t point, next;
+    utf8proc_int32_t state = 0;
+    size_t at = unicode_decode(&point, text.data);
+    while (at < text.size) {
+        size_t size = unicode_decode(&next, text.data + at);
+        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)point, (utf8proc_int32_t)next,
+                                             &state))
+            break;
+        point = next;
+        at += size;
+    }
+    return at;
+}
+
 const char *unicode_replace(const struct text_replacement *table, size_t count, uint32_t point) {
     size_t low = 0, high = count;
     while (low < high) {
@@ -145,7 +177,8 @@ static size_t decompose(int32_t *points, struct bytes text) {
 /* A run has one base of a byte or two, then characters of at least two bytes. */
 enum { RUN_ON_STACK = 62, ROOM_ON_STACK = DECOMPOSITION_MAX * (RUN_ON_STACK / 2 + 1) };
 
-static enum status normalize_run(struct buffer *out, struct bytes run, struct error *err) {
+static enum status normalize_run(struct buffer *out, struct bytes run, bool compose,
+                                 struct error *err) {
     int32_t small[2 * ROOM_ON_STACK];
     int32_t *points = small;
     size_t room = DECOMPOSITION_MAX * (run.size / 2 + 1);
@@ -153,8 +186,9 @@ static enum status normalize_run(struct buffer *out, struct bytes run, struct er
     if (!points) return error_set(err, STATUS_NO_MEMORY, "out of memory for a text");
     size_t count = decompose(points, run);
     order_marks(points, points + room, count);
-    count = (size_t)utf8proc_normalize_utf32(points, (utf8proc_ssize_t)count,
-                                             UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (compose)
+        count = (size_t)utf8proc_normalize_utf32(points, (utf8proc_ssize_t)count,
+                                                 UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     enum status status = STATUS_OK;
     for (size_t i = 0; !status && i < count; i++) {
         uint8_t encoded[4];
@@ -192,7 +226,8 @@ enum status unicode_nfc(struct buffer *out, struct bytes text, const struct text
             size = unicode_decode(&c, text.data + at);
         }
         enum status status = unicode_keep(out, text, kept, base, err);
-        if (!status) status = normalize_run(out, (struct bytes){text.data + base, at - base}, err);
+        if (!status)
+            status = normalize_run(out, (struct bytes){text.data + base, at - base}, true, err);
         if (status) return status;
         kept = base = at;
         if (at < text.size && c >= COMBINING_MIN) {
@@ -201,4 +236,16 @@ enum status unicode_nfc(struct buffer *out, struct bytes text, const struct text
         }
     }
     return unicode_keep(out, text, kept, text.size, err);
+}
+
+enum status unicode_nfd(struct buffer *out, struct bytes text, struct error *err) {
+    enum status status = STATUS_OK;
+    for (size_t at = 0, from; at < text.size && !status;) {
+        for (from = at; at < text.size && text.data[at] < 0x80; at++) continue;
+        status = unicode_keep(out, text, from, at, err);
+        for (from = at; at < text.size && text.data[at] >= 0x80; at++) continue;
+        if (!status && from < at)
+            status = normalize_run(out, (struct bytes){text.data + from, at - from}, false, err);
+    }
+    return status;
 }

@@ -28,6 +28,13 @@ bool unicode_in(const struct text_ranges *ranges, uint32_t point);
 /* What the table, sorted by character, puts in place of `point`; NULL if nothing. */
 const char *unicode_replace(const struct text_replacement *table, size_t count, uint32_t point);
 
+/* By general category: Mn, P, and C without what is not assigned. */
+bool unicode_is_mark(uint32_t point);
+bool unicode_is_punctuation(uint32_t point);
+bool unicode_is_control(uint32_t point);
+/* Bytes of the first extended grapheme cluster of a text that is not empty. */
+size_t unicode_cluster(struct bytes text);
+
 /* Appends text[from, to): what a pass that replaces characters leaves as it is. */
 enum status unicode_keep(struct buffer *out, struct bytes text, size_t from, size_t to,
                          struct error *err);
@@ -36,5 +43,7 @@ enum status unicode_keep(struct buffer *out, struct bytes text, size_t from, siz
  * as one. The time is linear, also for a text of combining marks alone. */
 enum status unicode_nfc(struct buffer *out, struct bytes text, const struct text_ranges *marks,
                         struct error *err);
+/* Appends the text in normalization form D. */
+enum status unicode_nfd(struct buffer *out, struct bytes text, struct error *err);
 
 #endif

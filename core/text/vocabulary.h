@@ -2,19 +2,19 @@
  *
  * Read are (SPEC 5.5): tokenizer.json; vocab.json with merges.txt beside it;
  * bpe_simple_vocab_16e6.txt and merges.txt alone, whose ids follow from the order of the
- * merges; each of them also gzipped, told apart by content and not by name; and a
- * directory with one of them. Files are hostile input: sizes, ids and counts are bounded.
+ * merges; told apart by content and not by name. Files are hostile input: sizes, ids and counts are
+ * bounded.
  */
 #ifndef CORE_TEXT_VOCABULARY_H
 #define CORE_TEXT_VOCABULARY_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
-#include "core/base/bytes.h"
+#include "core/text/vocabulary_file.h"
 
 enum {
-    VOCABULARY_FILE_MAX = 32 << 20, /* bytes, inflated */
-    VOCABULARY_IDS_MAX = 1 << 20,   /* ids are below */
+    VOCABULARY_IDS_MAX = 1 << 20, /* ids are below */
     VOCABULARY_MERGES_MAX = 1 << 20,
     VOCABULARY_ADDED_MAX = 256,
 };
@@ -46,9 +46,10 @@ struct vocabulary {
     size_t added_count;
 };
 
-/* STATUS_NOT_FOUND: no such file, or none we know in the directory. STATUS_UNSUPPORTED:
- * a tokenizer.json of another kind. STATUS_INVALID, STATUS_TOO_LARGE: a bad file. */
-enum status vocabulary_open(struct vocabulary *out, const char *path, struct error *err);
+/* `json` is the file's content if it is JSON, else NULL. STATUS_UNSUPPORTED: a tokenizer.json
+ * of another kind. STATUS_INVALID, STATUS_TOO_LARGE: a bad file. */
+enum status vocabulary_read(struct vocabulary *out, const struct vocabulary_file *file,
+                            json_t *json, struct error *err);
 /* Zeroed memory may be freed, too. */
 void vocabulary_free(struct vocabulary *vocabulary);
 

@@ -330,12 +330,12 @@ END_TEST
 START_TEST(deadlines) {
     struct fake_request fake;
     fake_request_init(&fake, "/embed/image", NULL, buffer_view(&pixel));
-    fake.request.received_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
+    fake.request.waiting_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
     ck_assert_int_eq(run(&fake), 504);
     fake_request_init(&fake, "/embed/image", NULL, buffer_view(&pixel));
     fake.query[0] = "partial";
     fake.query[1] = "1";
-    fake.request.received_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
+    fake.request.waiting_ns -= UINT64_C(31) * CLOCK_NS_PER_S;
     ck_assert_int_eq(run(&fake), 504);
 }
 END_TEST

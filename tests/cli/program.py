@@ -9,12 +9,15 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.path.join(ROOT, os.environ.get("CLIPD", "build/release/clipd"))
 MODEL = "models/starter"
-USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, CONFIG = 64, 65, 66, 69, 73, 74, 78
+TIMEOUT_S = float(os.environ.get("TEST_TIMEOUT", "240"))  # a sanitizer takes its time
+USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, NOT_ALLOWED, CONFIG = (
+    64, 65, 66, 69, 73, 74, 77, 78)
 
 
 def environment(**more):
     kept = {name: value for name, value in os.environ.items()
-            if not name.startswith("CLIPD_") and name not in ("PORT", "XDG_CONFIG_HOME")}
+            if not name.startswith(("CLIPD_", "HF_", "HUGGING"))
+            and name not in ("PORT", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "http_proxy")}
     return {**kept, "HOME": "/nonexistent", **more}
 
 
@@ -22,6 +25,6 @@ def clipd(*arguments, stdin=b"", env=None, **options):
     """(exit code, standard output, standard error), the last as text."""
     if isinstance(stdin, str):
         stdin = stdin.encode()
-    done = subprocess.run([BINARY, *arguments], input=stdin, cwd=ROOT, timeout=120, check=False,
+    done = subprocess.run([BINARY, *arguments], input=stdin, cwd=ROOT, timeout=TIMEOUT_S, check=False,
                           env=environment(**(env or {})), capture_output=True, **options)
     return done.returncode, done.stdout, done.stderr.decode()

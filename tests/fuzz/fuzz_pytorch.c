@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         read_all(&tensors.list[i]);
         if (i && strcmp(tensors.list[i - 1].name, tensors.list[i].name) >= 0) abort();
     }
-    tensors_strip(&tensors);
+    tensors_strip(&tensors, NULL);
     tensors_free(&tensors);
     return 0;
 }

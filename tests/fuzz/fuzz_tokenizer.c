@@ -11,9 +11,11 @@ enum { CONTEXT_LENGTH = 16, MODES = 5 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct tokenizer_options modes[MODES] = {
-    {TOKENIZER_OPENAI, TOKENIZER_LOWER},         {TOKENIZER_OPEN_CLIP, TOKENIZER_LOWER},
-    {TOKENIZER_OPEN_CLIP, TOKENIZER_WHITESPACE}, {TOKENIZER_OPEN_CLIP, TOKENIZER_CANONICALIZE},
-    {TOKENIZER_HF_FAST, TOKENIZER_LOWER},
+    {.mode = TOKENIZER_OPENAI, .clean = TOKENIZER_LOWER},
+    {.mode = TOKENIZER_OPEN_CLIP, .clean = TOKENIZER_LOWER},
+    {.mode = TOKENIZER_OPEN_CLIP, .clean = TOKENIZER_WHITESPACE},
+    {.mode = TOKENIZER_OPEN_CLIP, .clean = TOKENIZER_CANONICALIZE},
+    {.mode = TOKENIZER_HF_FAST, .clean = TOKENIZER_LOWER},
 };
 
 static void expect(bool condition) {

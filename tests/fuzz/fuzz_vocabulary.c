@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int file = memfd_create("vocabulary", 0);
     if (file < 0 || write(file, data, size) != (ssize_t)size) abort();
     snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
-    struct tokenizer_options options = {TOKENIZER_HF_FAST, TOKENIZER_LOWER};
+    struct tokenizer_options options = {.mode = TOKENIZER_HF_FAST, .clean = TOKENIZER_LOWER};
     struct tokenizer *tokenizer;
     struct error err = ERROR_NONE;
     enum status status = tokenizer_open(&tokenizer, path, &options, &err);

@@ -1,12 +1,16 @@
 """openapi.yaml as a test case: every answer is held against what its operation documents,
 and what was never provoked can be told."""
 
+import contextlib
 import json
+import os
 import re
+import tempfile
 import time
 import unittest
 
 import schema
+from harness import Server
 
 # 500 would be a bug, so nothing provokes it.
 EXCUSED = {"500"}
@@ -35,6 +39,26 @@ def setting(name, value):
 def ready(server):
     while server.get("/readyz")[0] != 200:
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def loading_server(model, store=False):
+    """A server that is loading: its vocabulary is a pipe to which nobody writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        pipe, config = os.path.join(folder, "vocab.json"), os.path.join(folder, "clipd.yaml")
+        os.mkfifo(pipe)
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"models:\n  - path: {model}\n    vocab: {pipe}\n")
+            if store:
+                file.write(f"store:\n  location: {folder}/store\n")
+        with Server(args=["--config", config]) as server:
+            yield server
+            server.terminate()
+            # The thread sanitizer delivers no signal to a thread that waits in open().
+            while server.alive():
+                with contextlib.suppress(OSError):
+                    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+                time.sleep(0.02)
 
 
 def parse(kind, body):

@@ -9,14 +9,13 @@ import base64
 import json
 import os
 import struct
-import tempfile
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 import contract
 import schema
-from contract import Contract, document, ready, setting
+from contract import Contract, document, loading_server, ready, setting
 from harness import Server, multipart, read_until_closed
 from images import png, text
 
@@ -296,20 +295,14 @@ class States(Contract):
     }
 
     def test_503_while_loading(self):
-        # The vocabulary is a pipe, so loading lasts until somebody writes to it.
-        with tempfile.TemporaryDirectory() as folder:
-            pipe, config = os.path.join(folder, "vocab.json"), os.path.join(folder, "clipd.yaml")
-            os.mkfifo(pipe)
-            with open(config, "w", encoding="utf-8") as file:
-                file.write(f"models:\n  - path: {MODEL}\n    vocab: {pipe}\n")
-            with Server(args=["--config", config]) as server:
-                for operation in operations:
-                    if operation in ("live", "metrics", "openapi"):
-                        self.call(server, operation, 200)
-                    elif operation in self.requests:
-                        self.json(server, operation, 503, self.requests[operation])
-                    else:
-                        self.call(server, operation, 503)
+        with loading_server(MODEL) as server:
+            for operation in operations:
+                if operation in ("live", "metrics", "openapi"):
+                    self.call(server, operation, 200)
+                elif operation in self.requests:
+                    self.json(server, operation, 503, self.requests[operation])
+                else:
+                    self.call(server, operation, 503)
 
     def test_503_when_the_queue_is_full(self):
         with Server(MODEL, args=setting("engine.queue_limit", 2)) as server:

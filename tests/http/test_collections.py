@@ -14,7 +14,7 @@ import unittest
 from urllib.parse import quote
 
 import contract
-from contract import Contract, ready, setting
+from contract import Contract, loading_server, ready, setting
 from harness import Server, read_until_closed
 from images import png, text
 from store import (BLUE, BODIES, DIGEST, DIM, MODEL, MODEL_STATUSES, RED, SEARCH_STATUSES, TAKES_BODY,
@@ -244,6 +244,31 @@ class Items(Store):
         values = self.call_on("upsertItems", 200, b"", "application/x-ndjson")
         self.assertEqual(values, [{"total": {"inserted": 0, "updated": 0, "failed": 0}}])
 
+    def test_ndjson_of_any_length(self):
+        """More than a body may have otherwise, sent in chunks as it is made; of its lines only
+        the memory for a few megabytes is taken."""
+        total, note = 16000, "x" * 2000
+        sent = (json.dumps({"id": f"{i:05}", "embedding": pack(at(i)), "metadata": {"n": note}}).encode() + b"\n"
+                for i in range(total))
+        values = self.call_on("upsertItems", 200, sent, "application/x-ndjson")
+        self.assertEqual(values[-1], {"total": {"inserted": total, "updated": 0, "failed": 0}})
+        self.assertEqual(sum(value["lines"] for value in values[:-1]), total)
+        self.assertEqual(self.call_on("countItems"), {"items": total})
+
+    def test_ndjson_that_cannot_go_on(self):
+        good = json.dumps({"id": "a", "embedding": pack(at(1))}).encode() + b"\n"
+        endless = b'{"id": "b", "text": "' + b"x" * (21 << 20)
+        problem = self.call_on("upsertItems", 413, good + endless, "application/x-ndjson")
+        self.assertEqual(problem["detail"], "lines 1 to 1 are in, the others are not: "
+                         "line 2 has more than 20971520 bytes")
+        self.assertEqual(self.listed(), ["a"])
+        self.call_on("upsertItems", 404, good, "application/x-ndjson", name="none")
+        many_bad = b"[]\n" * 60000
+        values = self.call_on("upsertItems", 200, many_bad, "application/x-ndjson")
+        total = values[-1]["total"]
+        self.assertEqual(total["failed"], 60000)
+        self.assertEqual(total["batches_unreported"] + len(values) - 1, -(-60000 // 256))
+
     def test_npy(self):
         rows = [at(i) for i in range(300)]
         value = self.call_on("upsertItems", 200, npy(rows), "application/x-npy", "?prefix=r")
@@ -352,16 +377,10 @@ class States(Contract):
             self.assertNotIn("clipd_store", server.get("/metrics")[2].decode())
 
     def test_503_while_loading(self):
-        with tempfile.TemporaryDirectory() as folder:
-            pipe, config = os.path.join(folder, "vocab.json"), os.path.join(folder, "clipd.yaml")
-            os.mkfifo(pipe)
-            with open(config, "w", encoding="utf-8") as file:
-                file.write(f"models:\n  - path: {MODEL}\n    vocab: {pipe}\n"
-                           f"store:\n  location: {folder}/store\n")
-            with Server(args=["--config", config]) as server:
-                for operation in operations:
-                    body = json.dumps(BODIES[operation]) if operation in BODIES else None
-                    self.call(server, operation, 503, body, "application/json" if body else None)
+        with loading_server(MODEL, store=True) as server:
+            for operation in operations:
+                body = json.dumps(BODIES[operation]) if operation in BODIES else None
+                self.call(server, operation, 503, body, "application/json" if body else None)
 
     def test_504(self):
         with tempfile.TemporaryDirectory() as folder:

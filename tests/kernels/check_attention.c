@@ -140,7 +140,7 @@ static size_t list(const struct attention_kernel *kernels[KERNELS_MAX]) {
 }
 
 START_TEST(every_size) {
-    static const size_t dims[] = {2, 4, 6, 8, 14, 16, 18, 30, 32, 34, 62, 64, 72, 80, 88, 104};
+    static const size_t dims[] = {2, 4, 6, 8, 14, 16, 18, 30, 32, 34, 62, 64, 72, 80, 88, 96, 104};
     const struct attention_kernel *kernels[KERNELS_MAX];
     size_t count = list(kernels);
     for (size_t i = 0; i < count; i++) {

@@ -233,6 +233,7 @@ static double activated(double x, enum gemm_activation activation) {
     case GEMM_QUICK_GELU: return x / (1 + exp(-1.702 * x));
     case GEMM_GELU_ERF: return x * 0.5 * erfc(-x * M_SQRT1_2);
     case GEMM_GELU_TANH: return x / (1 + exp(-2 * sqrt(M_2_PI) * (x + 0.044715 * x * x * x)));
+    case GEMM_RELU: return fmax(x, 0);
     case GEMM_LINEAR: break;
     }
     return x;
@@ -243,14 +244,14 @@ static void check_finish(const struct gemm_kernel *kernel, size_t n) {
     struct sample sample = sample_create(kernel, 11, n, 12);
     expect(&sample);
     size_t count = sample.m * (n + GAP);
-    for (int i = 0; i < 4 * 3 * 2; i++) {
-        struct gemm_call call = call_of(&sample, NULL, (enum gemm_output)(i / 4 % 3));
-        call.activation = (enum gemm_activation)(i % 4);
-        call.bias = i / 12 ? sample.bias : NULL;
+    for (int i = 0; i < 5 * 4 * 2; i++) {
+        struct gemm_call call = call_of(&sample, NULL, (enum gemm_output)(i / 5 % 4));
+        call.activation = (enum gemm_activation)(i % 5);
+        call.bias = i / 20 ? sample.bias : NULL;
         bool bf16 = call.output == GEMM_STORE_BF16;
         float *before = poison_alloc(count * sizeof(float));
         for (size_t j = 0; j < count; j++) {
-            if (j % (n + GAP) < n && !bf16) before[j] = (float)(j % 7);
+            if (j % (n + GAP) < n && !bf16) before[j] = (float)(j % 7) - 3;
         }
         float *c = poison_alloc(count * sizeof(float));
         memcpy(c, before, count * sizeof(float));
@@ -266,7 +267,9 @@ static void check_finish(const struct gemm_kernel *kernel, size_t n) {
             double sum = sample.expected[row * n + column],
                    bias = call.bias ? call.bias[column] : 0;
             double wanted = activated(sum + bias, call.activation);
-            if (call.output == GEMM_ADD_F32) wanted += before[j];
+            if (call.output == GEMM_ADD_F32 || call.output == GEMM_ADD_RELU_F32)
+                wanted += before[j];
+            if (call.output == GEMM_ADD_RELU_F32) wanted = fmax(wanted, 0);
             double tolerance = 2e-6 * (sample.magnitude[row * n + column] + fabs(bias) + 7);
             if (bf16) tolerance += fabs(wanted) / 256;
             ck_assert_msg(fabs(value - wanted) <= tolerance, "%s %s: case %d n %zu: %g, not %g",
@@ -352,7 +355,7 @@ START_TEST(activations_are_accurate) {
         void *blob = poison_alloc(gemm_packed_size(kernels[i], 1, 1));
         pack(blob, kernels[i], &one, 1, 1);
         struct gemm_weight weight = gemm_weight_of(blob, kernels[i], 1, 1);
-        for (int activation = GEMM_QUICK_GELU; activation <= GEMM_GELU_TANH; activation++) {
+        for (int activation = GEMM_QUICK_GELU; activation <= GEMM_RELU; activation++) {
             struct gemm_call call = {.a = x, .a_stride = 1, .m = COUNT, .c = y, .c_stride = 1};
             call.activation = (enum gemm_activation)activation;
             gemm_multiply(&weight, &call, 0, 1);
@@ -385,7 +388,7 @@ START_TEST(activations_of_odd_numbers) {
         ck_assert_uint_le(gemm_packed_size(kernels[i], 1, 1), sizeof(blob));
         pack(blob, kernels[i], &one, 1, 1);
         struct gemm_weight weight = gemm_weight_of(blob, kernels[i], 1, 1);
-        for (int activation = GEMM_LINEAR; activation <= GEMM_GELU_TANH; activation++) {
+        for (int activation = GEMM_LINEAR; activation <= GEMM_RELU; activation++) {
             float y[6];
             struct gemm_call call = {.a = x, .a_stride = 1, .m = 6, .c = y, .c_stride = 1};
             call.activation = (enum gemm_activation)activation;

@@ -24,6 +24,7 @@ struct api {
     _Atomic uint64_t admitted, handled, finished, unsent, refused, smuggled;
     _Atomic uint64_t no_status; /* finished without an answer: must stay 0 */
     _Atomic uint64_t producing; /* streams that are being made */
+    _Atomic uint64_t uploading; /* bodies that are being read */
     api_server_stats_fn *read_stats;
     void *stats_context;
 };
@@ -38,6 +39,7 @@ static uint64_t query_number(const struct http_request *request, const char *nam
 }
 
 static void put(struct http_response *response, int status, const char *text) {
+    buffer_free(&response->body);
     response->status = status;
     response->content_type = "text/plain";
     buffer_init(&response->body, ANSWER_MAX);
@@ -46,12 +48,13 @@ static void put(struct http_response *response, int status, const char *text) {
 
 bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
                struct http_response *response) {
-    static const char *const paths[] = {"/ping",   "/echo",        "/sleep",       "/big",
-                                        "/stats",  "/form",        "/embed/image", "/embed/text",
-                                        "/stream", "/path%2fof/it"};
+    static const char *const paths[] = {"/ping",   "/echo",   "/sleep",       "/big",
+                                        "/stats",  "/form",   "/embed/image", "/embed/text",
+                                        "/stream", "/upload", "/path%2fof/it"};
     atomic_fetch_add(&api->admitted, 1);
     if (is_path(request, "/smug")) atomic_fetch_add(&api->smuggled, 1);
     admission->immediate = is_path(request, "/ping") || is_path(request, "/stats");
+    admission->streamed = is_path(request, "/upload");
     admission->body_max = BODY_MAX;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (is_path(request, paths[i])) return true;
@@ -67,13 +70,13 @@ static void put_stats(struct api *api, struct http_response *response) {
     buffer_printf(&response->body, NULL,
                   "{\"admitted\":%llu,\"handled\":%llu,\"finished\":%llu,\"unsent\":%llu,"
                   "\"refused\":%llu,\"smuggled\":%llu,\"no_status\":%llu,\"connections\":%llu,"
-                  "\"active\":%llu,\"body_bytes\":%llu,\"producing\":%llu}\n",
+                  "\"active\":%llu,\"body_bytes\":%llu,\"producing\":%llu,\"uploading\":%llu}\n",
                   (unsigned long long)api->admitted, (unsigned long long)api->handled,
                   (unsigned long long)api->finished, (unsigned long long)api->unsent,
                   (unsigned long long)api->refused, (unsigned long long)api->smuggled,
                   (unsigned long long)api->no_status, (unsigned long long)stats.connections,
                   (unsigned long long)stats.requests_active, (unsigned long long)stats.body_bytes,
-                  (unsigned long long)api->producing);
+                  (unsigned long long)api->producing, (unsigned long long)api->uploading);
 }
 
 /* GET /stream?lines=&pause_ms=&fail=: numbered lines, with a pause before each, or in
@@ -122,6 +125,40 @@ static void put_stream(struct api *api, const struct http_request *request,
     response->context = lines;
 }
 
+/* POST /upload?pause_ms=&stop=&refuse=: counts what comes, with a pause for each part, until
+ * `stop` bytes were there. Lines are taken whole, as a real handler does. */
+static void put_upload(struct api *api, struct http_request *request,
+                       struct http_response *response) {
+    uint64_t pause_ms = query_number(request, "pause_ms"), stop = query_number(request, "stop");
+    uint64_t bytes = 0, parts = 0, sum = 0;
+    size_t used = 0;
+    bool ended = query_number(request, "refuse");
+    enum status status = STATUS_OK;
+    struct error err = ERROR_NONE;
+    atomic_fetch_add(&api->uploading, 1);
+    while (!ended && !status && (!stop || bytes < stop)) {
+        status = request->more(request, used, &ended, &err);
+        if (status) break;
+        const struct bytes part = request->body;
+        const uint8_t *feed = ended || !part.size ? NULL : memrchr(part.data, '\n', part.size);
+        used = feed ? (size_t)(feed - part.data) + 1 : ended ? part.size : 0;
+        for (size_t i = 0; i < used; i++) sum += part.data[i];
+        bytes += used;
+        parts++;
+        if (!used && part.size >= BODY_MAX)
+            status = error_set(&err, STATUS_TOO_LARGE, "an endless line");
+        if (pause_ms) usleep((useconds_t)(pause_ms * 1000));
+    }
+    atomic_fetch_sub(&api->uploading, 1);
+    if (status) {
+        api_refuse(api, request, 0, &err, response);
+        return;
+    }
+    put(response, query_number(request, "refuse") ? 404 : 200, "");
+    buffer_printf(&response->body, NULL, "{\"bytes\":%llu,\"parts\":%llu,\"sum\":%llu}\n",
+                  (unsigned long long)bytes, (unsigned long long)parts, (unsigned long long)sum);
+}
+
 /* One line for each part: name, filename, type, size, and the sum of its bytes. */
 static void put_form(const struct http_request *request, struct http_response *response) {
     put(response, 200, "");
@@ -152,6 +189,8 @@ void api_handle(struct api *api, struct http_request *request, struct http_respo
         buffer_append(&response->body, request->body.data, request->body.size, NULL);
     } else if (is_path(request, "/stream")) {
         put_stream(api, request, response);
+    } else if (is_path(request, "/upload")) {
+        put_upload(api, request, response);
     } else if (is_path(request, "/form")) {
         put_form(request, response);
     } else if (is_path(request, "/embed/image")) {

@@ -20,12 +20,14 @@ static const char *get_query(const struct http_request *request, const char *nam
 
 void fake_request_init(struct fake_request *fake, const char *path, const char *content_type,
                        struct bytes body) {
+    uint64_t now = clock_now_ns();
     *fake = (struct fake_request){.content_type = content_type};
     fake->request = (struct http_request){
         .method = HTTP_POST,
         .path = path,
         .id = "test",
-        .received_ns = clock_now_ns(),
+        .received_ns = now,
+        .waiting_ns = now,
         .body = body,
         .header = get_header,
         .query = get_query,

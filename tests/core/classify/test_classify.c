@@ -6,6 +6,7 @@
 
 #include "core/base/clock.h"
 #include "core/classify/classify.h"
+#include "tests/support/npy.h"
 
 enum { DIM_MAX = 1024 };
 
@@ -165,6 +166,48 @@ START_TEST(scores_are_sorted_and_sum_to_one) {
 }
 END_TEST
 
+/* SigLIP: the vocabulary's padding is part of a text, and each label has a probability of its
+ * own. The model and the features of the caption are made by
+ * tests/golden/make_pooler_goldens.py. */
+START_TEST(sigmoid) {
+    static const char *const labels[] = {"cat", "dog", "ship"};
+    struct engine_options options = {.name = "siglip",
+                                     .path = "tests/golden/families/siglip",
+                                     .vocab = "tests/golden/subword/siglip",
+                                     .precision = "fp32"};
+    struct engine *siglip = NULL, *starter = engine;
+    struct error err = ERROR_NONE;
+    ck_assert_msg(engine_open(&siglip, runtime, &options, &err) == STATUS_OK, "%s", err.message);
+    engine = siglip;
+    const struct engine_info *info = engine_info(siglip);
+    size_t dim = info->embed_dim;
+    ck_assert(info->sigmoid && !engine_info(starter)->sigmoid);
+    ck_assert(fabsf(info->logit_bias + 3.0f) < 1e-6f);
+
+    struct npy expected;
+    float caption[DIM_MAX], classes[3 * DIM_MAX], image[DIM_MAX];
+    struct bytes text = bytes_of("A photo of a cat!");
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER, .raw = true};
+    ck_assert(!npy_read(&expected, "tests/golden/families/siglip_caption.npy", NULL));
+    ck_assert(!engine_embed_texts(siglip, &text, 1, caption, &call, NULL));
+    ck_assert_uint_eq(expected.count, dim);
+    for (size_t i = 0; i < dim; i++) ck_assert(fabsf(caption[i] - expected.floats[i]) < 2e-5f);
+    npy_free(&expected);
+
+    embed_labels(labels, 3, NULL, 0, classes);
+    embed_text("a photo of a dog.", image);
+    struct classify_score scores[3];
+    classify_score(siglip, image, classes, 3, scores);
+    ck_assert_uint_eq(scores[0].label, 1);
+    for (size_t i = 0; i < 3; i++) {
+        float logit = info->logit_scale * scores[i].cosine + info->logit_bias;
+        ck_assert(fabsf(scores[i].probability - 1 / (1 + expf(-logit))) < 1e-6f);
+    }
+    engine = starter;
+    engine_close(siglip);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("classify");
     TCase *tcase = tcase_create("starter");
@@ -176,6 +219,7 @@ int main(void) {
     tcase_add_test(tcase, many_prompts_go_in_several_calls);
     tcase_add_test(tcase, templates_are_checked);
     tcase_add_test(tcase, scores_are_sorted_and_sum_to_one);
+    tcase_add_test(tcase, sigmoid);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

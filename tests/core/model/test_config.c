@@ -87,17 +87,74 @@ START_TEST(open_clip_everything) {
 }
 END_TEST
 
+/* What timm's names stand for. */
+START_TEST(open_clip_timm) {
+    struct model_config config =
+        parsed(config_open_clip_parse,
+               "{\"model_cfg\":{\"vision_cfg\":{\"timm_model_name\":\"eva02_enormous_patch14\","
+               "\"timm_pool\":\"token\",\"timm_proj\":null,\"image_size\":336}}}");
+    ck_assert(config.vision.present && config.text.present);
+    ck_assert_int_eq(config.vision.norm_order, MODEL_NORM_RESULT);
+    ck_assert_float_eq(config.vision.layer_norm_eps, 1e-6f);
+    ck_assert_uint_eq(config.image_size, 336);
+    ck_assert_uint_eq(config.vision.width + config.vision.layers + config.patch_size, 0);
+    config = parsed(config_open_clip_parse,
+                    "{\"model_cfg\":{\"vision_cfg\":{\"timm_model_name\":\"eva02_large_\","
+                    "\"timm_pool\":\"token\"}}}");
+    ck_assert_int_eq(config.vision.norm_order, MODEL_NORM_BEFORE);
+    ck_assert_uint_eq(config.image_size, 224);
+}
+END_TEST
+
+/* Text towers of transformers: the weights say what they are. */
+START_TEST(open_clip_roberta) {
+    struct model_config config = parsed(
+        config_open_clip_parse,
+        "{\"model_cfg\":{\"quick_gelu\":true,\"text_cfg\":{\"hf_model_name\":\"roberta-base\","
+        "\"hf_pooler_type\":\"cls_last_hidden_state_pooler\",\"context_length\":64}}}");
+    ck_assert(config.text.present);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_FIRST);
+    ck_assert_uint_eq(config.context_length, 64);
+    ck_assert_uint_eq(config.text.width + config.text.layers + config.vocab_size, 0);
+    ck_assert_float_eq(config.text.layer_norm_eps, 0);
+    config = parsed(config_open_clip_parse,
+                    "{\"model_cfg\":{\"text_cfg\":{\"hf_model_name\":\"xlm-roberta-base\"}}}");
+    ck_assert_int_eq(config.pooling, MODEL_POOL_MEAN);
+    ck_assert_uint_eq(config.context_length, 77);
+}
+END_TEST
+
+START_TEST(hf_chinese) {
+    struct model_config config =
+        parsed(config_hf_parse, "{\"model_type\":\"chinese_clip\",\"projection_dim\":64,"
+                                "\"text_config\":{\"vocab_size\":21128,\"num_hidden_layers\":3},"
+                                "\"vision_config\":{\"hidden_size\":1280,\"patch_size\":14}}");
+    ck_assert_uint_eq(config.embed_dim, 64);
+    ck_assert_uint_eq(config.vocab_size, 21128);
+    ck_assert_uint_eq(config.context_length, 52);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_FIRST);
+    ck_assert_int_eq(config.text.activation, MODEL_GELU_ERF);
+    ck_assert_float_eq(config.text.layer_norm_eps, 1e-12f);
+    ck_assert_uint_eq(config.text.layers, 3);
+    ck_assert_int_eq(config.vision.activation, MODEL_QUICK_GELU);
+    ck_assert_uint_eq(config.vision.width, 1280);
+    ck_assert_int_eq(config.preprocess.resize, MODEL_RESIZE_SQUASH);
+}
+END_TEST
+
 /* The towers that differ a little from OpenAI's. */
 START_TEST(open_clip_variants) {
     struct model_config config =
         parsed(config_open_clip_parse,
-               "{\"model_cfg\":{\"vision_cfg\":{\"no_ln_pre\":true,\"pool_type\":\"avg\","
+               "{\"model_cfg\":{\"mask_image\":true,\"vision_cfg\":{\"no_ln_pre\":true,\"pool_"
+               "type\":\"avg\","
                "\"final_ln_after_pool\":true,\"ls_init_value\":1e-4},"
                "\"text_cfg\":{\"no_causal_mask\":true,\"pool_type\":\"last\",\"pad_id\":1,"
                "\"proj_bias\":true}}}");
     ck_assert(config.no_ln_pre && config.image_pooling == MODEL_IMAGE_PATCH_MEAN &&
               config.bidirectional);
     ck_assert(config.vision.layer_scale && !config.text.layer_scale);
+    ck_assert(config.vision.pruned && !config.text.pruned);
     ck_assert_int_eq(config.pooling, MODEL_POOL_LAST);
     ck_assert_uint_eq(config.pad_token, 1);
     config =
@@ -116,9 +173,18 @@ START_TEST(open_clip_refused) {
         enum status status;
         const char *message;
     } rows[] = {
-        {VISION("\"layers\":[3,4,6,3]"), STATUS_UNSUPPORTED, "ModifiedResNet"},
-        {VISION("\"timm_model_name\":\"x\""), STATUS_UNSUPPORTED, "timm image tower"},
-        {VISION("\"attentional_pool\":true"), STATUS_UNSUPPORTED, "CoCa"},
+        {VISION("\"layers\":[3,4,6]"), STATUS_UNPROCESSABLE, "layers is a list, of which 4"},
+        {VISION("\"timm_model_name\":\"x\""), STATUS_UNSUPPORTED, "timm_model_name: \"x\" is not"},
+        {VISION("\"timm_model_name\":\"eva02_x\""), STATUS_UNSUPPORTED,
+         "timm_pool is \"avg\", supported is \"token\""},
+        {VISION("\"timm_model_name\":\"eva02_x\",\"timm_pool\":\"token\",\"timm_proj\":\"mlp\""),
+         STATUS_UNSUPPORTED, "timm_proj is \"mlp\""},
+        {VISION("\"timm_model_name\":\"vit_base_patch16_siglip_gap_224\""), STATUS_UNSUPPORTED,
+         "timm_pool is \"avg\", supported is \"map\""},
+        {VISION("\"attentional_pool\":\"parallel\""), STATUS_UNPROCESSABLE,
+         "attentional_pool is not true or false"},
+        {VISION("\"attentional_pool\":true,\"attn_pooler_heads\":0"), STATUS_UNPROCESSABLE,
+         "attn_pooler_heads is not a whole number"},
         {VISION("\"qk_norm\":true"), STATUS_UNSUPPORTED, "normalised queries and keys"},
         {VISION("\"pool_type\":\"avg\""), STATUS_UNSUPPORTED,
          "\"avg\", supported are \"tok\", and"},
@@ -135,9 +201,14 @@ START_TEST(open_clip_refused) {
         {VISION("\"norm_kwargs\":{\"eps\":1e300}"), STATUS_UNPROCESSABLE, "single precision"},
         {"{\"model_cfg\":{\"vision_cfg\":[]}}", STATUS_UNPROCESSABLE,
          "vision_cfg is not an object"},
-        {TEXT("\"hf_model_name\":\"roberta-base\""), STATUS_UNSUPPORTED, "transformers text tower"},
+        {TEXT("\"hf_model_name\":\"google/mt5-base\""), STATUS_UNSUPPORTED,
+         "the text tower \"google/mt5-base\" is not supported"},
+        {TEXT("\"hf_model_name\":\"bert-base\",\"hf_pooler_type\":\"cls_pooler\""),
+         STATUS_UNSUPPORTED, "hf_pooler_type is \"cls_pooler\", supported are"},
+        {TEXT("\"hf_model_name\":\"roberta-base\",\"context_length\":1"), STATUS_UNPROCESSABLE,
+         "context_length is not a whole number"},
         {TEXT("\"no_causal_mask\":0"), STATUS_UNPROCESSABLE, "no_causal_mask is not true or"},
-        {TEXT("\"embed_cls\":true"), STATUS_UNSUPPORTED, "CoCa"},
+        {TEXT("\"embed_cls\":2"), STATUS_UNPROCESSABLE, "embed_cls is not true or false"},
         {TEXT("\"pool_type\":\"none\""), STATUS_UNSUPPORTED, "\"none\", supported are"},
         {TEXT("\"vocab_size\":10,\"pad_id\":10"), STATUS_UNPROCESSABLE,
          "pad_id is not a whole number from 0 to 9"},
@@ -183,6 +254,7 @@ START_TEST(hf_end_token) {
         enum model_pooling pooling;
     } rows[] = {
         {"{\"text_config\":{\"eos_token_id\":2}}", MODEL_POOL_ARGMAX},
+        {"{\"model_type\":\"metaclip_2\",\"text_config\":{\"eos_token_id\":2}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":3}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":49407}}", MODEL_POOL_EOS},
         {"{\"text_config\":{\"eos_token_id\":49408}}", MODEL_POOL_ARGMAX},
@@ -221,13 +293,66 @@ START_TEST(hf_towers_apart) {
 }
 END_TEST
 
+START_TEST(hf_siglip) {
+    struct model_config config =
+        parsed(config_hf_parse, "{\"model_type\":\"siglip\",\"vision_config\":{\"image_size\":384,"
+                                "\"hidden_size\":1152},\"text_config\":{\"vocab_size\":256000}}");
+    ck_assert_uint_eq(config.vision.width, 1152);
+    ck_assert_uint_eq(config.text.width, 768);
+    ck_assert_uint_eq(config.image_size, 384);
+    ck_assert_uint_eq(config.patch_size, 16);
+    ck_assert_uint_eq(config.context_length, 64);
+    ck_assert_uint_eq(config.vocab_size, 256000);
+    ck_assert_uint_eq(config.pad_token, 1);
+    ck_assert_int_eq(config.vision.activation, MODEL_GELU_TANH);
+    ck_assert_int_eq(config.text.activation, MODEL_GELU_TANH);
+    ck_assert_float_eq(config.vision.layer_norm_eps, 1e-6f);
+    ck_assert_float_eq(config.text.layer_norm_eps, 1e-6f);
+    ck_assert_int_eq(config.pooling, MODEL_POOL_LAST);
+    ck_assert(config.bidirectional && config.sigmoid);
+    ck_assert_int_eq(config.preprocess.resize, MODEL_RESIZE_SQUASH);
+    ck_assert_float_eq(config.preprocess.mean[0], 0.5f);
+    config = parsed(config_hf_parse, "{\"model_type\":\"siglip_text_model\"}");
+    ck_assert(!config.vision.layers && config.text.layers == 12);
+    config = parsed(config_hf_parse, "{\"model_type\":\"siglip_vision_model\"}");
+    ck_assert(config.vision.layers == 12 && !config.text.layers);
+}
+END_TEST
+
+/* Of SigLIP's image towers open_clip says no more than timm's name; CoCa's it spells out. */
+START_TEST(open_clip_attention) {
+    struct model_config config = parsed(
+        config_open_clip_parse,
+        "{\"model_cfg\":{\"vision_cfg\":{\"timm_model_name\":\"vit_so400m_patch14_siglip_384\","
+        "\"image_size\":384,\"timm_pool\":\"map\",\"timm_proj\":\"none\"},\"text_cfg\":{"
+        "\"hf_tokenizer_name\":\"x\",\"tokenizer_kwargs\":{\"strip_sep_token\":true},\"proj_type\":"
+        "\"none\"}}}");
+    ck_assert(config.vision.present && config.text.unprojected);
+    ck_assert_uint_eq(config.vision.heads, 16);
+    ck_assert_uint_eq(config.image_size, 384);
+    ck_assert_int_eq(config.vision.activation, MODEL_GELU_ERF);
+    ck_assert_float_eq(config.vision.layer_norm_eps, 1e-6f);
+    ck_assert(config.tokenizer.keep_case && config.tokenizer.drop_end);
+    config = parsed(config_open_clip_parse,
+                    "{\"model_cfg\":{\"vision_cfg\":{\"timm_model_name\":"
+                    "\"vit_giantopt_patch16_siglip_256\",\"timm_pool\":\"map\"}}}");
+    ck_assert_int_eq(config.vision.activation, MODEL_GELU_TANH);
+    config = parsed(config_open_clip_parse,
+                    "{\"model_cfg\":{\"vision_cfg\":{\"attentional_pool\":true},\"text_cfg\":{"
+                    "\"embed_cls\":true}}}");
+    ck_assert_int_eq(config.image_pooling, MODEL_IMAGE_ATTENTION);
+    ck_assert_uint_eq(config.pooler_heads, 8);
+    ck_assert(config.text_class);
+}
+END_TEST
+
 START_TEST(hf_refused) {
     static const struct {
         const char *json;
         enum status status;
         const char *message;
     } rows[] = {
-        {"{\"model_type\":\"siglip\"}", STATUS_UNSUPPORTED, "\"siglip\" is not supported"},
+        {"{\"model_type\":\"siglip2\"}", STATUS_UNSUPPORTED, "\"siglip2\" is not supported"},
         {"{\"model_type\":7}", STATUS_UNPROCESSABLE, "model_type is not a string"},
         {"{\"text_config\":{\"hidden_act\":\"relu\"}}", STATUS_UNSUPPORTED, "\"relu\""},
         {"{\"text_config\":{\"num_hidden_layers\":513}}", STATUS_UNPROCESSABLE, "from 1 to 512"},
@@ -304,12 +429,17 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, open_clip_defaults);
     tcase_add_test(tests, open_clip_everything);
+    tcase_add_test(tests, open_clip_timm);
+    tcase_add_test(tests, open_clip_roberta);
+    tcase_add_test(tests, hf_chinese);
     tcase_add_test(tests, open_clip_variants);
-    tcase_add_loop_test(tests, open_clip_refused, 0, 33);
+    tcase_add_loop_test(tests, open_clip_refused, 0, 35);
     tcase_add_test(tests, hf_defaults);
-    tcase_add_loop_test(tests, hf_end_token, 0, 5);
+    tcase_add_loop_test(tests, hf_end_token, 0, 6);
     tcase_add_test(tests, hf_config_dict);
     tcase_add_test(tests, hf_towers_apart);
+    tcase_add_test(tests, hf_siglip);
+    tcase_add_test(tests, open_clip_attention);
     tcase_add_loop_test(tests, hf_refused, 0, 7);
     tcase_add_loop_test(tests, preprocessor_forms, 0, 7);
     tcase_add_test(tests, preprocessor_numbers);

@@ -9,8 +9,20 @@ static const struct model_info vit_b_32 = {
     .image_size = 224,
     .image_width = 224,
     .patch_size = 32,
-    .vision = {768, 12, 12, 3072, true, MODEL_QUICK_GELU, 1e-5f},
-    .text = {512, 12, 8, 2048, true, MODEL_QUICK_GELU, 1e-5f},
+    .vision = {.width = 768,
+               .layers = 12,
+               .heads = 12,
+               .head_width = 64,
+               .pooled_width = 768,
+               .mlp_width = 3072,
+               .projected = true},
+    .text = {.width = 512,
+             .layers = 12,
+             .heads = 8,
+             .head_width = 64,
+             .pooled_width = 512,
+             .mlp_width = 2048,
+             .projected = true},
 };
 
 START_TEST(operations) {

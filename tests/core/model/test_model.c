@@ -374,8 +374,9 @@ START_TEST(wrong_tensors) {
          "tensor visual.lsca is no part of a plain CLIP tower: this variant is not supported"},
         {"\"text_projection\"", "\"text_pr0jection\"", STATUS_UNPROCESSABLE,
          "tensor text_projection is missing, [24, 12] is expected"},
-        {"visual.proj", "bert.xxproj", STATUS_UNSUPPORTED,
-         "tensors bert.*: Chinese-CLIP is not supported; supported are CLIP with a ViT"},
+        {"visual.positional_embedding", "text.transformer.layers.xxx", STATUS_UNSUPPORTED,
+         "tensors text.transformer.layers.*: a CLIP with an NLLB text tower is not supported; "
+         "supported are CLIP with a ViT"},
     };
     char path[64];
     write_edited("openai.safetensors", "edited.safetensors", rows[_i].from, rows[_i].to);

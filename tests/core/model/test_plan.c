@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/kernels/isa.h"
+#include "core/model/resnet.h"
 
 static const struct model_info both = {
     .vision = {.layers = 3, .projected = true},
@@ -30,6 +31,34 @@ START_TEST(numbers) {
     ck_assert_uint_eq(plan.layers[PLAN_VISION][2][PLAN_PROJ], MODEL_FP32);
     ck_assert_uint_eq(plan.layers[PLAN_TEXT][2][PLAN_QKV], MODEL_INT8);
     ck_assert_ptr_eq(plan_at(&plan, &both, PLAN_VISION, 5), &plan.layers[PLAN_VISION][1][PLAN_OUT]);
+}
+END_TEST
+
+/* Blocks of three and four convolutions, and the attention behind them. */
+START_TEST(numbers_of_a_resnet) {
+    const struct model_info info = {.vision = {.layers = 7, .projected = true},
+                                    .image_tower = MODEL_IMAGE_RESNET,
+                                    .resnet = {8, {2, 1, 1, 2}}};
+    static const struct {
+        size_t number;
+        const char *name;
+    } names[] = {{0, "layer 1 conv1"}, {3, "layer 1 downsample"}, {4, "layer 2 conv1"},
+                 {6, "layer 2 conv3"}, {7, "layer 3 conv1"},      {22, "layer 7 qkv"},
+                 {23, "patch"},        {24, "projection"}};
+    struct plan plan;
+    ck_assert_uint_eq(plan_count(&info, PLAN_VISION), 4 + 3 + 4 + 4 + 4 + 3 + 1 + 2);
+    plan_fill(&plan, MODEL_INT8);
+    for (uint32_t i = 0; i < 25; i++) {
+        *plan_at(&plan, &info, PLAN_VISION, i) = MODEL_FP32;
+        ck_assert_uint_eq(plan_exceptions(&plan, &info), i + 1);
+    }
+    ck_assert_uint_eq(plan.layers[PLAN_VISION][1][RESNET_SHORTCUT], MODEL_INT8);
+    ck_assert_uint_eq(plan.layers[PLAN_VISION][6][PLAN_OUT], MODEL_INT8);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char name[32];
+        plan_describe(name, &info, PLAN_VISION, names[i].number);
+        ck_assert_str_eq(name, names[i].name);
+    }
 }
 END_TEST
 
@@ -78,6 +107,7 @@ int main(void) {
     Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
     tcase_add_test(tests, numbers);
+    tcase_add_test(tests, numbers_of_a_resnet);
     tcase_add_test(tests, towers_that_are_not_there);
     tcase_add_test(tests, defaults);
     tcase_add_test(tests, fit);

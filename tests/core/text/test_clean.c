@@ -8,10 +8,13 @@
 #include "core/text/ftfy.h"
 #include "core/text/text_tables.h"
 
-static const struct tokenizer_options openai = {TOKENIZER_OPENAI, TOKENIZER_LOWER};
-static const struct tokenizer_options whitespace = {TOKENIZER_OPEN_CLIP, TOKENIZER_WHITESPACE};
-static const struct tokenizer_options canonical = {TOKENIZER_OPEN_CLIP, TOKENIZER_CANONICALIZE};
-static const struct tokenizer_options hf_fast = {TOKENIZER_HF_FAST, TOKENIZER_LOWER};
+static const struct tokenizer_options openai = {.mode = TOKENIZER_OPENAI, .clean = TOKENIZER_LOWER};
+static const struct tokenizer_options whitespace = {.mode = TOKENIZER_OPEN_CLIP,
+                                                    .clean = TOKENIZER_WHITESPACE};
+static const struct tokenizer_options canonical = {.mode = TOKENIZER_OPEN_CLIP,
+                                                   .clean = TOKENIZER_CANONICALIZE};
+static const struct tokenizer_options hf_fast = {.mode = TOKENIZER_HF_FAST,
+                                                 .clean = TOKENIZER_LOWER};
 
 static void expect(const struct buffer *out, const char *text, const char *expected) {
     ck_assert_msg(out->size == strlen(expected) &&

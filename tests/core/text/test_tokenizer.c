@@ -21,7 +21,7 @@ static const enum tokenizer_mode modes[] = {TOKENIZER_OPENAI, TOKENIZER_OPEN_CLI
 enum { MODES = sizeof(modes) / sizeof(modes[0]) };
 
 static struct tokenizer *open_mode(const char *path, enum tokenizer_mode mode) {
-    struct tokenizer_options options = {mode, TOKENIZER_LOWER};
+    struct tokenizer_options options = {.mode = mode, .clean = TOKENIZER_LOWER};
     struct tokenizer *tokenizer;
     struct error err = ERROR_NONE;
     ck_assert_msg(!tokenizer_open(&tokenizer, path, &options, &err), "%s", err.message);

@@ -18,11 +18,11 @@ struct mode {
 };
 
 static const struct mode modes[] = {
-    {"openai", {TOKENIZER_OPENAI, TOKENIZER_LOWER}},
-    {"open_clip_lower", {TOKENIZER_OPEN_CLIP, TOKENIZER_LOWER}},
-    {"open_clip_whitespace", {TOKENIZER_OPEN_CLIP, TOKENIZER_WHITESPACE}},
-    {"open_clip_canonicalize", {TOKENIZER_OPEN_CLIP, TOKENIZER_CANONICALIZE}},
-    {"hf_fast", {TOKENIZER_HF_FAST, TOKENIZER_LOWER}},
+    {"openai", {.mode = TOKENIZER_OPENAI, .clean = TOKENIZER_LOWER}},
+    {"open_clip_lower", {.mode = TOKENIZER_OPEN_CLIP, .clean = TOKENIZER_LOWER}},
+    {"open_clip_whitespace", {.mode = TOKENIZER_OPEN_CLIP, .clean = TOKENIZER_WHITESPACE}},
+    {"open_clip_canonicalize", {.mode = TOKENIZER_OPEN_CLIP, .clean = TOKENIZER_CANONICALIZE}},
+    {"hf_fast", {.mode = TOKENIZER_HF_FAST, .clean = TOKENIZER_LOWER}},
 };
 enum { MODES = sizeof(modes) / sizeof(modes[0]) };
 

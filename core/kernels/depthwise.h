@@ -1,0 +1,27 @@
+/* depthwise.h - convolutions of each channel by itself: what stands in ConvNeXt between the
+ * products.
+ *
+ * A sum is over the window's pixels that lie in the map, line by line, in one accumulator,
+ * so its bits depend on nothing but them. Nothing here fails or allocates. */
+#ifndef CORE_KERNELS_DEPTHWISE_H
+#define CORE_KERNELS_DEPTHWISE_H
+
+#include <stddef.h>
+
+struct depthwise_call {
+    const float *in; /* [height, width, channels] */
+    size_t height, width, channels;
+    const float *weights; /* [window, window, channels] */
+    const float *bias;    /* [channels] */
+    size_t window;        /* odd; as many pixels are padded as keep the sides */
+    float *out;           /* [height, width, channels], pixels out_stride floats apart */
+    size_t out_stride;
+};
+
+/* The lines [begin, end) of the result. */
+typedef void depthwise_fn(const struct depthwise_call *call, size_t begin, size_t end);
+
+/* The best of these instruction sets (isa.h). */
+depthwise_fn *depthwise_find(unsigned features);
+
+#endif

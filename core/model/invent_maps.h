@@ -1,0 +1,14 @@
+/* invent_maps.h - random weights for image towers of convolutions, see invent.h. */
+#ifndef CORE_MODEL_INVENT_MAPS_H
+#define CORE_MODEL_INVENT_MAPS_H
+
+#include "core/model/blueprint.h"
+
+/* Fill what the files of the towers draw, from info. `seed` is that of the first weight, and
+ * ends as the first one that is free. */
+enum status invent_resnet(struct blueprint *out, const struct model_info *info, uint64_t *seed,
+                          struct error *err);
+enum status invent_convnext(struct blueprint *out, const struct model_info *info, uint64_t *seed,
+                            struct error *err);
+
+#endif

@@ -1,0 +1,119 @@
+#include "core/text/vocabulary_file.h"
+
+/* zlib then takes its input as const. */
+#define ZLIB_CONST
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "core/base/file.h"
+
+enum { INFLATE_CHUNK = 65536, GZIP_WINDOW_BITS = 16 + MAX_WBITS };
+
+/* In a directory the first of these counts. */
+static const char *const names[] = {
+    "tokenizer.json",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "vocab.txt",
+    "bpe_simple_vocab_16e6.txt.gz",
+    "bpe_simple_vocab_16e6.txt",
+    "merges.txt",
+};
+enum { NAMES_COUNT = sizeof(names) / sizeof(names[0]) };
+
+/* One gzip member; `out` bounds what comes out of it. */
+static enum status inflate_all(struct buffer *out, struct bytes packed, struct error *err) {
+    z_stream stream = {.next_in = packed.data, .avail_in = (uInt)packed.size};
+    if (inflateInit2(&stream, GZIP_WINDOW_BITS) != Z_OK)
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for inflating");
+    enum status status = STATUS_OK;
+    int result = Z_OK;
+    while (!status && result == Z_OK) {
+        uint8_t chunk[INFLATE_CHUNK];
+        stream.next_out = chunk;
+        stream.avail_out = sizeof(chunk);
+        result = inflate(&stream, Z_NO_FLUSH);
+        if (result == Z_OK || result == Z_STREAM_END)
+            status = buffer_append(out, chunk, sizeof(chunk) - stream.avail_out, err);
+        else
+            status = error_set(err, STATUS_INVALID, "the gzip file is %s",
+                               result == Z_BUF_ERROR ? "truncated" : "damaged");
+    }
+    inflateEnd(&stream);
+    return status;
+}
+
+static bool is_gzip(struct bytes file) {
+    return file.size > 2 && file.data[0] == 0x1F && file.data[1] == 0x8B;
+}
+
+/* The whole file, inflated if need be. */
+static enum status read_file(struct buffer *out, const char *path, struct error *err) {
+    buffer_init(out, VOCABULARY_FILE_MAX);
+    enum status status = file_read(out, path, err);
+    if (status || !is_gzip(buffer_view(out))) return status;
+    struct buffer packed = *out;
+    buffer_init(out, VOCABULARY_FILE_MAX);
+    status = inflate_all(out, buffer_view(&packed), err);
+    buffer_free(&packed);
+    return status;
+}
+
+/* Takes the path over. */
+static enum status open_file(struct vocabulary_file *out, char *path, struct error *err) {
+    *out = (struct vocabulary_file){.path = path};
+    if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    enum status status = read_file(&out->content, path, err);
+    if (status) vocabulary_file_close(out);
+    return status;
+}
+
+enum status vocabulary_file_open(struct vocabulary_file *out, const char *path, struct error *err) {
+    *out = (struct vocabulary_file){.path = NULL};
+    struct stat info;
+    if (stat(path, &info))
+        return error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "open", path);
+    if (!S_ISDIR(info.st_mode)) return open_file(out, strdup(path), err);
+    for (size_t i = 0; i < NAMES_COUNT; i++) {
+        char *file = file_join(path, names[i]);
+        if (!file || stat(file, &info) == 0) return open_file(out, file, err);
+        free(file);
+    }
+    return error_set(err, STATUS_NOT_FOUND,
+                     "no vocabulary in %s: expected tokenizer.json, vocab.json with merges.txt, "
+                     "bpe_simple_vocab_16e6.txt[.gz], spiece.model, sentencepiece.bpe.model, "
+                     "tokenizer.model or vocab.txt",
+                     path);
+}
+
+enum status vocabulary_file_beside(struct vocabulary_file *out, const struct vocabulary_file *file,
+                                   const char *name, struct error *err) {
+    const char *slash = strrchr(file->path, '/');
+    char *folder = slash ? strndup(file->path, (size_t)(slash - file->path)) : strdup(".");
+    char *path = folder ? file_join(folder, name) : NULL;
+    free(folder);
+    return open_file(out, path, err);
+}
+
+void vocabulary_file_close(struct vocabulary_file *file) {
+    free(file->path);
+    buffer_free(&file->content);
+    file->path = NULL;
+}
+
+bool vocabulary_file_is(const struct vocabulary_file *file, const char *name) {
+    const char *slash = strrchr(file->path, '/');
+    return !strcmp(slash ? slash + 1 : file->path, name);
+}
+
+uint8_t vocabulary_file_first(const struct vocabulary_file *file) {
+    struct bytes text = buffer_view(&file->content);
+    size_t blank = 0;
+    while (blank < text.size && text.data[blank] && strchr(" \t\r\n", text.data[blank])) blank++;
+    return blank < text.size ? text.data[blank] : 0;
+}

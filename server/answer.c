@@ -1,0 +1,118 @@
+#include "server/answer.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+enum {
+    SEND_RATE_MIN = 64 << 10, /* bytes per second that a client must take */
+    STREAM_BLOCK = 16 << 10,  /* bytes of a streamed answer taken at once */
+};
+
+/* libmicrohttpd 0.9.75 may send a last chunk behind the headers that answer a HEAD: the next
+ * answer must not be looked for behind it. */
+static bool is_stream_of_head(const struct exchange *exchange) {
+    return exchange->response.produce && exchange->request.method == HTTP_HEAD;
+}
+
+static bool add_headers(struct MHD_Response *out, const struct exchange *exchange) {
+    const struct http_response *response = &exchange->response;
+    bool ok = MHD_add_response_header(out, "X-Request-Id", exchange->request.id) == MHD_YES;
+    if (response->content_type)
+        ok &= MHD_add_response_header(out, "Content-Type", response->content_type) == MHD_YES;
+    for (size_t i = 0; i < response->headers_count; i++)
+        ok &= MHD_add_response_header(out, response->headers[i].name, response->headers[i].value) ==
+              MHD_YES;
+    if (atomic_load(&exchange->service->draining) || is_stream_of_head(exchange))
+        ok &= MHD_add_response_header(out, "Connection", "close") == MHD_YES;
+    return ok;
+}
+
+static void wake_reader(void *context) {
+    exchange_resume(context);
+}
+
+/* The client has taken what came before: more for it, or the connection is suspended
+ * until there is more. What we let it wait does not count against it. */
+static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room) {
+    struct exchange *exchange = context;
+    uint64_t now = clock_now_ns(), timeout_ns = exchange->service->request_timeout_ns;
+    size_t size;
+    exchange->loop->calls++;
+    if (!exchange->stream) return MHD_CONTENT_READER_END_OF_STREAM;
+    if (exchange->paused_ns) exchange->deadline_ns += now - exchange->paused_ns;
+    exchange->paused_ns = 0;
+    switch (stream_read(exchange->stream, out, room, &size)) {
+    case STREAM_ENDED: return MHD_CONTENT_READER_END_OF_STREAM;
+    case STREAM_FAILED: return MHD_CONTENT_READER_END_WITH_ERROR;
+    case STREAM_DATA:
+        exchange->response.produced = position + size;
+        exchange->deadline_ns += size * CLOCK_NS_PER_S / SEND_RATE_MIN;
+        if (exchange->deadline_ns > now + timeout_ns) exchange->deadline_ns = now + timeout_ns;
+        connection_expect(exchange->connection, exchange->deadline_ns);
+        return (ssize_t)size;
+    case STREAM_EMPTY: break;
+    }
+    exchange->paused_ns = now;
+    connection_expect(exchange->connection, CLOCK_NEVER);
+    exchange_suspend(exchange);
+    if (!stream_wait(exchange->stream)) exchange_resume(exchange);
+    return 0;
+}
+
+static struct MHD_Response *create_response(struct exchange *exchange) {
+    struct http_response *response = &exchange->response;
+    if (exchange->stream || is_stream_of_head(exchange))
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
+                                                 exchange, NULL);
+    /* The body is freed by exchange_end(), which libmicrohttpd calls afterwards. */
+    return MHD_create_response_from_buffer(response->body.size, response->body.data,
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
+enum MHD_Result answer_queue(struct exchange *exchange) {
+    struct http_response *response = &exchange->response;
+    assert(exchange->stage == STAGE_ANSWERED && response->status >= 200);
+    struct MHD_Response *out = create_response(exchange);
+    if (!out) return MHD_NO;
+    enum MHD_Result queued = MHD_NO;
+    if (add_headers(out, exchange)) {
+        uint64_t seconds = response->body.size / SEND_RATE_MIN;
+        exchange->deadline_ns =
+            clock_now_ns() + exchange->service->request_timeout_ns + seconds * CLOCK_NS_PER_S;
+        connection_expect(exchange->connection, exchange->deadline_ns);
+        exchange->stage = STAGE_QUEUED;
+        queued = MHD_queue_response(exchange->mhd, (unsigned)response->status, out);
+    }
+    MHD_destroy_response(out);
+    return queued;
+}
+
+bool answer_produce(struct exchange *exchange) {
+    struct http_response response = exchange->response;
+    struct exchange_service *service = exchange->service;
+    struct stream *stream = NULL;
+    struct error err = ERROR_NONE;
+    char id[sizeof(exchange->request.id)];
+    struct stream_options options = {
+        .wake = wake_reader, .context = exchange, .stopping = &service->stopping};
+    memcpy(id, exchange->request.id, sizeof(id));
+    if (!response.produce) return false;
+    bool wanted = !is_stream_of_head(exchange);
+    if (!wanted || stream_create(&stream, &options, &err) != STATUS_OK) {
+        response.release(response.context);
+        if (wanted) api_refuse(service->api, &exchange->request, 0, &err, &exchange->response);
+        return false;
+    }
+    exchange->stream = stream;
+    exchange_resume(exchange);
+    enum status status = response.produce(response.context, stream_sink(stream), &err);
+    response.release(response.context);
+    if (status != STATUS_OK && status != STATUS_UNAVAILABLE)
+        log_message(LOG_WARNING, "request %s: the answer was cut off: %s", id, err.message);
+    atomic_fetch_sub(&service->running, 1);
+    stream_end(stream, status != STATUS_OK);
+    return true;
+}

@@ -1,0 +1,55 @@
+/* exchange_state.h - an exchange as the files that carry it through see it:
+ * exchange.c its way from the first byte to the last, answer.c the answer. */
+#ifndef SERVER_EXCHANGE_STATE_H
+#define SERVER_EXCHANGE_STATE_H
+
+#include "server/exchange.h"
+#include "server/guard.h"
+#include "server/stream.h"
+#include "server/upload.h"
+
+enum stage {
+    STAGE_HEAD,      /* the header section is not in yet */
+    STAGE_BODY,      /* admitted, collecting the body */
+    STAGE_RUNNING,   /* suspended, on a thread of the pool */
+    STAGE_UPLOADING, /* the same, but for when that waits for more of the body */
+    STAGE_ANSWERED,  /* `response` is filled in */
+    STAGE_QUEUED,    /* and given to libmicrohttpd */
+};
+
+struct exchange {
+    struct http_request request;
+    struct http_response response;
+    enum stage stage;
+    struct exchange_service *service;
+    struct exchange_loop *loop;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    const char *target; /* as it came; decoded in place by the library later */
+    size_t target_size;
+    bool target_is_sound;
+    struct framing framing;
+    struct api_admission admission;
+    struct buffer body, parts;
+    size_t charged; /* of service->body_bytes */
+
+    /* Of a body that is handled while it comes; else NULL. */
+    struct upload *upload;
+    size_t wanted;     /* bytes in `body` for which it is worth going on */
+    bool head_is_left; /* the library has yet to ask again what to do with the header section */
+    bool body_ended;
+    struct error body_error; /* it cannot be taken */
+
+    /* Of an answer that is made while it is sent; else NULL. */
+    struct stream *stream;
+    uint64_t deadline_ns; /* for the client to have taken what there was */
+    uint64_t paused_ns;   /* since when it waits for us; 0: it does not */
+    char path[];          /* the target without its query, as it came */
+};
+
+/* Suspends the connection: from now on the exchange is the business of another thread. */
+void exchange_suspend(struct exchange *exchange);
+/* Lets the connection go on; its I/O thread may end the exchange at any moment then. */
+void exchange_resume(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,49 @@
+/* Lists of paths: what is in them, and how many fit. */
+#include "hub/file_list.h"
+
+#include <check.h>
+#include <stdio.h>
+
+START_TEST(copies_and_finds) {
+    struct file_list list = {0};
+    char path[] = "a/b";
+    ck_assert_int_eq(file_list_add(&list, path, NULL), STATUS_OK);
+    path[0] = 'x';
+    ck_assert(file_list_has(&list, "a/b"));
+    ck_assert(!file_list_has(&list, "a"));
+    ck_assert(!file_list_has(&list, ""));
+    file_list_free(&list);
+    ck_assert_uint_eq(list.count, 0);
+    file_list_free(&list);
+}
+END_TEST
+
+START_TEST(has_a_limit) {
+    enum { FILES = 10000 };
+    struct file_list list = {0};
+    struct error err = ERROR_NONE;
+    char path[16];
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path, sizeof(path), "%d", i);
+        ck_assert_int_eq(file_list_add(&list, path, NULL), STATUS_OK);
+    }
+    ck_assert_int_eq(file_list_add(&list, "one more", &err), STATUS_TOO_LARGE);
+    ck_assert_uint_eq(list.count, FILES);
+    ck_assert_str_eq(list.paths[FILES - 1], "9999");
+    file_list_free(&list);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("file_list");
+    TCase *tcase = tcase_create("file_list");
+    tcase_add_test(tcase, copies_and_finds);
+    tcase_add_test(tcase, has_a_limit);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

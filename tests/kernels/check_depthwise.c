@@ -1,0 +1,107 @@
+/* check_depthwise.c - convolutions of channels, of every instruction set, against sums in
+ * double precision; lines asked for one by one have the same bits. Behind everything lies
+ * NaN. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/kernels/depthwise.h"
+#include "tests/support/kernel_sets.h"
+
+enum { GAP = 3 }; /* floats between the pixels of the result */
+
+static float *make(size_t count, uint32_t *state) {
+    float *values = poison_alloc(count * sizeof(*values));
+    for (size_t i = 0; i < count; i++) values[i] = random_unit(state);
+    return values;
+}
+
+static double expected(const struct depthwise_call *call, size_t y, size_t x, size_t channel) {
+    long half = (long)call->window / 2;
+    double sum = call->bias[channel];
+    for (size_t i = 0; i < call->window * call->window; i++) {
+        long line = (long)(y + i / call->window) - half,
+             column = (long)(x + i % call->window) - half;
+        if (line < 0 || column < 0 || line >= (long)call->height || column >= (long)call->width)
+            continue;
+        size_t pixel = (size_t)line * call->width + (size_t)column;
+        sum += (double)call->in[pixel * call->channels + channel] *
+               (double)call->weights[i * call->channels + channel];
+    }
+    return sum;
+}
+
+static void check_values(const struct depthwise_call *call) {
+    double tolerance = 1e-6 * (double)(call->window * call->window + 1);
+    for (size_t i = 0; i < call->height * call->width; i++) {
+        for (size_t c = 0; c < call->out_stride; c++) {
+            double value = call->out[i * call->out_stride + c];
+            if (c >= call->channels) {
+                ck_assert(isnan(value));
+                continue;
+            }
+            double wanted = expected(call, i / call->width, i % call->width, c);
+            ck_assert_msg(fabs(value - wanted) <= tolerance, "%zu x %zu x %zu: %g, not %g",
+                          call->height, call->width, call->channels, value, wanted);
+        }
+    }
+}
+
+static void check_size(depthwise_fn *run, size_t height, size_t width, size_t channels,
+                       size_t window) {
+    uint32_t state = (uint32_t)(height * 31 + channels);
+    struct depthwise_call call = {.in = make(height * width * channels, &state),
+                                  .height = height,
+                                  .width = width,
+                                  .channels = channels,
+                                  .weights = make(window * window * channels, &state),
+                                  .bias = make(channels, &state),
+                                  .window = window,
+                                  .out_stride = channels + GAP};
+    size_t bytes = height * width * call.out_stride * sizeof(float);
+    float *whole = poison_alloc(bytes), *lines = poison_alloc(bytes);
+    call.out = whole;
+    run(&call, 0, height);
+    check_values(&call);
+    call.out = lines;
+    for (size_t y = height; y-- > 0;) run(&call, y, y + 1);
+    ck_assert(same_bits(whole, lines, bytes));
+    poison_free(whole);
+    poison_free(lines);
+    const float *const inputs[] = {call.in, call.weights, call.bias};
+    for (size_t i = 0; i < 3; i++) {
+        void *same;
+        memcpy(&same, &inputs[i], sizeof(same));
+        poison_free(same);
+    }
+}
+
+START_TEST(every_size) {
+    static const size_t channels[] = {1, 5, 8, 15, 16, 17, 32, 33, 64, 70, 96, 129};
+    static const size_t sides[][2] = {{1, 1}, {2, 9}, {7, 7}, {9, 4}, {12, 13}};
+    for (size_t set = 0; set < KERNEL_SETS; set++) {
+        depthwise_fn *run = depthwise_find(kernel_set(set));
+        for (size_t i = 0; i < 12; i++) {
+            for (size_t j = 0; j < 5; j++) {
+                check_size(run, sides[j][0], sides[j][1], channels[i], 7);
+                check_size(run, sides[j][0], sides[j][1], channels[i], 3);
+            }
+        }
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("depthwise");
+    TCase *tests = tcase_create("depthwise");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, every_size);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -1,0 +1,183 @@
+"""Readers: each layout gives the same pictures with the same texts; the held-out tenth; the tokens."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import tarfile
+import tempfile
+import unittest
+
+import torch_tests
+from torch_tests import CLIPD, STARTER, missing
+
+if not missing():
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from training import pictures, sources
+    from training.parts import take
+    from training.tokens import Tokenizer
+
+COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
+
+
+def picture(colour, size=(24, 16)):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def write(path, data):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+class Readers(unittest.TestCase):
+    def setUp(self):
+        self.holder = tempfile.TemporaryDirectory()
+        self.folder = self.holder.name
+
+    def tearDown(self):
+        self.holder.cleanup()
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def check(self, path, with_texts=True):
+        found = sources.Pictures(path, 8, self.path("cache"))
+        self.assertEqual(len(found.names), 3)
+        self.assertEqual(found.aspects, [1.5] * 3)
+        for i, name in enumerate(found.names):
+            colour = next(c for c in COLOURS if c in name)
+            np.testing.assert_array_equal(found.pixels[i, 4, 4], COLOURS[colour])
+            self.assertEqual(found.texts[i], [f"a {colour} flag"] if with_texts else [])
+        again = sources.Pictures(path, 8, self.path("cache"))  # what was decoded is kept
+        self.assertEqual(again.names, found.names)
+        return found
+
+    def make_tar(self, name, members):
+        with tarfile.open(self.path(name), "w") as tar:
+            for member, data in members:
+                data = data.encode() if isinstance(data, str) else data
+                info = tarfile.TarInfo(member)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        return self.path(name)
+
+    def test_webdataset(self):
+        self.check(self.make_tar("text.tar", [
+            m for c in COLOURS for m in ((f"{c}.png", picture(COLOURS[c])), (f"{c}.txt", f"a {c} flag\n"))]))
+        self.check(self.make_tar("json.tar", [
+            m for c in COLOURS for m in ((f"{c}.json", json.dumps({"caption": f"a {c} flag"})),
+                                         (f"{c}.png", picture(COLOURS[c])))]))
+        self.check(self.make_tar("captions.tar", [
+            ("captions.json", json.dumps({f"{c}.png": [f"a {c} flag"] for c in COLOURS})),
+            *((f"{c}.png", picture(COLOURS[c])) for c in COLOURS)]))
+
+    def test_labelled_tar_and_folders(self):
+        for c in COLOURS:
+            write(self.path("folders", c, "1.png"), picture(COLOURS[c]))
+        tar = self.make_tar("labels.tar", [(f"{c}/1.png", picture(COLOURS[c])) for c in COLOURS])
+        for path in (tar, self.path("folders")):
+            found = self.check(path, with_texts=False)
+            self.assertEqual({sources.label_of(n) for n in found.names}, set(COLOURS))
+
+    def test_tables(self):
+        for c in COLOURS:
+            write(self.path("data", f"{c}.png"), picture(COLOURS[c]))
+        for name, delimiter, columns in (("pairs.csv", ",", ("filepath", "title")),
+                                         ("pairs.tsv", "\t", ("image", "caption")),
+                                         ("metadata.csv", ",", ("file_name", "text"))):
+            with open(self.path("data", name), "w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, delimiter=delimiter)
+                writer.writerows([columns, *((f"{c}.png", f"a {c} flag") for c in COLOURS)])
+            self.check(self.path("data", name))
+        self.check(self.path("data"))  # as an imagefolder with metadata.csv
+        os.remove(self.path("data", "metadata.csv"))
+        write(self.path("data", "metadata.jsonl"), "".join(
+            json.dumps({"file_name": f"{c}.png", "text": f"a {c} flag"}) + "\n" for c in COLOURS))
+        self.check(self.path("data"))
+
+    def test_wrong(self):
+        write(self.path("bad.csv"), "name,words\na.png,b\n")
+        with self.assertRaisesRegex(SystemExit, "'name', 'words'"):
+            sources.Pictures(self.path("bad.csv"), 8, self.path("cache"))
+        with self.assertRaisesRegex(SystemExit, "expected a .tar"):
+            sources.Source(self.path("bad.zip"))
+        tar = self.make_tar("half.tar", [("a.png", b"not a picture"), ("b.png", picture((1, 2, 3)))])
+        self.assertEqual(sources.Pictures(tar, 8, self.path("cache")).names, ["b.png"])
+
+    def test_held_out(self):
+        names = [f"{label}/{i}.png" for label in "ab" for i in range(40)]
+        held = sources.held_out(names, sources.label_of)
+        self.assertEqual(sorted(n[0] for n in held), list("aaaabbbb"))
+        self.assertEqual(held, sources.held_out(reversed(names), sources.label_of))
+        # This very tenth is what the starter's figures are of.
+        self.assertEqual(sorted(held)[:2], HELD)
+
+
+class Crops(unittest.TestCase):
+    def test_squeeze_is_undone(self):
+        """A circle in a wide picture is a circle in each crop of it."""
+        image = Image.new("RGB", (96, 48))
+        for x in range(96):
+            for y in range(48):
+                if (x - 48) ** 2 + (y - 24) ** 2 < 100:
+                    image.putpixel((x, y), (255, 255, 255))
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        pixels, aspect = sources.decode(file.getvalue(), 48)
+        x = pictures.to_pixels(np.stack([pixels]), False)
+        crop = pictures.centre_crops(x, 48, torch.tensor([aspect]))[0, 0] > 0
+        wide, high = (int(crop.any(d).sum()) for d in (0, 1))
+        self.assertAlmostEqual(wide, high, delta=2)
+        self.assertAlmostEqual(wide, 20, delta=2)
+
+    def test_random_crops(self):
+        torch.manual_seed(0)
+        x = torch.ones(16, 3, 20, 20)
+        out = pictures.random_crops(x, 12, torch.full((16,), 1.5), 0.3)
+        self.assertEqual(out.shape, (16, 3, 12, 12))
+        torch.testing.assert_close(out, torch.ones_like(out))
+
+    def test_transparent(self):
+        pixels = np.zeros((1, 4, 4, 4), np.uint8)
+        white = pictures.to_pixels(np.full((1, 4, 4, 3), 255, np.uint8), False)
+        torch.testing.assert_close(pictures.to_pixels(pixels, False), white)
+
+    def test_take(self):
+        rows = np.arange(20).reshape(10, 2)
+        np.testing.assert_array_equal(take(rows, [7, 2, 7, 0]), rows[[7, 2, 7, 0]])
+
+
+class Tokens(unittest.TestCase):
+    TEXTS = ("a photo of a cat.", "Two  dogs play, don't they?", "été 2024", "x" * 40, "", "a_b-c", "word " * 40)
+
+    def test_as_clipd(self):
+        tokenizer = Tokenizer.load(STARTER, 32)
+        for text in self.TEXTS:
+            done = subprocess.run([CLIPD, "tokenize", "--model", STARTER, "--truncate", "32", "--", text], capture_output=True,
+                                  text=True, check=True)
+            self.assertEqual(tokenizer(text), json.loads(done.stdout), text)
+
+    def test_learn(self):
+        tokenizer = Tokenizer.learn({"the cat sat": 9, "the mat": 4}, 530, 8)
+        self.assertEqual(tokenizer.merges[0], ("a", "t</w>"))
+        self.assertEqual(len(tokenizer("the cat sat on the mat the cat")), 8)
+        ids, ends = tokenizer.rows(["the", "the cat"])
+        self.assertEqual(ids[0, ends[0]], tokenizer.end)
+        self.assertEqual(ids[1, ends[1]], tokenizer.end)
+        with tempfile.TemporaryDirectory() as folder:
+            tokenizer.save(folder)
+            again = Tokenizer.load(folder, 8)
+        self.assertEqual((again.vocabulary, again.merges), (tokenizer.vocabulary, tokenizer.merges))
+
+
+HELD = ["a/12.png", "a/23.png"]
+
+if __name__ == "__main__":
+    torch_tests.main()

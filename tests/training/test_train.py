@@ -1,0 +1,168 @@
+"""Fine-tuning from end to end: the starter on a few pictures, and what comes out is served."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import torch_tests
+from torch_tests import CLIPD, ROOT, STARTER, missing
+
+if not missing():
+    import torch
+    from PIL import Image
+
+    from training import checkpoint, initialise, losses, measure, optimise, recipes
+    from training.clip import Clip
+
+COLOURS = {"red": (230, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 230), "yellow": (230, 220, 30)}
+
+
+def make_pairs(folder, count=40):
+    """Discs and squares of four colours, with captions."""
+    rng = random.Random(0)
+    with open(os.path.join(folder, "metadata.jsonl"), "w", encoding="utf-8") as file:
+        for i in range(count):
+            name, colour = list(COLOURS.items())[i % 4]
+            image = Image.new("RGB", (rng.randint(40, 60), 40), "white")
+            image.paste(colour, (8, 8, 30, 30))
+            image.save(os.path.join(folder, f"{i}.png"))
+            file.write(json.dumps({"file_name": f"{i}.png", "text": f"a {name} square, number {i}"}) + "\n")
+
+
+def train(*arguments, processes=1):
+    command = [sys.executable, "-m"]
+    if processes > 1:
+        command += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    done = subprocess.run([*command, "training.train", *arguments], cwd=ROOT, capture_output=True, text=True,
+                          check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode:
+        raise AssertionError(done.stdout + done.stderr)
+    return done.stdout
+
+
+class Tuning(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.holder = tempfile.TemporaryDirectory()
+        cls.data = os.path.join(cls.holder.name, "data")
+        os.mkdir(cls.data)
+        make_pairs(cls.data)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.holder.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.holder.name, name)
+
+    def tune(self, name, *more, steps=6, processes=1):
+        out = self.path(name + "-out")
+        said = train("--model", STARTER, "--data", self.data, "--out", out, "--work", self.path(name), "--steps",
+                     str(steps), "--batch", "8", "--rate", "1e-3", "--warmup", "1", *more, processes=processes)
+        return out, said
+
+    def test_all_and_served(self):
+        out, said = self.tune("all", "--average", "0", steps=30)
+        self.assertIn("recall@1", said)
+        with Image.open(os.path.join(self.path("all"), "curves.png")) as image:
+            self.assertEqual(image.format, "PNG")
+        model, tokenizer, _ = checkpoint.load(out)
+        texts = ["a red square", "a blue square, number 2"]
+        with torch.no_grad():
+            own = measure.encode_texts(model, tokenizer, texts).tolist()
+        done = subprocess.run([CLIPD, "embed", "text", *texts, "--model", out], env={**os.environ, "CLIPD_PRECISION": "fp32"},
+                              capture_output=True, text=True, check=True)
+        for line, expected in zip(done.stdout.splitlines(), own, strict=True):
+            for a, b in zip(json.loads(line)["embedding"], expected, strict=True):
+                self.assertAlmostEqual(a, b, delta=2e-5)
+        # It has learnt: colours are told apart that were not before.
+        done = subprocess.run(
+            [CLIPD, "classify", *(os.path.join(self.data, f"{i}.png") for i in range(4)), "--labels",
+             ",".join(COLOURS), "--template", "a {} square", "--top-k", "1", "--model", out],
+            capture_output=True, text=True, check=True)
+        found = [json.loads(line)["labels"][0]["label"] for line in done.stdout.splitlines()]
+        self.assertEqual(found, list(COLOURS))
+
+    def test_resumes(self):
+        self.tune("twice", steps=3)
+        _, said = self.tune("twice", steps=6)
+        self.assertIn("goes on at step 3", said)
+
+    def test_two_processes(self):
+        out, _ = self.tune("two", "--loss", "sigmoid", processes=2)
+        self.assertEqual(set(os.listdir(out)), set(os.listdir(STARTER)) - {"README.md", "curves.png"})
+
+    def test_labels(self):
+        folder = self.path("folders")
+        for name, colour in COLOURS.items():
+            os.makedirs(os.path.join(folder, name))
+            for i in range(10):
+                Image.new("RGB", (20, 20), colour).save(os.path.join(folder, name, f"{i}.png"))
+        said = train("--model", STARTER, "--data", folder, "--work", self.path("labels"), "--steps", "3",
+                     "--batch", "8", "--precision", "bf16")
+        self.assertIn("recall@1", said)
+
+
+class Pieces(unittest.TestCase):
+    def test_frozen(self):
+        for tune, free, locked in (("text", "text_model.encoder.layers.0.mlp.fc1.weight", "visual_projection.weight"),
+                                   ("last:1", "vision_model.encoder.layers.{last}.mlp.fc1.weight",
+                                    "vision_model.encoder.layers.0.mlp.fc1.weight")):
+            model = checkpoint.load_model(STARTER)
+            recipes.freeze(model, tune)
+            parameters = dict(model.named_parameters())
+            last = model.config["vision_config"]["num_hidden_layers"] - 1
+            self.assertTrue(parameters[free.format(last=last)].requires_grad)
+            self.assertFalse(parameters[locked].requires_grad)
+            self.assertTrue(parameters["logit_scale"].requires_grad)
+            self.assertFalse(parameters["text_model.embeddings.token_embedding.weight"].requires_grad
+                             and tune != "text")
+        with self.assertRaisesRegex(SystemExit, "expected all, text or last:N"):
+            recipes.freeze(model, "last")
+
+    def test_patches_dropped(self):
+        model = checkpoint.load_model(STARTER)
+        embeddings = model.vision_model.embeddings
+        side = model.config["vision_config"]["image_size"]
+        pixels = torch.randn(3, 3, side, side)
+        whole = embeddings(pixels, 1.0)
+        torch.manual_seed(1)
+        some = embeddings(pixels, 0.25)
+        self.assertEqual(some.shape[1], 1 + (whole.shape[1] - 1) // 4)
+        for row in range(3):  # each of them is one of all, with its own position
+            distances = torch.cdist(some[row], whole[row]).min(1).values
+            self.assertLess(distances.max().item(), 1e-4)
+        self.assertEqual(embeddings(torch.randn(1, 3, side * 2, side * 2), 1.0).shape[1],
+                         1 + 4 * (whole.shape[1] - 1))
+
+    def test_beginnings(self):
+        torch.manual_seed(0)
+        model = Clip(checkpoint.load_model(STARTER).config)
+        for begin in (initialise.as_openai, lambda m: initialise.small(m, torch.randn(64, 3, 48, 48))):
+            begin(model)
+            ids = torch.tensor([[4094, 320, 4095], [4094, 517, 4095]])
+            side = model.config["vision_config"]["image_size"]
+            images, texts, scale = model(torch.randn(2, 3, side, side), ids, torch.tensor([2, 2]))
+            loss = losses.softmax_loss(images, texts, scale.exp())
+            loss.backward()
+            self.assertTrue(all(torch.isfinite(p.grad).all() for p in model.parameters()))
+        whitened = model.vision_model.embeddings.patch_embedding.weight.flatten(1)
+        values = torch.linalg.svdvals(whitened)
+        self.assertLess((values.max() / values.min()).item(), 3)  # noise stays noise
+
+    def test_average(self):
+        model = checkpoint.load_model(STARTER)
+        average = optimise.Average(model, 0.9)
+        with torch.no_grad():
+            model.logit_scale.add_(1)
+        average.update(model, 10 ** 6)
+        moved = average.model.logit_scale.item() - (model.logit_scale.item() - 1)
+        self.assertAlmostEqual(moved, 0.1, places=4)
+
+
+if __name__ == "__main__":
+    torch_tests.main()
