@@ -103,6 +103,11 @@ static struct registry_view view_of(const char *name) {
     return search.found;
 }
 
+/* Until another model's load has got as far as to want its room. */
+static void wait_until_it_is_to_go(const char *name) {
+    while (view_of(name).state != REGISTRY_UNLOADING) usleep(1000);
+}
+
 static void open_registry(void) {
     struct runtime_options options = runtime_options_default;
     struct error err = ERROR_NONE;
@@ -235,7 +240,7 @@ START_TEST(what_is_in_use_stays) {
     ck_assert_int_eq(registry_acquire(registry, "a", CLOCK_NEVER, &engine, &err), STATUS_OK);
     ck_assert_int_eq(embed("b", clock_deadline(50), found, &err), STATUS_TIMEOUT);
     ck_assert_ptr_nonnull(strstr(err.message, "\"b\""));
-    ck_assert_int_eq(view_of("a").state, REGISTRY_UNLOADING);
+    wait_until_it_is_to_go("a");
     struct engine_call call = {.deadline_ns = CLOCK_NEVER};
     struct bytes file = buffer_view(&picture);
     ck_assert_int_eq(engine_embed_images(engine, &file, 1, found, &call, NULL), STATUS_OK);
@@ -369,9 +374,9 @@ START_TEST(too_many_do_not_wait) {
         .models = models, .models_count = 2, .memory_max = bytes_of_model, .waiting_max = 1};
     ck_assert_int_eq(registry_configure(registry, &setup, &err), STATUS_OK);
     ck_assert_int_eq(registry_acquire(registry, "a", CLOCK_NEVER, &engine, &err), STATUS_OK);
-    /* From here on "a" takes no more, since "b" wants its room. */
     enum status status = embed("b", clock_deadline(20), found, NULL), theirs;
     ck_assert_int_eq(status, STATUS_TIMEOUT);
+    wait_until_it_is_to_go("a"); /* it takes no more requests */
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, insist, &theirs), 0);
     while (status == STATUS_TIMEOUT) {
