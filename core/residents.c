@@ -30,19 +30,6 @@ void residents_init(struct residents *residents, struct runtime *runtime) {
     pthread_cond_init(&residents->changed, NULL);
 }
 
-void residents_free(struct residents *residents) {
-    pthread_mutex_lock(&residents->lock);
-    while (residents->loading) pthread_cond_wait(&residents->changed, &residents->lock);
-    pthread_mutex_unlock(&residents->lock);
-    for (struct resident *r = residents->first, *next; r; r = next) {
-        next = r->next;
-        assert(r->held == 0);
-        resident_destroy(r);
-    }
-    pthread_cond_destroy(&residents->changed);
-    pthread_mutex_destroy(&residents->lock);
-}
-
 enum status resident_create(struct resident **out, struct residents *residents,
                             const struct registry_model *model, struct error *err) {
     struct resident *resident = calloc(1, sizeof(*resident));
@@ -155,7 +142,8 @@ static struct resident *choose_victim(const struct residents *residents) {
     return victim;
 }
 
-/* Needs the lock, and lets go of it meanwhile. The model must not be held. */
+/* Needs the lock, and lets go of it meanwhile. The model must not be held. Without a reason
+ * nobody is told. */
 static void unload(struct resident *resident, const char *reason) {
     struct residents *residents = resident->residents;
     struct engine *engine = resident->engine;
@@ -164,7 +152,7 @@ static void unload(struct resident *resident, const char *reason) {
     resident->state = REGISTRY_UNLOADING;
     pthread_mutex_unlock(&residents->lock);
     engine_close(engine);
-    log_unloaded(resident->options.model.engine.name, resident->bytes, reason);
+    if (reason) log_unloaded(resident->options.model.engine.name, resident->bytes, reason);
     pthread_mutex_lock(&residents->lock);
     resident->bytes = 0;
     resident->state = REGISTRY_UNLOADED;
@@ -396,11 +384,11 @@ static bool is_at_rest(const struct resident *resident) {
     return settled && !resident->held && !resident->waiters;
 }
 
-void resident_destroy(struct resident *resident) {
+static void destroy(struct resident *resident, const char *reason) {
     struct residents *residents = resident->residents;
     pthread_mutex_lock(&residents->lock);
     while (!is_at_rest(resident)) pthread_cond_wait(&residents->changed, &residents->lock);
-    if (resident->engine) unload(resident, "no longer configured");
+    if (resident->engine) unload(resident, reason);
     struct resident **link = &residents->first;
     while (*link && *link != resident) link = &(*link)->next;
     *link = resident->next;
@@ -408,4 +396,21 @@ void resident_destroy(struct resident *resident) {
     registry_copy_free(&resident->options);
     registry_copy_free(&resident->names);
     free(resident);
+}
+
+void resident_destroy(struct resident *resident) {
+    destroy(resident, "no longer configured");
+}
+
+void residents_free(struct residents *residents) {
+    pthread_mutex_lock(&residents->lock);
+    while (residents->loading) pthread_cond_wait(&residents->changed, &residents->lock);
+    pthread_mutex_unlock(&residents->lock);
+    for (struct resident *r = residents->first, *next; r; r = next) {
+        next = r->next;
+        assert(r->held == 0);
+        destroy(r, NULL);
+    }
+    pthread_cond_destroy(&residents->changed);
+    pthread_mutex_destroy(&residents->lock);
 }
