@@ -1,12 +1,18 @@
 #!/bin/sh
-# install_deps.sh [test] - installs the Debian packages that are missing, when it
-# may; else prints the one command that would. "test" adds what tests and lint need.
+# install_deps.sh [test] [train] - installs the Debian packages that are missing, when it
+# may; else prints the one command that would. "test" adds what tests and lint need,
+# "train" what the tests of training/ need.
 set -eu
 packages='gcc make pkg-config libmicrohttpd-dev libjansson-dev libjpeg62-turbo-dev libpng-dev
     libwebp-dev libopenblas-dev libcyaml-dev libyaml-dev libutf8proc-dev nettle-dev zlib1g-dev libxxhash-dev
     libsqlite3-dev g++ libhnswlib-dev libpq-dev libcurl4-gnutls-dev'
-[ "${1:-}" = test ] && packages="$packages check curl python3 python3-yaml clang-format clang-tidy
-    clang libclang-rt-14-dev shellcheck mmdebstrap debian-archive-keyring procps"
+for more in "$@"; do
+    case $more in
+    test) packages="$packages check curl python3 python3-yaml clang-format clang-tidy
+        clang libclang-rt-14-dev shellcheck mmdebstrap debian-archive-keyring procps" ;;
+    train) packages="$packages python3-torch python3-numpy python3-pil" ;;
+    esac
+done
 
 missing=
 for package in $packages; do

@@ -197,6 +197,8 @@ class Clip(nn.Module):
     def text(self, ids, ends):
         return F.normalize(self.text_projection(self.text_model(ids, ends)), dim=-1)
 
-    def forward(self, pixels, ids, ends, keep=1.0):
-        """Both towers at once: what DistributedDataParallel needs to see."""
-        return self.image(pixels, keep), self.text(ids, ends), self.logit_scale
+    def forward(self, pixels, rows, keep=1.0):
+        """Both towers at once: what DistributedDataParallel needs to see. rows: (ids, ends) of texts
+        that are of about one length, so that little is padding."""
+        texts = torch.cat([self.text(ids, ends) for ids, ends in rows])
+        return self.image(pixels, keep), texts, self.logit_scale

@@ -13,9 +13,9 @@ import subprocess
 import numpy as np
 from PIL import Image
 
+from .words import LEFT_OUT
+
 SIDE = 64
-# The style that no training sees, to measure with; the others in the order of their packages.
-LEFT_OUT = "twemoji"
 STYLES = {  # licences as the packages state them
     "noto": "Apache-2.0", "openmoji": "CC-BY-SA-4.0", "fluent-emoji-flat": "MIT",
     "emojione": "CC-BY-4.0", "fxemoji": "Apache-2.0", "noto-v1": "Apache-2.0",

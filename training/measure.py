@@ -4,11 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from . import parts, pictures
+from .words import DRAWING_ENSEMBLE, ENSEMBLE
 
-TEMPLATES = ("a photo of a {}.", "a blurry photo of a {}.", "a photo of the {}.",
-             "a close-up photo of a {}.", "a good photo of a {}.", "a picture of a {}.",
-             "a cropped photo of a {}.")
-DRAWINGS = ("{}", "{} emoji", "an emoji of {}", "a drawing of {}")
 ROWS = 200
 
 
@@ -39,7 +36,7 @@ def accuracy(model, tokenizer, source, labels, indices, names):
     """{name: share of its pictures that are given it}; labels count from 0 over names."""
     side = model.config["vision_config"]["image_size"]
     images = encode_pictures(model, source.pixels, source.aspects, indices, side)
-    best = (images @ encode_names(model, tokenizer, names, TEMPLATES).T).argmax(1).tolist()
+    best = (images @ encode_names(model, tokenizer, names, ENSEMBLE).T).argmax(1).tolist()
     right, total = [0] * len(names), [0] * len(names)
     for index, guess in zip(indices, best):
         total[labels[index]] += 1
@@ -61,5 +58,5 @@ def emoji_recall(model, tokenizer, emoji, style, count=10):
     chosen = [i for i, s in enumerate(emoji.styles) if s == style]
     images = encode_pictures(model, emoji.pixels, [1.0] * len(emoji.pixels), chosen, side)
     names = [emoji.items[emoji.own[i]]["name"] for i in chosen]
-    texts = encode_names(model, tokenizer, names, DRAWINGS)
+    texts = encode_names(model, tokenizer, names, DRAWING_ENSEMBLE)
     return recall(images, texts, list(range(len(chosen))), count)

@@ -5,6 +5,7 @@ import math
 import re
 
 import torch
+import torch.distributed as dist
 
 UNDECAYED = re.compile(r"bn|ln|bias|logit_scale|layer_?norm|layrnorm")
 
@@ -40,6 +41,16 @@ class Muon(torch.optim.Optimizer):
             x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
         return x
 
+    def shared(self, matrices):
+        """Each process turns its part of them and tells the others."""
+        count = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        if count == 1 or len(matrices) % count:
+            return self.orthogonal(matrices)
+        own = self.orthogonal(matrices[dist.get_rank()::count].contiguous())
+        all_parts = [torch.empty_like(own) for _ in range(count)]
+        dist.all_gather(all_parts, own)
+        return torch.stack(all_parts, 1).flatten(0, 1)
+
     @torch.no_grad()
     def step(self, closure=None):
         for group in self.param_groups:
@@ -57,7 +68,7 @@ class Muon(torch.optim.Optimizer):
             momentum.lerp_(p.grad, 1 - group["momentum"])
             update = p.grad.lerp(momentum, group["momentum"])
             updates.append(update if p.shape[0] <= p.shape[1] else update.T)
-        for p, update in zip(parameters, self.orthogonal(torch.stack(updates))):
+        for p, update in zip(parameters, self.shared(torch.stack(updates))):
             rows, columns = p.shape
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.add_(update if rows <= columns else update.T,

@@ -6,16 +6,7 @@ import numpy as np
 import torch
 
 from . import pictures
-
-PHOTO_TEMPLATES = (
-    "a photo of a {}.", "a photo of a {}.", "a blurry photo of a {}.", "a photo of the {}.",
-    "a low resolution photo of a {}.", "a bright photo of a {}.", "a close-up photo of a {}.",
-    "a good photo of a {}.", "a photo of one {}.", "a cropped photo of a {}.", "{}", "a {}",
-    "an image of a {}.", "a picture of a {}.", "a photo of a small {}.", "a photo of a large {}.",
-    "there is a {} in the picture.", "this is a {}.")
-DRAWING_TEMPLATES = ("{}", "{}", "{} emoji", "an emoji of {}", "a drawing of {}", "an icon of {}",
-                     "a picture of {}", "a cartoon {}")
-
+from .words import PHOTO_TEMPLATES
 
 class Classes:
     """The classes of all labelled sets together; each has one or more names, the first is its own.

@@ -54,7 +54,7 @@ def centre_crops(x, side, aspect):
     return F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 
-def jitter(x, strength=1.0):
+def jitter(x, strength=0.6):
     """Contrast, saturation, brightness and the tint of each picture, on normalised pixels."""
     def between(low, high):
         return 1 + strength * torch.empty(len(x), 1, 1, 1).uniform_(low, high)

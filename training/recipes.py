@@ -7,12 +7,12 @@ import torch
 
 from . import checkpoint, initialise, measure, parts, sources, starter
 from .clip import Clip
-from .emoji import LEFT_OUT
+from .words import LEFT_OUT, held_out, label_of
 
 DEFAULTS = {
-    "starter": {"batch": "108,104,28,16", "optimizer": "muon", "rate": 2e-3, "decay": 0.05, "warmup": 60,
+    "starter": {"batch": "104,104,40,8", "optimizer": "muon", "rate": 2e-3, "decay": 0.05, "warmup": 60,
                 "schedule": "linear", "average": 0.998,
-                "phases": "0:32:1,.6:48:1,.85:64:.5,.96:64:1"},
+                "phases": "0:32:1,.75:64:.5,.97:64:1"},
     "tune": {"batch": "64", "optimizer": "adamw", "rate": 1e-5, "decay": 0.2, "warmup": 20,
              "schedule": "cosine", "average": 0.99, "phases": ""}}
 
@@ -107,7 +107,7 @@ def add_pairs(run, args, source, members, how):
 
 def add_labels(run, args, source, members, how):
     """Pictures in folders: the folders' names are the classes."""
-    words = [sources.label_of(n).replace("_", " ") for n in source.names]
+    words = [label_of(n).replace("_", " ") for n in source.names]
     if not all(words):
         raise SystemExit(f"{args.data}: {source.names[words.index('')]} has neither a text nor a "
                          "folder that labels it")
@@ -124,7 +124,7 @@ def open_tuning(args):
     side = model.config["vision_config"]["image_size"]
     source = sources.Pictures(args.data, max(side, round(side * 1.15)),
                               os.path.join(args.work, "decoded"))
-    held = sources.held_out(source.names, sources.label_of)
+    held = held_out(source.names)
     whole = range(len(source.names))
     free = [i for i in whole if source.names[i] not in held]
     normal = {"mean": preprocessor.get("image_mean", checkpoint.MEAN),

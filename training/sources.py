@@ -22,23 +22,6 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 PATH_COLUMNS = ("filepath", "file_name", "image", "path")
 TEXT_COLUMNS = ("title", "caption", "text")
 PIXELS_MAX = 1 << 28
-SEED = "clipd"
-
-
-def held_out(names, group=lambda name: ""):
-    """A tenth of each group, always the same: the lowest by a hash of their names."""
-    groups = {}
-    for name in names:
-        groups.setdefault(group(name), []).append(name)
-    held = set()
-    for members in groups.values():
-        members.sort(key=lambda n: hashlib.sha256(f"{SEED}/{n}".encode()).hexdigest())
-        held.update(members[:len(members) // 10])
-    return held
-
-
-def label_of(name):
-    return name.split("/")[-2] if "/" in name else ""
 
 
 class Source:

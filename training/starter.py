@@ -1,32 +1,16 @@
 """The recipe of models/starter: its data, its shape, and how it begins."""
 
-import json
 import os
 from collections import Counter
 
-import torch
-from torch.nn import functional as F
-
-from . import parts, pictures
-from .emoji import LEFT_OUT, Emoji
-from .sources import Pictures, held_out, label_of
+from . import parts
+from .emoji import Emoji
+from .sources import Pictures
 from .tokens import Tokenizer
+from .words import (ALSO, BROADER, CIFAR, DRAWING_TEMPLATES, LEFT_OUT, PHOTO_TEMPLATES, UNCLEAR,
+                    held_out, label_of, tiny_names)
 
 VOCABULARY, CONTEXT = 4096, 32
-CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-ALSO = {"airplane": ["aeroplane", "plane", "jet"], "automobile": ["car"], "ship": ["boat"],
-        "truck": ["lorry"]}
-# The classes of Tiny ImageNet that are of a kind that CIFAR-10 names.
-BROADER = {
-    "cat": ["tabby", "Persian cat", "Egyptian cat"],
-    "dog": ["Chihuahua", "Yorkshire terrier", "golden retriever", "Labrador retriever",
-            "German shepherd", "standard poodle"],
-    "bird": ["goose", "black stork", "king penguin", "albatross"],
-    "frog": ["bullfrog", "tailed frog"],
-    "automobile": ["beach wagon", "convertible", "limousine", "sports car"],
-    "truck": ["moving van"], "ship": ["lifeboat"]}
-UNCLEAR = (("ship", "gondola"), ("truck", "police van"), ("automobile", "police van"))
-
 
 class Data:
     """Everything under `folder`, decoded once into `cache`, and what of it is held out."""
@@ -35,14 +19,13 @@ class Data:
         def pictures_of(name, side):
             return Pictures(os.path.join(folder, name), side, cache)
 
-        with open(os.path.join(folder, "tiny-imagenet-names.json"), encoding="utf-8") as file:
-            words = json.load(file)
+        words = tiny_names(os.path.join(folder, "tiny-imagenet-names.json"))
         self.cifar = pictures_of("cifar10-2000.tar", 32)
         self.tiny = pictures_of("tiny-imagenet-250.tar", 64)
         self.flickr = pictures_of("flickr8k-1000.tar", 96)
         self.emoji = Emoji(cache)
         names = [[c, *ALSO.get(c, [])] for c in CIFAR]
-        names += [[w.strip() for w in words[k].split(",")] for k in words]
+        names += list(words.values())
         self.classes = parts.Classes(names, BROADER, UNCLEAR)
         numbers = {**{c: i for i, c in enumerate(CIFAR)},
                    **{k: len(CIFAR) + i for i, k in enumerate(words)}}
@@ -51,7 +34,7 @@ class Data:
     @staticmethod
     def split(source):
         """(training, held-out) indices."""
-        held = held_out(source.names, label_of)
+        held = held_out(source.names)
         whole = range(len(source.names))
         return ([i for i in whole if source.names[i] not in held],
                 [i for i in whole if source.names[i] in held])
@@ -68,11 +51,11 @@ class Data:
         cifar, tiny, emoji, flickr = counts
         labelled = [
             parts.Labelled(s, self.labels[id(s)], self.split(s)[0], self.classes, n, area_min=area)
-            for s, n, area in ((self.cifar, cifar, 0.4), (self.tiny, tiny, 0.3))]
+            for s, n, area in ((self.cifar, cifar, 0.6), (self.tiny, tiny, 0.45))]
         captions = [([i], self.flickr.texts[i]) for i in self.split(self.flickr)[0]]
         pairs = [
             parts.Pairs(self.flickr, captions, flickr, 0.1, area_min=0.4),
-            parts.Pairs(self.emoji, self.emoji_things(), emoji, 0.25, parts.DRAWING_TEMPLATES,
+            parts.Pairs(self.emoji, self.emoji_things(), emoji, 0.5, DRAWING_TEMPLATES,
                         area_min=0.7, coloured=False)]
         return labelled, pairs
 
@@ -83,7 +66,7 @@ class Data:
             counts.update(texts)
         for names in self.classes.names:
             counts.update({n: 60 for n in names})
-        for template in {*parts.PHOTO_TEMPLATES, *parts.DRAWING_TEMPLATES}:
+        for template in {*PHOTO_TEMPLATES, *DRAWING_TEMPLATES}:
             counts[template.replace("{}", "")] += 500
         for item in self.emoji.items:
             counts[item["name"]] += 8
@@ -101,7 +84,7 @@ def emoji_texts(item):
     return texts
 
 
-def config(vocabulary, embed=128, side=64, patch=8, vision=(192, 4, 6), text=(128, 2, 4)):
+def config(vocabulary, embed=192, side=64, patch=8, vision=(192, 4, 6), text=(128, 2, 4)):
     def tower(shape):
         width, layers, heads = shape
         return {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,

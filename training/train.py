@@ -4,7 +4,7 @@
     python3 -m training.train --model DIRECTORY --data pairs.csv --tune last:2 --out DIRECTORY
 
 Stopped and called again with the same --work it goes on where it was. Several processes (GPUs, or
-cores) work on one model through torch's own launcher: `torchrun --nproc-per-node 2 -m training.train`.
+cores) work on one model through torch's own launcher: `torchrun --nproc_per_node 2 -m training.train`.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import os
 import random
 import time
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -111,6 +110,9 @@ class Trainer:
         self.state_path = os.path.join(args.work, "state.pt")
         if os.path.exists(self.state_path):
             self.load_state()
+        seed = args.seed + 1000 * self.step + processes.rank  # no run sees the same batches again
+        random.seed(seed)
+        torch.manual_seed(seed)
         self.start = time.monotonic()
         self.parallel = self.model
         if processes.count > 1:
@@ -145,7 +147,8 @@ class Trainer:
             os.replace(self.state_path + ".part", self.state_path)
 
     def load_state(self):
-        state = torch.load(self.state_path, map_location=self.device, weights_only=True)
+        safe = not torch.__version__.startswith("1.")  # whose safe loader knows no numbers
+        state = torch.load(self.state_path, map_location=self.device, weights_only=safe)
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.bias.data.copy_(state["bias"])
@@ -169,10 +172,10 @@ class Trainer:
         labelled = [part.draw(side) for part in run.labelled]
         pairs = [part.draw(side) for part in run.pairs]
         pixels = torch.cat([pixels for pixels, _ in labelled + pairs]).to(self.device)
-        texts = (run.classes.texts() if labelled else []) + [t for _, own in pairs for t in own]
-        ids, ends = self.tokenizer.rows(texts)
+        texts = ([run.classes.texts()] if labelled else []) + [own for _, own in pairs]
+        rows = [[t.to(self.device) for t in self.tokenizer.rows(some)] for some in texts]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=args.precision == "bf16"):
-            images, texts, scale = self.parallel(pixels, ids.to(self.device), ends.to(self.device), keep)
+            images, texts, scale = self.parallel(pixels, rows, keep)
         images, texts, scale = images.float(), texts.float(), scale.float().exp()
         loss, right = 0.0, None
         if labelled:
@@ -253,10 +256,8 @@ def main():
     args = arguments()
     torch.set_num_threads(args.threads)
     processes = Processes()
-    seed = args.seed * 1000 + processes.rank
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    random.seed(args.seed)
+    torch.manual_seed(args.seed)
     trainer = Trainer(args, processes)
     trainer.train()
     if args.out and processes.rank == 0:

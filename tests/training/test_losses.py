@@ -96,7 +96,7 @@ class Steps(unittest.TestCase):
         optimizer = optimise.adamw(list(model.named_parameters()), 1e-3, 0.2)
         gradients, after = misc("tiny_vit_grads_step0.safetensors"), misc("tiny_vit_after5_adamw.safetensors")
         for step in expected["history"]:
-            images, texts, scale = model(pixels, ids, ids.argmax(1))
+            images, texts, scale = model(pixels, [(ids, ids.argmax(1))])
             loss = losses.softmax_loss(images, texts, scale.exp())
             optimizer.zero_grad()
             loss.backward()

@@ -17,7 +17,7 @@ if not missing():
     import torch
     from PIL import Image
 
-    from training import pictures, sources
+    from training import pictures, sources, words
     from training.parts import take
     from training.tokens import Tokenizer
 
@@ -84,7 +84,7 @@ class Readers(unittest.TestCase):
         tar = self.make_tar("labels.tar", [(f"{c}/1.png", picture(COLOURS[c])) for c in COLOURS])
         for path in (tar, self.path("folders")):
             found = self.check(path, with_texts=False)
-            self.assertEqual({sources.label_of(n) for n in found.names}, set(COLOURS))
+            self.assertEqual({words.label_of(n) for n in found.names}, set(COLOURS))
 
     def test_tables(self):
         for c in COLOURS:
@@ -113,9 +113,9 @@ class Readers(unittest.TestCase):
 
     def test_held_out(self):
         names = [f"{label}/{i}.png" for label in "ab" for i in range(40)]
-        held = sources.held_out(names, sources.label_of)
+        held = words.held_out(names)
         self.assertEqual(sorted(n[0] for n in held), list("aaaabbbb"))
-        self.assertEqual(held, sources.held_out(reversed(names), sources.label_of))
+        self.assertEqual(held, words.held_out(reversed(names)))
         # This very tenth is what the starter's figures are of.
         self.assertEqual(sorted(held)[:2], HELD)
 
