@@ -16,9 +16,9 @@ static void *writable(const void *place) {
     return same;
 }
 
-void pack_vector(const float *to, const struct source *source) {
-    source_read(source, 0, source->rows, writable(to));
-    source_release(source);
+void pack_vector(const float *to, const struct source *from) {
+    source_read(from, 0, from->rows, writable(to));
+    source_release(from);
 }
 
 void pack_norm(const struct norm *to, const struct blueprint_norm *from) {
