@@ -44,7 +44,8 @@ static enum status check_id(struct subword *out, json_int_t id, struct error *er
 static enum status read_unigram(struct subword *out, const json_t *model, struct error *err) {
     const json_t *vocab = json_object_get(model, "vocab"), *pair;
     size_t count = json_array_size(vocab), id;
-    enum status status = check_id(out, count ? (json_int_t)count - 1 : -1, err);
+    if (!count) return error_set(err, STATUS_INVALID, "model.vocab is not a JSON array of pieces");
+    enum status status = check_id(out, (json_int_t)count - 1, err);
     if (status) return status;
     out->model = SUBWORD_UNIGRAM;
     out->fuse_unknown = true;

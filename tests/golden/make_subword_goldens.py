@@ -6,6 +6,8 @@ Unicode's, which keeps the files small.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install sentencepiece tokenizers
     /tmp/venv/bin/python tests/golden/make_subword_goldens.py
+
+The prose changes and with it the pieces; make_pooler_goldens.py uses their ids and runs after it.
 """
 import glob
 import json
@@ -26,7 +28,7 @@ SPACE = "\u2581"
 # "from<TAB>to" in hexadecimal code points, as spm_train reads them.
 RULES = {
     "\u00a0": " ", "\u3000": " ", "\t": " ", "\n": " ", "\u200b": "", "\ufb01": "fi", "\u2026": "...",
-    "e\u0301": "\u00e9", "a\u0308": "\u00e4", "\uff21": "A", "\uff42": "b", "\u2460": "1", "\u00bd": "1/2",
+    "e\u0301": "\u00e9", "a\u0308": "\u00e4", "\uff21": "A", "\uff42": "b", "\u2460": "1", "\u00bd": "1/2", "\u00bd\u00bd": "one",
     "\u212b": "\u00c5", "A\u030a": "\u00c5", "\u0345": "", "\u01c6": "d\u017e", "\uac00\u11a8": "\uac01",
 }
 
@@ -44,7 +46,7 @@ TEXTS = [
     "!!!", "...", "a.b,c;d", "\u201ccurly\u201d \u2018quotes\u2019", "\u00bfqu\u00e9?", "3\u2044 4", "x" * 101, "y" * 100,
     "this is a photo of images and texts, embeddings and searches; numbers 1234567890",
     "A LONG CAPTION OF MANY WORDS THAT GOES ON AND ON, SO THAT IT IS CUT WHERE THE CONTEXT ENDS",
-    "r" + "\u00e9" * 30, "tokens [PAD] and [UNK]", "a  b\u00a0\u00a0c", "mixed \U0001d54f\U0001d550 letters", "\u0e41\u0e21\u0e27\u0e19\u0e48\u0e32\u0e23\u0e31\u0e01",
+    "r" + "\u00e9" * 30, "tokens [PAD] and [UNK]", "a  b\u00a0\u00a0c", "\u00bd\u00bd \u00bd\u00bd\u00bd", "mixed \U0001d54f\U0001d550 letters", "\u0e41\u0e21\u0e27\u0e19\u0e48\u0e32\u0e23\u0e31\u0e01",
 ]
 
 

@@ -279,7 +279,7 @@ START_TEST(bad_json) {
         const char *part;
     } rows[] = {
         {"{" UNIGRAM "}", STATUS_OK, NULL},
-        {"{\"model\":{\"type\":\"Unigram\"}}", STATUS_INVALID, "expected 0"},
+        {"{\"model\":{\"type\":\"Unigram\"}}", STATUS_INVALID, "not a JSON array"},
         {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"u\",0]]}}", STATUS_INVALID, "unk_id"},
         {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"u\"]]}}", STATUS_INVALID, "piece 0"},
         {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"\",0]]}}", STATUS_INVALID, "piece 0"},
