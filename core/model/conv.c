@@ -61,12 +61,13 @@ struct run {
     const struct map *in, *out;
     struct gemm_call call; /* of all strips */
     size_t lines, panels;
+    uint64_t step; /* of the lane */
 };
 
 /* One strip being made by one member. */
 struct strip {
     const struct run *run;
-    const struct scratch *scratch;
+    struct scratch *scratch;
     size_t begin, end; /* lines of the result */
 };
 
@@ -200,8 +201,25 @@ static void gather_windows(const struct strip *strip) {
 
 /* ---- running ---- */
 
-/* Makes A of the strip; the call that multiplies it. */
-static struct gemm_call make_strip(const struct strip *strip) {
+/* Makes A of the strip, unless this member has it from its last share of the same step. */
+static void fill_strip(const struct strip *strip) {
+    struct scratch *scratch = strip->scratch;
+    const struct run *run = strip->run;
+    if (scratch->strip_lane == run->pass->lane && scratch->strip_step == run->step &&
+        scratch->strip_begin == strip->begin) {
+        return;
+    }
+    if (run->conv->window > 1)
+        gather_windows(strip);
+    else
+        put_pixels(strip);
+    scratch->strip_lane = run->pass->lane;
+    scratch->strip_step = run->step;
+    scratch->strip_begin = strip->begin;
+}
+
+/* The call that multiplies the strip. */
+static struct gemm_call prepare_strip(const struct strip *strip) {
     const struct run *run = strip->run;
     const struct conv *conv = run->conv;
     const struct gemm_kernel *kernel = conv->product.weight.kernel;
@@ -212,13 +230,11 @@ static struct gemm_call make_strip(const struct strip *strip) {
     call.a = strip->scratch->strip;
     call.a_stride = gemm_row_stride(kernel, conv->product.weight.k);
     call.a_scales = strip->scratch->scales;
-    if (conv->window > 1) {
-        gather_windows(strip);
-    } else if (conv->halves || gemm_kernel_precision(kernel) != GEMM_FP32) {
-        put_pixels(strip);
-    } else {
+    if (conv->window == 1 && !conv->halves && gemm_kernel_precision(kernel) == GEMM_FP32) {
         call.a = run->in->data + row * run->in->stride;
         call.a_stride = run->in->stride;
+    } else {
+        fill_strip(strip);
     }
     return call;
 }
@@ -234,7 +250,7 @@ static void run_units(void *context, size_t begin, size_t end, uint32_t member) 
                               .scratch = &run->pass->workspace->lanes[member].scratch,
                               .begin = begin / run->panels * run->lines};
         strip.end = strip.begin + run->lines < height ? strip.begin + run->lines : height;
-        struct gemm_call call = make_strip(&strip);
+        struct gemm_call call = prepare_strip(&strip);
         gemm_multiply(&run->conv->product.weight, &call, first, last);
         begin += last - first;
     }
@@ -252,6 +268,7 @@ void conv_run(const struct pass *pass, const struct conv *conv, const struct map
                                .activation = activation,
                                .output = output},
                       .lines = strip_lines(conv, out->height, out->width),
+                      .step = ++pass->lane->steps,
                       .panels = gemm_panels(weight->kernel, weight->n)};
     size_t strips = (out->height + run.lines - 1) / run.lines;
     team_run(pass->team, strips * run.panels, run_units, &run);
