@@ -5,7 +5,7 @@
 #if defined(__x86_64__)
 #include "core/kernels/math_avx2.h"
 
-enum { VECTORS = 4 };
+enum { VECTORS = 4, BLOCK = 8 * VECTORS /* channels */ };
 
 /* VECTORS full vectors from `channel` on. */
 static inline void sum_block(const struct depthwise_view *view, size_t channel) {
@@ -47,7 +47,7 @@ void depthwise_avx2(const struct depthwise_call *call, size_t begin, size_t end)
         for (size_t x = 0; x < call->width; x++) {
             struct depthwise_view view = depthwise_view_of(call, y, x);
             size_t c = 0;
-            for (; c + 8 * VECTORS <= call->channels; c += 8 * VECTORS) sum_block(&view, c);
+            for (; c + BLOCK <= call->channels; c += BLOCK) sum_block(&view, c);
             for (; c < call->channels; c += 8) sum_vector(&view, c, call->channels - c);
         }
     }

@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include "core/kernels/math_avx512.h"
 
-enum { VECTORS = 4 };
+enum { VECTORS = 4, BLOCK = 16 * VECTORS /* channels */ };
 
 /* VECTORS full vectors from `channel` on. */
 static inline void sum_block(const struct depthwise_view *view, size_t channel) {
@@ -45,7 +45,7 @@ void depthwise_avx512(const struct depthwise_call *call, size_t begin, size_t en
         for (size_t x = 0; x < call->width; x++) {
             struct depthwise_view view = depthwise_view_of(call, y, x);
             size_t c = 0;
-            for (; c + 16 * VECTORS <= call->channels; c += 16 * VECTORS) sum_block(&view, c);
+            for (; c + BLOCK <= call->channels; c += BLOCK) sum_block(&view, c);
             for (; c < call->channels; c += 16) {
                 sum_vector(&view, c, math512_lanes(call->channels - c));
             }

@@ -80,6 +80,16 @@ static float activate(float value, enum gemm_activation activation) {
     return value;
 }
 
+static void store(const struct gemm_call *call, size_t at, float value) {
+    if (call->output == GEMM_STORE_BF16) {
+        ((uint16_t *)call->c)[at] = rows_bf16_of(value);
+        return;
+    }
+    float *c = (float *)call->c + at;
+    if (call->output != GEMM_STORE_F32) value += *c;
+    *c = call->output == GEMM_ADD_RELU_F32 ? relu(value) : value;
+}
+
 void gemm_generic_finish(const struct gemm_weight *weight, const struct gemm_call *call,
                          const struct gemm_area *area, const void *sums) {
     size_t sums_stride = weight->kernel->columns;
@@ -98,16 +108,7 @@ void gemm_generic_finish(const struct gemm_weight *weight, const struct gemm_cal
             }
             if (call->bias) value += call->bias[column];
             value = activate(value, call->activation);
-            switch (call->output) {
-            case GEMM_STORE_F32: ((float *)call->c)[at] = value; break;
-            case GEMM_ADD_F32: ((float *)call->c)[at] += value; break;
-            case GEMM_STORE_BF16: ((uint16_t *)call->c)[at] = rows_bf16_of(value); break;
-            case GEMM_ADD_RELU_F32: {
-                float *c = (float *)call->c + at;
-                *c = relu(*c + value);
-                break;
-            }
-            }
+            store(call, at, value);
         }
     }
 }

@@ -28,6 +28,9 @@ struct row_kernels {
     /* To bytes over the range of the row, widened to hold 0, so that 0 is exact. NaN
      * becomes byte 0. The bits are the same in every instruction set. */
     struct row_scale (*quantize)(uint8_t *out, const float *x, size_t n);
+    /* out = the mean of four rows: what an average of 2 x 2 pixels makes. The bits are the same
+     * in every instruction set. */
+    void (*mean4)(float *out, const float *const from[4], size_t n);
 };
 
 /* The best table of these instruction sets (isa.h). */

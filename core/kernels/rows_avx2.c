@@ -63,15 +63,15 @@ static void find_range(const float *x, size_t n, float *low, float *high) {
         least[0] = _mm256_min_ps(value, least[0]);
         most[0] = _mm256_max_ps(value, most[0]);
     }
-    float lows[8], highs[8];
-    _mm256_storeu_ps(lows, _mm256_min_ps(least[0], least[1]));
-    _mm256_storeu_ps(highs, _mm256_max_ps(most[0], most[1]));
-    *low = lows[0];
-    *high = highs[0];
-    for (i = 1; i < 8; i++) {
-        *low = fminf(*low, lows[i]);
-        *high = fmaxf(*high, highs[i]);
-    }
+    /* The least, and the negative of the most, side by side: no lane is NaN. */
+    __m256 minus = _mm256_set1_ps(-0.0f), a = _mm256_min_ps(least[0], least[1]);
+    __m256 b = _mm256_xor_ps(minus, _mm256_max_ps(most[0], most[1]));
+    __m256 both =
+        _mm256_min_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+    both = _mm256_min_ps(both, _mm256_permute_ps(both, 0x4e));
+    both = _mm256_min_ps(both, _mm256_permute_ps(both, 0xb1));
+    *low = _mm256_cvtss_f32(both);
+    *high = -_mm_cvtss_f32(_mm256_extractf128_ps(both, 1));
 }
 
 static inline __m256i to_level(__m256 value, __m256 factor, __m256i zero) {
@@ -111,10 +111,23 @@ static struct row_scale quantize(uint8_t *out, const float *x, size_t n) {
     return row;
 }
 
+static void mean4(float *out, const float *const from[4], size_t n) {
+    const __m256 quarter = _mm256_set1_ps(0.25f);
+    for (size_t i = 0; i < n; i += 8) {
+        const __m256i lanes = math256_lanes(n - i);
+        __m256 a = _mm256_add_ps(_mm256_maskload_ps(from[0] + i, lanes),
+                                 _mm256_maskload_ps(from[1] + i, lanes));
+        __m256 b = _mm256_add_ps(_mm256_maskload_ps(from[2] + i, lanes),
+                                 _mm256_maskload_ps(from[3] + i, lanes));
+        math256_store(out + i, n - i, _mm256_mul_ps(_mm256_add_ps(a, b), quarter));
+    }
+}
+
 const struct row_kernels row_kernels_avx2 = {
     .name = "avx2",
     .layer_norm = layer_norm,
     .to_bf16 = to_bf16,
     .quantize = quantize,
+    .mean4 = mean4,
 };
 #endif

@@ -63,10 +63,23 @@ static struct row_scale quantize(uint8_t *out, const float *x, size_t n) {
     return row;
 }
 
+static void mean4(float *out, const float *const from[4], size_t n) {
+    const __m512 quarter = _mm512_set1_ps(0.25f);
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 lanes = math512_lanes(n - i);
+        __m512 a = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, from[0] + i),
+                                 _mm512_maskz_loadu_ps(lanes, from[1] + i));
+        __m512 b = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, from[2] + i),
+                                 _mm512_maskz_loadu_ps(lanes, from[3] + i));
+        _mm512_mask_storeu_ps(out + i, lanes, _mm512_mul_ps(_mm512_add_ps(a, b), quarter));
+    }
+}
+
 const struct row_kernels row_kernels_avx512 = {
     .name = "avx512",
     .layer_norm = layer_norm,
     .to_bf16 = to_bf16,
     .quantize = quantize,
+    .mean4 = mean4,
 };
 #endif

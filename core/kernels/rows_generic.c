@@ -60,11 +60,18 @@ static struct row_scale quantize(uint8_t *out, const float *x, size_t n) {
     return row;
 }
 
+static void mean4(float *out, const float *const from[4], size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        out[i] = ((from[0][i] + from[1][i]) + (from[2][i] + from[3][i])) * 0.25f;
+    }
+}
+
 const struct row_kernels row_kernels_generic = {
     .name = "generic",
     .layer_norm = layer_norm,
     .to_bf16 = to_bf16,
     .quantize = quantize,
+    .mean4 = mean4,
 };
 
 const struct row_kernels *row_kernels_find(unsigned features) {

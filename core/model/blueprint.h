@@ -35,12 +35,19 @@ struct blueprint_tower {
     struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
 };
 
+/* A convolution with a bias, or with a BatchNorm behind it. */
+struct blueprint_conv {
+    struct source weight;                     /* [n, channels * window^2] */
+    struct source gain, bias, mean, variance; /* [n]; of the bias alone, or of all */
+};
+
 /* What a ViT has before its blocks. */
 struct blueprint_vit {
-    struct source class_embedding; /* none with info.no_class_token */
-    struct blueprint_linear patch; /* [width, 3 * patch_size^2], seldom with bias */
-    struct blueprint_norm ln_pre;  /* none with info.no_ln_pre */
-    struct source rope;            /* [patches, head_width], with vision.rope_side */
+    struct source class_embedding;              /* none with info.no_class_token */
+    struct blueprint_linear patch;              /* [width, 3 * patch_size^2], seldom with bias */
+    struct blueprint_norm ln_pre;               /* none with info.no_ln_pre */
+    struct blueprint_conv stem[MODEL_VIT_STEM]; /* with info.conv_stem, in the place of `patch` */
+    struct source rope;                         /* [patches, head_width], with vision.rope_side */
 };
 
 /* Rows of a tensor: [count, columns] from `first` on. */
@@ -58,12 +65,6 @@ struct blueprint_pooler {
     struct source biases[2];       /* of q, k and v one behind the other, in one tensor or two */
     struct blueprint_linear out, fc, proj;
     struct blueprint_norm ln;
-};
-
-/* A convolution with a bias, or with a BatchNorm behind it. */
-struct blueprint_conv {
-    struct source weight;                     /* [n, channels * window^2] */
-    struct source gain, bias, mean, variance; /* [n]; of the bias alone, or of all */
 };
 
 struct blueprint_bottleneck {

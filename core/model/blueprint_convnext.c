@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/model/draft_conv.h"
+
 enum {
     STRIDE = 32,        /* pixels a side of what one pixel of the last map stands for */
     SIDE_MAX = 1 << 14, /* pixels */
@@ -14,22 +16,11 @@ enum {
 
 /* ---- weights ---- */
 
-static enum status take_conv(struct draft *draft, const char *prefix, const char *layer,
-                             size_t dims[4], struct blueprint_conv *out, struct error *err) {
-    char name[DRAFT_NAME_SIZE];
-    snprintf(name, sizeof(name), "%s%s.weight", prefix, layer);
-    enum status status = source_take(&out->weight, draft->tensors, name, dims, 4, err);
-    if (status) return status;
-    draft->info->parameters += (uint64_t)out->weight.rows * out->weight.columns;
-    snprintf(name, sizeof(name), "%s%s.bias", prefix, layer);
-    return draft_take_vector(draft, name, dims[0], &out->bias, err);
-}
-
 static enum status take_window(struct draft *draft, const char *prefix, size_t width,
                                struct blueprint_convnext_block *out, struct error *err) {
     size_t dims[4] = {width, 1, CONVNEXT_WINDOW, CONVNEXT_WINDOW};
     struct blueprint_conv window = {.weight = {.kind = SOURCE_NONE}};
-    enum status status = take_conv(draft, prefix, "conv_dw", dims, &window, err);
+    enum status status = draft_take_conv(draft, prefix, "conv_dw", NULL, dims, &window, err);
     out->window = window.weight;
     out->window_bias = window.bias;
     return status;
@@ -43,7 +34,8 @@ static enum status take_halving(struct draft *draft, uint32_t stage,
     snprintf(prefix, sizeof(prefix), TRUNK "stages.%u.", stage);
     enum status status =
         draft_take_norm(draft, prefix, "downsample.0", widths[stage - 1], &out->halve_norm, err);
-    return status ? status : take_conv(draft, prefix, "downsample.1", dims, &out->halve, err);
+    return status ? status
+                  : draft_take_conv(draft, prefix, "downsample.1", NULL, dims, &out->halve, err);
 }
 
 static enum status take_block(struct draft *draft, uint32_t number,
@@ -154,7 +146,7 @@ enum status blueprint_convnext_draw(struct draft *draft, struct blueprint *out, 
     uint32_t blocks = draft->info->vision.layers;
     convnext->blocks = calloc(blocks, sizeof(*convnext->blocks));
     if (!convnext->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the blocks");
-    status = take_conv(draft, TRUNK, "stem.0", dims, &convnext->stem, err);
+    status = draft_take_conv(draft, TRUNK, "stem.0", NULL, dims, &convnext->stem, err);
     if (!status) status = draft_take_norm(draft, TRUNK, "stem.1", width, &convnext->stem_norm, err);
     for (uint32_t i = 0; i < blocks && !status; i++) {
         status = take_block(draft, i, &convnext->blocks[i], err);

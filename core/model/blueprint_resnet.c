@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/model/blueprint_vit.h"
+#include "core/model/draft_conv.h"
 
 enum { PATCH = 32 /* pixels a side of what one pixel of the last map stands for */ };
 
@@ -11,34 +12,12 @@ enum { PATCH = 32 /* pixels a side of what one pixel of the last map stands for 
 
 /* ---- convolutions ---- */
 
-static enum status take_norm(struct draft *draft, const char *prefix, const char *layer, size_t n,
-                             struct blueprint_conv *out, struct error *err) {
-    const struct {
-        const char *name;
-        struct source *to;
-    } parts[] = {{"weight", &out->gain},
-                 {"bias", &out->bias},
-                 {"running_mean", &out->mean},
-                 {"running_var", &out->variance}};
-    char name[DRAFT_NAME_SIZE];
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !status; i++) {
-        snprintf(name, sizeof(name), "%s%s.%s", prefix, layer, parts[i].name);
-        status = draft_take_vector(draft, name, n, parts[i].to, err);
-    }
-    return status;
-}
-
 /* A convolution and the BatchNorm behind it. */
 static enum status take_conv(struct draft *draft, const char *prefix, const char *const layers[2],
                              struct resnet_channels channels, size_t window,
                              struct blueprint_conv *out, struct error *err) {
-    char name[DRAFT_NAME_SIZE];
     size_t dims[4] = {channels.out, channels.in, window, window};
-    snprintf(name, sizeof(name), "%s%s.weight", prefix, layers[0]);
-    enum status status = source_take(&out->weight, draft->tensors, name, dims, 4, err);
-    draft->info->parameters += (uint64_t)out->weight.rows * out->weight.columns;
-    return status ? status : take_norm(draft, prefix, layers[1], channels.out, out, err);
+    return draft_take_conv(draft, prefix, layers[0], layers[1], dims, out, err);
 }
 
 static enum status take_stem(struct draft *draft, struct blueprint_resnet *out, struct error *err) {

@@ -1,11 +1,14 @@
 #include "core/model/blueprint_vit.h"
 
+#include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/model/blueprint_pooler.h"
 #include "core/model/draft_blocks.h"
+#include "core/model/draft_conv.h"
 #include "core/model/positions.h"
 #include "core/model/rope.h"
 
@@ -55,20 +58,23 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
                                          struct error *err) {
     struct source *positions = &out->vision.positions;
     size_t dims[2] = {0, width};
-    bool classless = draft->info->no_class_token;
+    assert(width);
+    bool classless = draft->info->no_class_token, bare = draft->names.vision->bare_class;
+    bool gridded = classless || bare; /* the table is that of the grid alone */
     enum status status = take_table(draft, dims, positions, err);
     if (status) return status;
-    size_t patches = positions->rows - !classless;
+    size_t patches = positions->rows - !gridded;
     uint32_t side = (uint32_t)lround(sqrt((double)patches));
     if (!side || side > SIDE_MAX || (size_t)side * side != patches) {
         return error_set(err, STATUS_UNPROCESSABLE,
                          "tensor %s has %zu rows, %sthe square of 1 to %d is expected",
                          draft->names.vision->positions, positions->rows,
-                         classless ? "" : "one more than ", SIDE_MAX);
+                         gridded ? "" : "one more than ", SIDE_MAX);
     }
     struct grid from = {.rows = side, .columns = side}, to;
     status = choose_grid(draft, side, &to, err);
-    if (status || (to.rows == side && to.columns == side)) return status;
+    bool same = to.rows == side && to.columns == side;
+    if (status || (same && !bare)) return status;
     size_t rows = !classless + (size_t)to.rows * to.columns;
     float *stored = draft_read_all(positions, err),
           *resized = calloc(1 + (size_t)to.rows * to.columns, width * sizeof(*resized));
@@ -77,12 +83,15 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
         free(resized);
         return error_set(err, STATUS_NO_MEMORY, "out of memory for position embeddings");
     }
-    size_t kept = classless ? 0 : width;
-    memcpy(resized, stored, kept * sizeof(*resized));
-    if (draft->info->naming == MODEL_NAMES_HF)
-        positions_resize_hf(resized + kept, to, stored + kept, from, width);
+    const float *own = stored + (gridded ? 0 : width);
+    float *grid = resized + (classless ? 0 : width);
+    if (!gridded) memcpy(resized, stored, width * sizeof(*resized));
+    if (same)
+        memcpy(grid, own, patches * width * sizeof(*grid));
+    else if (draft->info->naming == MODEL_NAMES_HF)
+        positions_resize_hf(grid, to, own, from, width);
     else
-        positions_resize_open_clip(resized + kept, to, stored + kept, from, width);
+        positions_resize_open_clip(grid, to, own, from, width);
     free(stored);
     out->computed[BLUEPRINT_VISION_POSITIONS] = resized;
     *positions = (struct source){
@@ -124,6 +133,25 @@ static enum status take_patch(struct draft *draft, size_t *width, struct bluepri
     draft->info->patch_bias = names->patch_bias != NULL;
     if (!names->patch_bias) return STATUS_OK;
     return draft_take_vector(draft, names->patch_bias, dims[0], &out->biases[0], err);
+}
+
+/* MobileCLIP-B's: two convolutions with BatchNorms, and one with a bias. */
+static enum status take_stem(struct draft *draft, size_t width, struct blueprint_conv *out,
+                             struct error *err) {
+    size_t channels = 3;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < MODEL_VIT_STEM && !status; i++) {
+        bool last = i + 1 == MODEL_VIT_STEM;
+        size_t n = last ? width : width / 4, window = i ? 2 : 4;
+        size_t dims[4] = {n, channels, window, window};
+        char prefix[DRAFT_NAME_SIZE];
+        snprintf(prefix, sizeof(prefix), "%s%u.", draft->names.vision->stem, i);
+        status = draft_take_conv(draft, prefix, "conv", last ? NULL : "bn", dims, &out[i], err);
+        channels = n;
+    }
+    draft->info->patch_size = 16;
+    draft->info->conv_stem = true;
+    return status;
 }
 
 static enum status draw_rope(struct draft *draft, struct blueprint *out, struct error *err) {
@@ -187,7 +215,10 @@ enum status blueprint_vit_draw(struct draft *draft, struct blueprint *out, struc
     info->no_class_token = !names->class_embedding;
     info->no_ln_pre = draft->config->no_ln_pre || !names->ln_pre;
     if (names->class_embedding) status = take_class(draft, &width, &out->vit.class_embedding, err);
-    if (!status) status = take_patch(draft, &width, &out->vit.patch, err);
+    if (!status) {
+        status = names->stem ? take_stem(draft, width, out->vit.stem, err)
+                             : take_patch(draft, &width, &out->vit.patch, err);
+    }
     if (!status && !info->no_ln_pre) {
         status = draft_take_norm(draft, "", names->ln_pre, width, &out->vit.ln_pre, err);
     }

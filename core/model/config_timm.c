@@ -9,28 +9,29 @@
 /* What the weights do not tell of timm's architectures; the first whose name begins so. */
 static const struct {
     const char *prefix;
+    const char *pool; /* timm_pool */
     float layer_norm_eps;
     enum model_norm_order norm_order;
-    const char *pool; /* timm_pool */
-    bool gelu_tanh;
     uint32_t heads; /* 0: by the rule that all follow */
-    bool has_head;  /* of open_clip's own, timm_proj: linear or mlp */
+    bool gelu_tanh;
+    bool has_head; /* of open_clip's own, timm_proj: linear or mlp */
 } architectures[] = {
-    {"convnext_xxlarge", 1e-5f, MODEL_NORM_BEFORE, "", false, 0, true},
-    {"convnext_", 1e-6f, MODEL_NORM_BEFORE, "", false, 0, true},
-    {"eva02_enormous_", 1e-6f, MODEL_NORM_RESULT, "token", false, 0, false},
-    {"eva02_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
-    {"eva_giant_", 1e-6f, MODEL_NORM_BEFORE, "token", false, 0, false},
-    {"vit_large_patch14_clip_", 1e-5f, MODEL_NORM_BEFORE, "token", false, 0,
-     false}, /* MobileCLIP2-L/14 */
+    {"convnext_xxlarge", "", 1e-5f, MODEL_NORM_BEFORE, 0, false, true},
+    {"convnext_", "", 1e-6f, MODEL_NORM_BEFORE, 0, false, true},
+    {"eva02_enormous_", "token", 1e-6f, MODEL_NORM_RESULT, 0, false, false},
+    {"eva02_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, false, false},
+    {"eva_giant_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, false, false},
+    {"vit_base_mci_", "token", 1e-6f, MODEL_NORM_BEFORE, 12, false, false}, /* MobileCLIP-B */
+    /* MobileCLIP2-L/14 */
+    {"vit_large_patch14_clip_", "token", 1e-5f, MODEL_NORM_BEFORE, 0, false, false},
     /* SigLIP and SigLIP 2, under the same names. */
-    {"vit_base_patch32_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 12, false},
-    {"vit_base_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 12, false},
-    {"vit_large_patch16_siglip_512", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
-    {"vit_large_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16, false},
-    {"vit_so400m_patch14_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", false, 16, false},
-    {"vit_so400m_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
-    {"vit_giantopt_patch16_siglip_", 1e-6f, MODEL_NORM_BEFORE, "map", true, 16, false},
+    {"vit_base_patch32_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 12, true, false},
+    {"vit_base_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 12, false, false},
+    {"vit_large_patch16_siglip_512", "map", 1e-6f, MODEL_NORM_BEFORE, 16, true, false},
+    {"vit_large_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, false, false},
+    {"vit_so400m_patch14_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, false, false},
+    {"vit_so400m_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, true, false},
+    {"vit_giantopt_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, true, false},
 };
 
 enum { ARCHITECTURES = sizeof(architectures) / sizeof(architectures[0]) };

@@ -15,7 +15,7 @@ size_t map_padded_stride(size_t channels) {
 }
 
 size_t conv_side(const struct conv *conv, size_t side) {
-    if (conv->pool > 1) side /= conv->pool;
+    if (conv->halves) side /= 2;
     size_t padded = side + 2 * (size_t)conv->padding;
     return padded < conv->window ? 0 : (padded - conv->window) / conv->stride + 1;
 }
@@ -61,12 +61,13 @@ struct run {
     const struct map *in, *out;
     struct gemm_call call; /* of all strips */
     size_t lines, panels;
+    uint64_t step; /* of the lane */
 };
 
 /* One strip being made by one member. */
 struct strip {
     const struct run *run;
-    const struct scratch *scratch;
+    struct scratch *scratch;
     size_t begin, end; /* lines of the result */
 };
 
@@ -81,19 +82,16 @@ static size_t element_size(enum gemm_precision precision) {
 
 /* ---- windows of one pixel ---- */
 
-/* The mean of pool x pool pixels. */
-static void average(float *to, const struct map *in, size_t pool, size_t y, size_t x) {
-    float share = 1 / (float)(pool * pool);
-    memset(to, 0, in->channels * sizeof(*to));
-    for (size_t i = 0; i < pool * pool; i++) {
-        size_t line = y * pool + i / pool, column = x * pool + i % pool;
-        const float *from = in->data + (line * in->width + column) * in->stride;
-        for (size_t c = 0; c < in->channels; c++) to[c] += from[c];
-    }
-    for (size_t c = 0; c < in->channels; c++) to[c] *= share;
+/* The mean of 2 x 2 pixels. */
+static void average(float *to, const struct row_kernels *rows, const struct map *in, size_t y,
+                    size_t x) {
+    const float *corner = in->data + (2 * y * in->width + 2 * x) * in->stride;
+    const float *below = corner + in->width * in->stride;
+    const float *const from[4] = {corner, corner + in->stride, below, below + in->stride};
+    rows->mean4(to, from, in->channels);
 }
 
-/* A pixel, or the mean of some, to a row of A. */
+/* A pixel, or the mean of four, to a row of A. */
 static void put_pixel(const struct strip *strip, size_t y, size_t x, size_t row) {
     const struct run *run = strip->run;
     const struct map *in = run->in;
@@ -102,10 +100,10 @@ static void put_pixel(const struct strip *strip, size_t y, size_t x, size_t row)
     size_t at = row * gemm_row_stride(weight->kernel, weight->k);
     size_t padding = gemm_row_size(weight->kernel, weight->k) - weight->k;
     const float *from = in->data + (y * in->width + x) * in->stride;
-    if (run->conv->pool > 1) {
+    if (run->conv->halves) {
         float *mean =
             precision == GEMM_FP32 ? (float *)strip->scratch->strip + at : strip->scratch->lines;
-        average(mean, in, run->conv->pool, y, x);
+        average(mean, run->pass->rows, in, y, x);
         from = mean;
     }
     if (precision == GEMM_BF16) {
@@ -203,8 +201,25 @@ static void gather_windows(const struct strip *strip) {
 
 /* ---- running ---- */
 
-/* Makes A of the strip; the call that multiplies it. */
-static struct gemm_call make_strip(const struct strip *strip) {
+/* Makes A of the strip, unless this member has it from its last share of the same step. */
+static void fill_strip(const struct strip *strip) {
+    struct scratch *scratch = strip->scratch;
+    const struct run *run = strip->run;
+    if (scratch->strip_lane == run->pass->lane && scratch->strip_step == run->step &&
+        scratch->strip_begin == strip->begin) {
+        return;
+    }
+    if (run->conv->window > 1)
+        gather_windows(strip);
+    else
+        put_pixels(strip);
+    scratch->strip_lane = run->pass->lane;
+    scratch->strip_step = run->step;
+    scratch->strip_begin = strip->begin;
+}
+
+/* The call that multiplies the strip. */
+static struct gemm_call prepare_strip(const struct strip *strip) {
     const struct run *run = strip->run;
     const struct conv *conv = run->conv;
     const struct gemm_kernel *kernel = conv->product.weight.kernel;
@@ -215,13 +230,11 @@ static struct gemm_call make_strip(const struct strip *strip) {
     call.a = strip->scratch->strip;
     call.a_stride = gemm_row_stride(kernel, conv->product.weight.k);
     call.a_scales = strip->scratch->scales;
-    if (conv->window > 1) {
-        gather_windows(strip);
-    } else if (conv->pool > 1 || gemm_kernel_precision(kernel) != GEMM_FP32) {
-        put_pixels(strip);
-    } else {
+    if (conv->window == 1 && !conv->halves && gemm_kernel_precision(kernel) == GEMM_FP32) {
         call.a = run->in->data + row * run->in->stride;
         call.a_stride = run->in->stride;
+    } else {
+        fill_strip(strip);
     }
     return call;
 }
@@ -237,7 +250,7 @@ static void run_units(void *context, size_t begin, size_t end, uint32_t member) 
                               .scratch = &run->pass->workspace->lanes[member].scratch,
                               .begin = begin / run->panels * run->lines};
         strip.end = strip.begin + run->lines < height ? strip.begin + run->lines : height;
-        struct gemm_call call = make_strip(&strip);
+        struct gemm_call call = prepare_strip(&strip);
         gemm_multiply(&run->conv->product.weight, &call, first, last);
         begin += last - first;
     }
@@ -255,6 +268,7 @@ void conv_run(const struct pass *pass, const struct conv *conv, const struct map
                                .activation = activation,
                                .output = output},
                       .lines = strip_lines(conv, out->height, out->width),
+                      .step = ++pass->lane->steps,
                       .panels = gemm_panels(weight->kernel, weight->n)};
     size_t strips = (out->height + run.lines - 1) / run.lines;
     team_run(pass->team, strips * run.panels, run_units, &run);

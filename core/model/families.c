@@ -8,14 +8,14 @@ static const struct {
     const char *name;
     const char *sign; /* the beginning of tensors' names; NULL: the family loads */
 } families[] = {
-    {"CLIP with a ViT", NULL},
-    {"CLIP with a ModifiedResNet", NULL},
-    {"CLIP with a ConvNeXt", NULL},
+    {"CLIP with ViT", NULL},
+    {"ModifiedResNet", NULL},
+    {"ConvNeXt", NULL},
+    {"EVA", NULL},
+    {"RoBERTa", NULL},
     {"SigLIP", NULL},
     {"CoCa", NULL},
-    {"EVA-CLIP", NULL},
     {"Chinese-CLIP", NULL},
-    {"CLIP with a RoBERTa", NULL},
     /* In the order in which SPEC 7.3 tells them apart. */
     {"a CLIP with a FastViT", "visual.trunk.stages.0.blocks.0.token_mixer."},
     {"a CLIP with an mT5 text tower", "text.transformer.encoder.block."},

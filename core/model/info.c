@@ -112,8 +112,13 @@ double model_image_operations(const struct model_info *info) {
     if (info->image_tower == MODEL_IMAGE_CONVNEXT) return convnext_operations(info);
     if (info->image_tower == MODEL_IMAGE_RESNET) return resnet_operations(info);
     double patches = (double)model_patches(info), patch_size = info->patch_size;
-    return 2 * patches * 3 * patch_size * patch_size * info->vision.width +
-           tower_operations(&info->vision, info->embed_dim, model_image_tokens(info)) +
+    double width = info->vision.width, entry = 2 * patches * 3 * patch_size * patch_size * width;
+    if (info->conv_stem) {
+        entry = conv_operations(16 * patches, 4, 3, width / 4) +
+                conv_operations(4 * patches, 2, width / 4, width / 4) +
+                conv_operations(patches, 2, width / 4, width);
+    }
+    return entry + tower_operations(&info->vision, info->embed_dim, model_image_tokens(info)) +
            pooler_operations(info);
 }
 

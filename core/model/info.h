@@ -62,7 +62,8 @@ struct model_tower {
     bool projection_bias;
 };
 
-enum { MODEL_STAGES = 4 }; /* of towers of convolutions */
+enum { MODEL_STAGES = 4 };   /* of towers of convolutions */
+enum { MODEL_VIT_STEM = 3 }; /* convolutions in the place of a patch product */
 
 /* What a ModifiedResNet has beside a width and layers, which are the channels of its last map,
  * and the blocks of all stages and the attention behind them. */
@@ -132,7 +133,7 @@ struct model_info {
     struct model_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
     enum model_image_pooling image_pooling;
     struct model_pooler pooler;
-    bool no_ln_pre, no_class_token, patch_bias;
+    bool no_ln_pre, no_class_token, patch_bias, conv_stem;
     enum model_text_tower text_tower;
     bool bidirectional; /* every token of a text sees every other, and padding, too */
     enum model_pooling pooling;

@@ -112,6 +112,8 @@ static const struct vision_names vision_schemes[] = {
      .layer = &eva02_layer, .rope_side = 16, .layer_norm_eps = 1e-6f},
     {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_bias", .patch_bias = TIMM_PATCH_BIAS,
      .layer = &eva_layer, .layer_norm_eps = 1e-6f},
+    {TIMM_VISION, .sign = "visual.trunk.patch_embed.backbone.", .bare_class = true,
+     .stem = "visual.trunk.patch_embed.backbone.", .layer = &timm_layer, .layer_norm_eps = 1e-6f},
     {TIMM_VISION, .sign = "visual.trunk.norm_pre.", .ln_pre = "visual.trunk.norm_pre",
      .layer = &timm_layer},
     {.tower = MODEL_IMAGE_VIT,

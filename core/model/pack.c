@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/conv_pack.h"
 #include "core/model/convnext_pack.h"
 #include "core/model/pooler_pack.h"
 #include "core/model/resnet_pack.h"
@@ -15,9 +16,9 @@ static void *writable(const void *place) {
     return same;
 }
 
-void pack_vector(const float *to, const struct source *source) {
-    source_read(source, 0, source->rows, writable(to));
-    source_release(source);
+void pack_vector(const float *to, const struct source *from) {
+    source_read(from, 0, from->rows, writable(to));
+    source_release(from);
 }
 
 void pack_norm(const struct norm *to, const struct blueprint_norm *from) {
@@ -168,6 +169,9 @@ static enum status pack_vit(const struct towers *towers, const struct blueprint 
     if (towers->vision.rope) pack_vector(towers->vision.rope, &from->vit.rope);
     if (vit->ln_pre.gain) pack_norm(&vit->ln_pre, &from->vit.ln_pre);
     enum status status = pack_linear(&vit->patch, &from->vit.patch, NULL, plan->patch, err);
+    for (size_t i = 0; i < MODEL_VIT_STEM && !status; i++) {
+        if (vit->stem[i].window) status = conv_pack(&vit->stem[i], &from->vit.stem[i], err);
+    }
     if (!status) {
         status = pack_tower(&towers->vision, &from->vision, plan->layers[PLAN_VISION],
                             plan->projection[PLAN_VISION], err);

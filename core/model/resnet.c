@@ -42,14 +42,14 @@ struct resnet_channels resnet_block_channels(const struct resnet_block *block,
  * 3 x 3 convolution; the shortcut has one of its own. */
 static void place_block(struct walk *walk, const struct resnet_block *block,
                         const uint8_t plan[PLAN_PRODUCTS], struct bottleneck *out) {
-    uint32_t first = block->stage == 0 && block->index == 0 ? 2 : 0, halved = block->halves ? 2 : 0;
+    bool first = block->stage == 0 && block->index == 0;
     for (uint32_t i = 0; i < RESNET_CONVS; i++) {
         struct conv *conv = &out->convs[i];
         if (i == RESNET_SHORTCUT && !block->has_shortcut) continue;
         conv->stride = conv->window = 1;
-        if (i == RESNET_REDUCE) conv->pool = first;
-        if (i == RESNET_EXPAND) conv->pool = halved;
-        if (i == RESNET_SHORTCUT) conv->pool = first + halved;
+        if (i == RESNET_REDUCE) conv->halves = first;
+        if (i == RESNET_EXPAND) conv->halves = block->halves;
+        if (i == RESNET_SHORTCUT) conv->halves = first || block->halves;
         if (i == RESNET_SPATIAL) {
             conv->window = WINDOW;
             conv->padding = 1;

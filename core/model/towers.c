@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/kernels/isa.h"
+#include "core/model/vit_stem.h"
 
 static void place_block(struct walk *walk, const struct model_tower *shape,
                         struct model_layer layer, const uint8_t plan[PLAN_PRODUCTS],
@@ -47,7 +49,10 @@ static void place_vit(struct walk *walk, const struct model_info *info, const st
                       struct towers *out) {
     size_t width = info->vision.width, k = 3 * (size_t)info->patch_size * info->patch_size;
     if (!info->no_class_token) out->vit.class_embedding = walk_floats(walk, width);
-    walk_linear(walk, plan->patch, width, k, info->patch_bias, &out->vit.patch);
+    if (info->conv_stem)
+        vit_stem_place(out->vit.stem, walk, plan->patch, width);
+    else
+        walk_linear(walk, plan->patch, width, k, info->patch_bias, &out->vit.patch);
     if (!info->no_ln_pre) walk_norm(walk, width, &out->vit.ln_pre);
     if (info->vision.rope_side) {
         out->vision.rope = walk_floats(walk, model_patches(info) * info->vision.head_width);
@@ -222,7 +227,10 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
         out->text.blocks = int8->text.blocks;
         status = mix_tower(&out->text, &other->text, plan, PLAN_TEXT, err);
     }
-    if (plan->patch != MODEL_INT8) out->vit.patch = other->vit.patch;
+    if (plan->patch != MODEL_INT8) {
+        out->vit.patch = other->vit.patch;
+        memcpy(out->vit.stem, other->vit.stem, sizeof(out->vit.stem));
+    }
     if (status) towers_free(out);
     return status;
 }

@@ -40,9 +40,10 @@ struct tower {
 
 /* What a ViT has before its blocks. */
 struct vit {
-    const float *class_embedding; /* [width], NULL with info.no_class_token */
-    struct linear patch;          /* [width, 3 * patch_size^2] */
-    struct norm ln_pre;           /* NULL with info.no_ln_pre */
+    const float *class_embedding;     /* [width], NULL with info.no_class_token */
+    struct linear patch;              /* [width, 3 * patch_size^2], or instead: */
+    struct conv stem[MODEL_VIT_STEM]; /* with info.conv_stem, see vit_stem.h */
+    struct norm ln_pre;               /* NULL with info.no_ln_pre */
 };
 
 struct towers {

@@ -5,6 +5,7 @@
 #include "core/model/pooler_encode.h"
 #include "core/model/pooling.h"
 #include "core/model/transformer.h"
+#include "core/model/vit_stem.h"
 
 struct embed {
     const struct towers *towers;
@@ -87,9 +88,15 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
     sequences->count = count;
     for (size_t i = 0; i <= count; i++) sequences->start[i] = i * tokens;
     memcpy(sequences->pooled, sequences->start, count * sizeof(*sequences->pooled));
-    team_run(pass->team, patches, cut_patches, &embed);
-    pass_multiply(pass, &towers->vit.patch, patches, pass->lane->wide,
-                  workspace_wide_stride(towers->vision.shape.width));
+    for (size_t i = 0; i < count && info->conv_stem; i++) {
+        struct map_image image = {.info = info, .levels = levels, .input = &inputs[i]};
+        vit_stem_run(pass, towers->vit.stem, &image, i * embed.patches);
+    }
+    if (!info->conv_stem) {
+        team_run(pass->team, patches, cut_patches, &embed);
+        pass_multiply(pass, &towers->vit.patch, patches, pass->lane->wide,
+                      workspace_wide_stride(towers->vision.shape.width));
+    }
     team_run(pass->team, count * tokens, enter_rows, &embed);
     transformer_forward(&towers->vision, pass);
     if (info->image_pooling == MODEL_IMAGE_ATTENTION) pooler_encode(towers, pass);

@@ -23,7 +23,7 @@ struct conv {
     struct linear product; /* [n, window^2 * channels], in the order y, x, channel */
     uint32_t window;       /* pixels a side; 0: there is no such convolution */
     uint32_t stride, padding;
-    uint32_t pool; /* with a window of 1: of the mean of that many pixels a side; else 0 */
+    bool halves; /* with a window of 1: it sees the mean of 2 x 2 pixels */
 };
 
 /* `at` sticks at SIZE_MAX once something does not fit. */

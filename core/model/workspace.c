@@ -8,6 +8,7 @@
 #include "core/model/convnext_encode.h"
 #include "core/model/pooler_encode.h"
 #include "core/model/resnet_encode.h"
+#include "core/model/vit_stem.h"
 
 enum { PAD = 16, ALIGNMENT = 64 };
 
@@ -72,11 +73,16 @@ static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t
 /* The maps of one image, and the rows that are left of all. */
 static enum status measure_maps(struct sizes *sizes, const struct towers *towers,
                                 const struct model_info *info, struct error *err) {
-    struct map_sizes needed;
+    struct map_sizes needed = {0};
     size_t height = info->image_size, width = info->image_width, channels = info->vision.width;
-    bool is_resnet = towers->image_tower == MODEL_IMAGE_RESNET;
-    bool fits = is_resnet ? resnet_measure(&needed, &towers->resnet, height, width)
-                          : convnext_measure(&needed, &towers->convnext, height, width);
+    bool is_resnet = towers->image_tower == MODEL_IMAGE_RESNET, fits = false;
+    switch (towers->image_tower) {
+    case MODEL_IMAGE_VIT: fits = vit_stem_measure(&needed, towers->vit.stem, height, width); break;
+    case MODEL_IMAGE_RESNET: fits = resnet_measure(&needed, &towers->resnet, height, width); break;
+    case MODEL_IMAGE_CONVNEXT:
+        fits = convnext_measure(&needed, &towers->convnext, height, width);
+        break;
+    }
     if (!fits || needed.stream > LANE_BYTES_MAX || needed.hidden > LANE_BYTES_MAX) {
         return error_set(
             err, STATUS_TOO_LARGE,
@@ -93,7 +99,7 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
         most(&sizes->input, needed.hidden);
         most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));
         most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.key_value));
-    } else {
+    } else if (towers->image_tower == MODEL_IMAGE_CONVNEXT) {
         size_t hidden = info->convnext.hidden, dim = info->embed_dim;
         most(&sizes->input, sizes->rows * row_bytes(&towers->convnext.head));
         most(&sizes->wide, sizes->rows * workspace_wide_stride(hidden) * sizeof(float));
@@ -125,9 +131,11 @@ static enum status measure(struct sizes *sizes, const struct towers *towers,
     enum status status = STATUS_OK;
     measure_tower(sizes, &towers->vision, info->embed_dim);
     measure_tower(sizes, &towers->text, info->embed_dim);
-    if (towers->vision.shape.layers && towers->image_tower != MODEL_IMAGE_VIT) {
+    if (!towers->vision.shape.layers) {
+        ;
+    } else if (towers->image_tower != MODEL_IMAGE_VIT || info->conv_stem) {
         status = measure_maps(sizes, towers, info, err);
-    } else if (towers->vision.shape.layers) {
+    } else {
         most(&sizes->input, sizes->rows * row_bytes(&towers->vit.patch));
         most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));
         measure_pooler(sizes, towers);

@@ -27,6 +27,10 @@ struct scratch {
     void *strip;
     float *lines;
     struct row_scale *scales;
+    /* What `strip` holds: of which lane's step, and which one. */
+    const struct lane *strip_lane;
+    uint64_t strip_step;
+    size_t strip_begin;
 };
 
 struct lane {
@@ -38,7 +42,8 @@ struct lane {
     struct row_scale *scales; /* [rows], of A in int8 */
     void *qkv;                /* [rows, of the qkv product], f32 or bf16 */
     struct scratch scratch;
-    void *memory; /* what all of these are parts of */
+    uint64_t steps; /* convolutions that the leader has begun */
+    void *memory;   /* what all of these are parts of */
 };
 
 struct workspace {

@@ -8,6 +8,8 @@ Needs NumPy only.
 import json
 import math
 import os
+import shutil
+import tempfile
 
 import numpy as np
 
@@ -17,6 +19,7 @@ OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
 IMAGE, PATCH, EMBED = base.IMAGE, base.PATCH, base.EMBED
 CONTEXT, VOCAB = base.TEXT["context"], base.TEXT["vocab"]
 GELU = base.ACTIVATIONS["gelu"]
+TEXT_WIDTH = 32
 
 
 class Maker:
@@ -236,7 +239,7 @@ def make_eva02():
         maker.linear(p + "mlp.fc1_x", t["mlp"], t["width"])
         maker.norm(p + "mlp.norm", t["mlp"])
         maker.linear(p + "mlp.fc2", t["width"], t["mlp"])
-    text = make_text(maker, "text.", 32, 2, EMBED)
+    text = make_text(maker, "text.", TEXT_WIDTH, 2, EMBED)
     w = maker.save("eva02")
     timm_config("eva02", "eva02_base_patch16_clip_224", text)
     return w, text
@@ -288,7 +291,7 @@ def make_eva(folder, name, seed):
         maker.norm(p + "norm2", t["width"])
         maker.linear(p + "mlp.fc1", t["mlp"], t["width"])
         maker.linear(p + "mlp.fc2", t["width"], t["mlp"])
-    text = make_text(maker, "text.", 32, 2, EMBED)
+    text = make_text(maker, "text.", TEXT_WIDTH, 2, EMBED)
     w = maker.save(folder)
     timm_config(folder, name, text)
     return w, text
@@ -323,7 +326,7 @@ def make_timm_vit():
         maker.norm(p + "norm2", t["width"])
         maker.linear(p + "mlp.fc1", t["mlp"], t["width"])
         maker.linear(p + "mlp.fc2", t["width"], t["mlp"])
-    text = make_text(maker, "text.", 32, 2, EMBED)
+    text = make_text(maker, "text.", TEXT_WIDTH, 2, EMBED)
     w = maker.save("timm_vit")
     timm_config("timm_vit", "vit_large_patch14_clip_224", text)
     return w, text
@@ -471,6 +474,26 @@ def write_chinese(pixels, out):
     out["chinese_texts"] = [r @ w["text_projection"] for r in rows]
 
 
+def write_seeds():
+    """Models as small as they can be, for the fuzz target of weight files."""
+    corpus = os.path.join(OUT, "..", "..", "fuzz", "corpus", "safetensors")
+    small = globals()
+    small.update(IMAGE=4, PATCH=2, EMBED=2, VOCAB=7, TEXT_WIDTH=4, EVA=dict(width=4, layers=1, heads=2, mlp=3),
+                 EVA02=dict(width=4, layers=1, heads=1, mlp=3), VISUAL=dict(width=4, layers=1, heads=2, mlp=3),
+                 BERT=dict(width=4, layers=1, heads=2, mlp=3, positions=12),
+                 PRUNED={"visual.": (4, ((1, 3), (0, 2), (1, 0))), "": (4, ((1, 3), (0, 0)))})
+    with tempfile.TemporaryDirectory() as folder:
+        small["OUT"] = folder
+        make_pruned()
+        make_eva02()
+        make_eva("eva", "eva_giant_patch14_224", 51)
+        write_roberta([], {})
+        write_chinese([], {})
+        for name in ("pruned", "eva02", "eva", "roberta"):
+            shutil.copy(f"{folder}/{name}/open_clip_model.safetensors", f"{corpus}/{name}")
+        shutil.copy(f"{folder}/chinese.safetensors", f"{corpus}/chinese")
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     pixels, ids = (np.load(f"{base.OUT}/{name}.npy") for name in ("pixels", "ids"))
@@ -493,6 +516,7 @@ def main():
     for name, value in out.items():
         value = np.stack(value)
         np.save(f"{OUT}/{name}.npy", value.astype(np.float32) if value.dtype == np.float64 else value)
+    write_seeds()
 
 
 if __name__ == "__main__":

@@ -81,6 +81,20 @@ static void check_quantize(const struct row_kernels *kernels, size_t n) {
     poison_free(expected);
 }
 
+static void check_mean4(const struct row_kernels *kernels, size_t n) {
+    uint32_t state = (uint32_t)n + 3;
+    float *rows[4], *out = poison_alloc((n + 1) * sizeof(*out));
+    for (size_t i = 0; i < 4; i++) rows[i] = random_row(n, 2, &state);
+    const float *const from[4] = {rows[0], rows[1], rows[2], rows[3]};
+    kernels->mean4(out, from, n);
+    for (size_t i = 0; i < n; i++) {
+        ck_assert(out[i] == ((rows[0][i] + rows[1][i]) + (rows[2][i] + rows[3][i])) * 0.25f);
+    }
+    ck_assert(isnan(out[n]));
+    for (size_t i = 0; i < 4; i++) poison_free(rows[i]);
+    poison_free(out);
+}
+
 START_TEST(every_size) {
     for (size_t set = 0; set < KERNEL_SETS; set++) {
         const struct row_kernels *kernels = row_kernels_find(kernel_set(set));
@@ -88,6 +102,7 @@ START_TEST(every_size) {
             if (size_of(i) > 0) check_layer_norm(kernels, size_of(i));
             check_to_bf16(kernels, size_of(i));
             check_quantize(kernels, size_of(i));
+            check_mean4(kernels, size_of(i));
         }
     }
 }

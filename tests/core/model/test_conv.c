@@ -14,8 +14,8 @@ enum { WORKERS = 3 };
 
 struct geometry {
     size_t height, width, channels, n;
-    uint32_t window, stride, padding, pool;
-    size_t in_stride; /* 0: dense */
+    uint32_t window, stride, padding, pool; /* pool: 0, or 2 for the mean of 2 x 2 */
+    size_t in_stride;                       /* 0: dense */
 };
 
 /* A convolution with everything it needs, and what should come out. */
@@ -64,7 +64,7 @@ static void sample_create(struct sample *sample, const struct geometry *at,
         .window = at->window,
         .stride = at->stride,
         .padding = at->padding,
-        .pool = at->pool};
+        .halves = at->pool != 0};
     /* The map ends with its last pixel; between pixels lies NaN. */
     size_t pixels = at->height * at->width;
     sample->in = (struct map){.data = poison_alloc((pixels * stride) * sizeof(float)),

@@ -376,7 +376,7 @@ START_TEST(wrong_tensors) {
          "tensor text_projection is missing, [24, 12] is expected"},
         {"visual.positional_embedding", "text.transformer.layers.xxx", STATUS_UNSUPPORTED,
          "tensors text.transformer.layers.*: a CLIP with an NLLB text tower is not supported; "
-         "supported are CLIP with a ViT"},
+         "supported are CLIP with ViT"},
     };
     char path[64];
     write_edited("openai.safetensors", "edited.safetensors", rows[_i].from, rows[_i].to);
