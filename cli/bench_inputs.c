@@ -43,7 +43,7 @@ enum status bench_inputs_make_images(struct bench_inputs *out, const struct mode
                                      struct error *err) {
     size_t height = info->image_size, width = info->image_width, size = height * width * 3;
     uint32_t state = 1;
-    *out = (struct bench_inputs){.tokens = 1 + (uint32_t)model_patches(info),
+    *out = (struct bench_inputs){.tokens = (uint32_t)model_image_tokens(info),
                                  .operations = model_image_operations(info)};
     uint8_t *pixels = calloc(BENCH_INPUTS, size);
     if (!pixels) return error_set(err, STATUS_NO_MEMORY, "out of memory for images");

@@ -1,5 +1,6 @@
 #include "core/model/draft_blocks.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,6 +301,7 @@ enum status draft_take_blocks(struct draft *draft, enum plan_tower which, size_t
     struct model_tower *shape = side.shape;
     enum status status = set_shape(draft, &side, width, err);
     if (status) return status;
+    assert(shape->layers);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
     for (uint32_t i = 0; i < shape->layers && !status; i++) {

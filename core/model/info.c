@@ -123,5 +123,7 @@ double model_image_operations(const struct model_info *info) {
 }
 
 double model_text_operations(const struct model_info *info, size_t tokens) {
+    /* A bidirectional tower sees the padding, too. */
+    tokens = info->bidirectional ? info->context_length : tokens + info->text_class;
     return tower_operations(&info->text, info->embed_dim, tokens);
 }

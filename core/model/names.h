@@ -35,21 +35,21 @@ struct pooler_names {
 
 struct vision_names {
     enum model_image_tower tower; /* which file draws it */
+    float layer_norm_eps;         /* when no configuration says so; 0: 1e-5 */
     const char *sign;             /* the beginning of a name that tells this scheme */
     const char *class_embedding, *patch, *positions, *ln_post, *proj;
     const char *ln_pre;     /* NULL: there is none */
     const char *patch_bias; /* NULL: there is none */
     const char *stem;       /* before convolutions in the place of `patch`; or NULL */
-    bool bare_class;        /* the class token has no position */
     const char *block;      /* with %u for the layer */
     const struct layer_names *layer;
     const struct pooler_names *pooler; /* or NULL; without class_embedding there is no such token */
     const char *ln_k;                  /* of the pooler */
+    uint32_t rope_side;
+    bool variant;         /* not what a file that lacks this half would have had */
+    bool bare_class;      /* the class token has no position */
     bool proj_transposed; /* stored as [width, embed_dim], unless it is a layer with ".weight" */
     bool is_hf;
-    bool variant; /* not what a file that lacks this half would have had */
-    uint32_t rope_side;
-    float layer_norm_eps; /* when no configuration says so; 0: 1e-5 */
 };
 
 struct text_names {
@@ -62,10 +62,9 @@ struct text_names {
     uint32_t context_length;           /* BERT, when no configuration says so; 0: the positions */
     const char *block;
     const struct layer_names *layer;
+    bool variant, is_bert; /* the latter is drawn by blueprint_bert.c */
     bool proj_transposed;
     bool is_hf;
-    bool variant;
-    bool is_bert; /* drawn by blueprint_bert.c */
 };
 
 /* What a checkpoint's keys say it holds. Both schemes are always set, so that a tensor which

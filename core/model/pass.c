@@ -59,12 +59,12 @@ static void multiply_panels(void *context, size_t begin, size_t end, uint32_t me
     gemm_multiply(&m->linear->weight, &m->call, begin, end);
 }
 
-void pass_run(const struct pass *pass, struct pass_product *m) {
-    const struct gemm_weight *weight = &m->linear->weight;
-    m->call.a_stride = gemm_row_stride(weight->kernel, weight->k);
-    m->call.a_scales = pass->lane->scales;
-    m->call.bias = m->linear->bias;
-    team_run(pass->team, gemm_panels(weight->kernel, weight->n), multiply_panels, m);
+void pass_run(const struct pass *pass, struct pass_product *product) {
+    const struct gemm_weight *weight = &product->linear->weight;
+    product->call.a_stride = gemm_row_stride(weight->kernel, weight->k);
+    product->call.a_scales = pass->lane->scales;
+    product->call.bias = product->linear->bias;
+    team_run(pass->team, gemm_panels(weight->kernel, weight->n), multiply_panels, product);
 }
 
 void pass_multiply(const struct pass *pass, const struct linear *linear, size_t rows, float *c,
