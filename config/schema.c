@@ -220,7 +220,8 @@ const struct schema_key schema_model_keys[] = {
     {.name = "path",
      .kind = SCHEMA_TEXT,
      MODEL_FIELD(engine.path),
-     .meaning = "directory of the checkpoint, a bare weight file, or the name of a model that `clipd pull` has fetched; required"},
+     .meaning = "directory of the checkpoint, a bare weight file, or the name of a model that "
+                "`clipd pull` has fetched; required"},
     {.name = "vocab",
      .kind = SCHEMA_TEXT,
      MODEL_FIELD(engine.vocab),
