@@ -257,9 +257,9 @@ START_TEST(taking_turns_under_load) {
     struct crowd crowd = {.models = MODELS};
     struct member members[8];
     configure_lazy(bytes_of_model);
-    start_crowd(&crowd, members, 8, 12);
+    start_crowd(&crowd, members, 8, 6);
     end_crowd(&crowd, 8);
-    ck_assert_uint_eq(atomic_load(&crowd.done), (size_t)8 * 12);
+    ck_assert_uint_eq(atomic_load(&crowd.done), (size_t)8 * 6);
     ck_assert_uint_gt(view_of("a").evictions + view_of("b").evictions + view_of("c").evictions, 2);
 }
 END_TEST
@@ -489,7 +489,7 @@ START_TEST(changes_under_load) {
     for (size_t i = 0; i < MODELS; i++) models[i] = model_of(i, REGISTRY_LAZY);
     configure_well(models, MODELS, 0);
     start_crowd(&crowd, members, 6, 0);
-    for (size_t round = 0; round < 12; round++) {
+    for (size_t round = 0; round < 8; round++) {
         models[0].load = round % 2 ? REGISTRY_LAZY : REGISTRY_EAGER;
         models[1].engine.queue_limit = 100 + (uint32_t)(round / 2); /* another model, then */
         size_t max = round % 3 == 0 ? 0 : round % 3 == 1 ? 2 * bytes_of_model : 3 * bytes_of_model;
