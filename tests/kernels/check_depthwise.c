@@ -34,18 +34,19 @@ static double expected(const struct depthwise_call *call, size_t y, size_t x, si
 
 static void check_values(const struct depthwise_call *call) {
     double tolerance = 1e-6 * (double)(call->window * call->window + 1);
+    size_t wrong = 0;
     for (size_t i = 0; i < call->height * call->width; i++) {
         for (size_t c = 0; c < call->out_stride; c++) {
             double value = call->out[i * call->out_stride + c];
-            if (c >= call->channels) {
-                ck_assert(isnan(value));
-                continue;
-            }
-            double wanted = expected(call, i / call->width, i % call->width, c);
-            ck_assert_msg(fabs(value - wanted) <= tolerance, "%zu x %zu x %zu: %g, not %g",
-                          call->height, call->width, call->channels, value, wanted);
+            if (c >= call->channels)
+                wrong += !isnan(value);
+            else
+                wrong += !(fabs(value - expected(call, i / call->width, i % call->width, c)) <=
+                           tolerance);
         }
     }
+    ck_assert_msg(wrong == 0, "%zu x %zu x %zu: %zu values", call->height, call->width,
+                  call->channels, wrong); /* checks are slow */
 }
 
 static void check_size(depthwise_fn *run, size_t height, size_t width, size_t channels,
@@ -82,6 +83,7 @@ START_TEST(every_size) {
     static const size_t sides[][2] = {{1, 1}, {2, 9}, {7, 7}, {9, 4}, {12, 13}};
     for (size_t set = 0; set < KERNEL_SETS; set++) {
         depthwise_fn *run = depthwise_find(kernel_set(set));
+        if (set && run == depthwise_find(kernel_set(set - 1))) continue;
         for (size_t i = 0; i < 12; i++) {
             for (size_t j = 0; j < 5; j++) {
                 check_size(run, sides[j][0], sides[j][1], channels[i], 7);
