@@ -24,6 +24,10 @@ enum status charsmap_open(struct charsmap *out, struct bytes blob, struct error 
                          "a charsmap of %zu bytes says that its trie has %zu, expected a trie and "
                          "strings that end in NUL",
                          blob.size, trie);
+    size_t wrong;
+    struct bytes strings = {blob.data + UNIT_SIZE + trie, blob.size - UNIT_SIZE - trie};
+    if (!unicode_valid(strings, &wrong))
+        return error_set(err, STATUS_INVALID, "the strings of a charsmap are not valid UTF-8");
     out->units_count = trie / UNIT_SIZE;
     out->strings_size = blob.size - UNIT_SIZE - trie;
     out->units = malloc(trie);
@@ -42,6 +46,11 @@ void charsmap_close(struct charsmap *map) {
     free(map->units);
     free(map->strings);
     *map = (struct charsmap){.units_count = 0};
+}
+
+/* A trie may end its keys, and point into the strings, amid a character; texts must stay valid. */
+static bool begins_character(const uint8_t *at) {
+    return (*at & 0xC0) != 0x80;
 }
 
 /* The fields of a unit as the darts-clone library lays them out. */
@@ -64,8 +73,10 @@ size_t charsmap_match(const struct charsmap *map, struct bytes text, bool shorte
         if (at >= map->units_count) break;
         size_t string = map->units[at] & ~LEAF_BIT;
         if (string >= map->strings_size) break;
-        const char *value = map->strings + string;
-        *replacement = (struct bytes){(const uint8_t *)value, strlen(value)};
+        const uint8_t *value = (const uint8_t *)map->strings + string;
+        bool whole = i + 1 == text.size || begins_character(text.data + i + 1);
+        if (!whole || !begins_character(value)) continue;
+        *replacement = (struct bytes){value, strlen((const char *)value)};
         matched = i + 1;
         if (shortest) break;
     }

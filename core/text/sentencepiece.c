@@ -220,7 +220,8 @@ static enum status add_pieces(struct draft *draft, struct error *err) {
         if (entry->type == TYPE_USER && !status)
             status = pieces_add(&out->kept, entry->text, id, err);
         if (entry->type == TYPE_UNKNOWN) out->unknown_id = id;
-        if (entry->type != TYPE_BYTE || entry->text.size >= sizeof(name)) continue;
+        bool named = entry->text.size && entry->text.size < sizeof(name);
+        if (entry->type != TYPE_BYTE || !named) continue;
         memcpy(name, entry->text.data, entry->text.size);
         name[entry->text.size] = 0;
         char *end = name;

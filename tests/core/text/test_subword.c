@@ -244,6 +244,8 @@ START_TEST(bad_models) {
          "charsmap"},
         {"\x0B\x0C", 2, STATUS_INVALID, "broken field"},
         {"\x0A\x05\x0A\x01x\x18\x02", 7, STATUS_OK, NULL},
+        {"\x0A\x05\x0A\x01x\x18\x02\x0A\x02\x18\x06", 11, STATUS_OK,
+         NULL}, /* a byte without a name */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         check_model((struct bytes){(const uint8_t *)rows[i].file, rows[i].size}, rows[i].status,
