@@ -34,7 +34,7 @@ START_TEST(turned_heads) {
     uint16_t half[2 * HEAD];
     fill(angles);
     const float *own = angles + (ptrdiff_t)5 * HEAD;
-    for (size_t i = 0; i < 2 * HEAD; i++) {
+    for (size_t i = 0; i < (size_t)2 * HEAD; i++) {
         row[i] = (float)(i % HEAD) + 1;
         half[i] = rows_bf16_of(row[i]);
     }
