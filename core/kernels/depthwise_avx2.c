@@ -43,8 +43,9 @@ static inline void sum_vector(const struct depthwise_view *view, size_t channel,
 }
 
 void depthwise_avx2(const struct depthwise_call *call, size_t begin, size_t end) {
+    size_t width = depthwise_side(call->width, call->stride);
     for (size_t y = begin; y < end; y++) {
-        for (size_t x = 0; x < call->width; x++) {
+        for (size_t x = 0; x < width; x++) {
             struct depthwise_view view = depthwise_view_of(call, y, x);
             size_t c = 0;
             for (; c + BLOCK <= call->channels; c += BLOCK) sum_block(&view, c);

@@ -15,8 +15,9 @@ static void sum_channel(const struct depthwise_view *view, size_t channel) {
 }
 
 void depthwise_generic(const struct depthwise_call *call, size_t begin, size_t end) {
+    size_t width = depthwise_side(call->width, call->stride);
     for (size_t y = begin; y < end; y++) {
-        for (size_t x = 0; x < call->width; x++) {
+        for (size_t x = 0; x < width; x++) {
             struct depthwise_view view = depthwise_view_of(call, y, x);
             for (size_t c = 0; c < call->channels; c++) sum_channel(&view, c);
         }

@@ -14,9 +14,10 @@ struct depthwise_view {
     float *out;
 };
 
-static inline struct depthwise_view depthwise_view_of(const struct depthwise_call *call, size_t y,
-                                                      size_t x) {
-    size_t half = call->window / 2;
+/* Of a pixel of the result. */
+static inline struct depthwise_view depthwise_view_of(const struct depthwise_call *call,
+                                                      size_t line, size_t column) {
+    size_t half = call->window / 2, y = line * call->stride, x = column * call->stride;
     size_t top = y < half ? half - y : 0, left = x < half ? half - x : 0;
     size_t bottom = y + half < call->height ? 0 : y + half + 1 - call->height;
     size_t right = x + half < call->width ? 0 : x + half + 1 - call->width;
@@ -28,7 +29,8 @@ static inline struct depthwise_view depthwise_view_of(const struct depthwise_cal
                                   .bias = call->bias};
     view.in = call->in + ((y + top - half) * call->width + x + left - half) * call->channels;
     view.weights = call->weights + (top * call->window + left) * call->channels;
-    view.out = call->out + (y * call->width + x) * call->out_stride;
+    view.out =
+        call->out + (line * depthwise_side(call->width, call->stride) + column) * call->out_stride;
     return view;
 }
 

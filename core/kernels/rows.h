@@ -31,6 +31,8 @@ struct row_kernels {
     /* out = the mean of four rows: what an average of 2 x 2 pixels makes. The bits are the same
      * in every instruction set. */
     void (*mean4)(float *out, const float *const from[4], size_t n);
+    /* x = gelu(x * gate), by the error function; `gate` NULL: ones. */
+    void (*gelu)(float *x, const float *gate, size_t n);
 };
 
 /* The best table of these instruction sets (isa.h). */

@@ -123,11 +123,21 @@ static void mean4(float *out, const float *const from[4], size_t n) {
     }
 }
 
+static void gelu(float *x, const float *gate, size_t n) {
+    for (size_t i = 0; i < n; i += 8) {
+        const __m256i lanes = math256_lanes(n - i);
+        __m256 value = _mm256_maskload_ps(x + i, lanes);
+        if (gate) value = _mm256_mul_ps(value, _mm256_maskload_ps(gate + i, lanes));
+        math256_store(x + i, n - i, math256_gelu_erf(value));
+    }
+}
+
 const struct row_kernels row_kernels_avx2 = {
     .name = "avx2",
     .layer_norm = layer_norm,
     .to_bf16 = to_bf16,
     .quantize = quantize,
     .mean4 = mean4,
+    .gelu = gelu,
 };
 #endif

@@ -75,11 +75,21 @@ static void mean4(float *out, const float *const from[4], size_t n) {
     }
 }
 
+static void gelu(float *x, const float *gate, size_t n) {
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 lanes = math512_lanes(n - i);
+        __m512 value = _mm512_maskz_loadu_ps(lanes, x + i);
+        if (gate) value = _mm512_mul_ps(value, _mm512_maskz_loadu_ps(lanes, gate + i));
+        _mm512_mask_storeu_ps(x + i, lanes, math512_gelu_erf(value));
+    }
+}
+
 const struct row_kernels row_kernels_avx512 = {
     .name = "avx512",
     .layer_norm = layer_norm,
     .to_bf16 = to_bf16,
     .quantize = quantize,
     .mean4 = mean4,
+    .gelu = gelu,
 };
 #endif

@@ -66,12 +66,20 @@ static void mean4(float *out, const float *const from[4], size_t n) {
     }
 }
 
+static void gelu(float *x, const float *gate, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        double value = gate ? (double)(x[i] * gate[i]) : (double)x[i];
+        x[i] = (float)(value * 0.5 * erfc(-value * 0.7071067811865476));
+    }
+}
+
 const struct row_kernels row_kernels_generic = {
     .name = "generic",
     .layer_norm = layer_norm,
     .to_bf16 = to_bf16,
     .quantize = quantize,
     .mean4 = mean4,
+    .gelu = gelu,
 };
 
 const struct row_kernels *row_kernels_find(unsigned features) {

@@ -56,6 +56,12 @@ const struct architecture architectures[] = {
     {"convnext_xlarge", 1024, 256, 32, 2048, 36, 0, 8192, 1024, 20, 16},
     {"convnext_xxlarge", 1024, 256, 32, 3072, 40, 0, 12288, 1024, 24, 16},
     {"convnext_xxlarge_320", 1024, 320, 32, 3072, 40, 0, 12288, 1024, 24, 16},
+    {"MobileCLIP-S1", 512, 256, 32, 512, 43, 16, 1536, 512, 12, 8},
+    {"MobileCLIP-S2", 512, 256, 32, 640, 47, 20, 1920, 512, 12, 8},
+    {"MobileCLIP2-S0", 512, 256, 32, 512, 23, 16, 1536, 512, 12, 8},
+    {"MobileCLIP2-S2", 512, 256, 32, 640, 47, 20, 1920, 512, 12, 8},
+    {"MobileCLIP2-S3", 768, 256, 32, 1536, 48, 48, 6144, 768, 12, 12},
+    {"MobileCLIP2-S4", 768, 256, 32, 2048, 50, 64, 8192, 768, 12, 12},
     {"ViT-B-16-SigLIP", 768, 224, 16, 768, 12, 12, 3072, 768, 12, 12},
     {"ViT-B-16-SigLIP-256", 768, 256, 16, 768, 12, 12, 3072, 768, 12, 12},
     {"ViT-B-16-SigLIP-384", 768, 384, 16, 768, 12, 12, 3072, 768, 12, 12},
@@ -142,6 +148,25 @@ const struct model_convnext *architecture_convnext(const struct architecture *ar
     for (size_t i = 0; i < sizeof(convnexts) / sizeof(convnexts[0]); i++) {
         const char *name = convnexts[i].name;
         if (!strncmp(name, architecture->name, strlen(name))) return &convnexts[i].convnext;
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    struct model_fastvit fastvit;
+} fastvits[] = {
+    {"MobileCLIP-S1", {64, 4, {4, 12, 20, 4}, 3, 3, {0, 0, 64, 128}, 64, false}},
+    {"MobileCLIP-S2", {80, 4, {4, 12, 24, 4}, 3, 3, {0, 0, 80, 160}, 80, false}},
+    {"MobileCLIP2-S0", {64, 4, {2, 6, 10, 2}, 3, 3, {0, 0, 64, 128}, 64, false}},
+    {"MobileCLIP2-S2", {80, 4, {4, 12, 24, 4}, 3, 3, {0, 0, 80, 160}, 80, false}},
+    {"MobileCLIP2-S3", {96, 5, {2, 12, 24, 4, 2}, 3, 4, {0}, 192, true}},
+    {"MobileCLIP2-S4", {128, 5, {2, 12, 24, 4, 4}, 3, 4, {0}, 256, true}},
+};
+
+const struct model_fastvit *architecture_fastvit(const struct architecture *architecture) {
+    for (size_t i = 0; i < sizeof(fastvits) / sizeof(fastvits[0]); i++) {
+        if (!strcmp(fastvits[i].name, architecture->name)) return &fastvits[i].fastvit;
     }
     return NULL;
 }

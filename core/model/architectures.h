@@ -25,9 +25,10 @@ extern const size_t architectures_count;
 
 enum architecture_style architecture_style(const struct architecture *architecture);
 
-/* What its image tower has beside that, when it is a ModifiedResNet or a ConvNeXt; else NULL. */
+/* What its image tower has beside that, when it is one of convolutions; else NULL. */
 const struct model_resnet *architecture_resnet(const struct architecture *architecture);
 const struct model_convnext *architecture_convnext(const struct architecture *architecture);
+const struct model_fastvit *architecture_fastvit(const struct architecture *architecture);
 
 /* What it has beside that when its images end with attention. */
 struct architecture_attention {

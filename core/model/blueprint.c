@@ -6,6 +6,7 @@
 
 #include "core/model/blueprint_bert.h"
 #include "core/model/blueprint_convnext.h"
+#include "core/model/blueprint_fastvit.h"
 #include "core/model/blueprint_resnet.h"
 #include "core/model/blueprint_text.h"
 #include "core/model/blueprint_vit.h"
@@ -64,6 +65,7 @@ static enum status draw_vision(struct draft *draft, struct blueprint *out, struc
     case MODEL_IMAGE_VIT: return blueprint_vit_draw(draft, out, err);
     case MODEL_IMAGE_RESNET: return blueprint_resnet_draw(draft, out, err);
     case MODEL_IMAGE_CONVNEXT: return blueprint_convnext_draw(draft, out, err);
+    case MODEL_IMAGE_FASTVIT: return blueprint_fastvit_draw(draft, out, err);
     }
     return STATUS_INTERNAL;
 }
@@ -106,6 +108,7 @@ void blueprint_free(struct blueprint *blueprint) {
     free(blueprint->text.blocks);
     free(blueprint->resnet.blocks);
     free(blueprint->convnext.blocks);
+    free(blueprint->fastvit.layers);
     for (size_t i = 0; i < BLUEPRINT_COMPUTED; i++) free(blueprint->computed[i]);
     *blueprint = (struct blueprint){.computed = {NULL}};
 }

@@ -5,6 +5,7 @@
 
 #include "core/model/config.h"
 #include "core/model/convnext.h"
+#include "core/model/fastvit.h"
 #include "core/model/resnet.h"
 #include "core/model/source.h"
 
@@ -91,6 +92,41 @@ struct blueprint_convnext {
     struct blueprint_linear head;            /* [hidden, width], or none */
 };
 
+/* Convolutions side by side whose results are added up (SPEC 4.6); smaller windows stand in the
+ * middle of larger ones. */
+enum { BLUEPRINT_BRANCHES = 4 };
+
+struct blueprint_branch {
+    struct blueprint_conv conv;
+    uint32_t window; /* 0: no weight, the pixel itself goes through the BatchNorm */
+    bool subtracted;
+};
+
+struct blueprint_branches {
+    struct blueprint_branch list[BLUEPRINT_BRANCHES];
+    uint32_t count;
+    struct source scale; /* [n], LayerScale: what the sum is multiplied by, or none */
+    bool passes;         /* in the end the pixel itself is added */
+};
+
+struct blueprint_squeeze {
+    struct blueprint_linear fc, proj; /* or none */
+};
+
+/* As struct fastvit_layer. */
+struct blueprint_fastvit_layer {
+    struct blueprint_branches first, entry, positions, window;
+    struct blueprint_squeeze squeeze;
+    struct blueprint_conv norm; /* a LayerNorm has gain and bias alone */
+    struct blueprint_linear qkv, out, fc, proj;
+};
+
+struct blueprint_fastvit {
+    struct blueprint_branches stem, stem_window, stem_mix, end;
+    struct blueprint_squeeze end_squeeze;
+    struct blueprint_fastvit_layer *layers;
+};
+
 /* What is not in a file as it is wanted: interpolated positions, angles. */
 enum { BLUEPRINT_VISION_POSITIONS, BLUEPRINT_TEXT_POSITIONS, BLUEPRINT_ROPE, BLUEPRINT_COMPUTED };
 
@@ -99,6 +135,7 @@ struct blueprint {
     struct blueprint_vit vit;           /* with MODEL_IMAGE_VIT */
     struct blueprint_resnet resnet;     /* with MODEL_IMAGE_RESNET */
     struct blueprint_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct blueprint_fastvit fastvit;   /* with MODEL_IMAGE_FASTVIT */
     struct blueprint_pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
     struct source embedding;            /* [vocab_size, width] */

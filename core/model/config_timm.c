@@ -18,6 +18,7 @@ static const struct {
 } architectures[] = {
     {"convnext_xxlarge", "", 1e-5f, MODEL_NORM_BEFORE, 0, false, true},
     {"convnext_", "", 1e-6f, MODEL_NORM_BEFORE, 0, false, true},
+    {"fastvit_mci", "avg", 1e-5f, MODEL_NORM_BEFORE, 0, false, false}, /* MobileCLIP */
     {"eva02_enormous_", "token", 1e-6f, MODEL_NORM_RESULT, 0, false, false},
     {"eva02_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, false, false},
     {"eva_giant_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, false, false},

@@ -30,29 +30,11 @@ bool convnext_measure(struct map_sizes *out, const struct convnext *convnext, si
 
 /* ---- steps; their units are lines ---- */
 
-struct normalize {
-    const struct pass *pass;
-    const struct map *from, *to; /* may be the same */
-    const struct norm *norm;
-    float epsilon;
-};
-
-static void normalize_lines(void *context, size_t begin, size_t end, uint32_t member) {
-    (void)member;
-    const struct normalize *n = context;
-    const struct map *from = n->from, *to = n->to;
-    for (size_t i = begin * from->width; i < end * from->width; i++) {
-        n->pass->rows->layer_norm(to->data + i * to->stride, from->data + i * from->stride,
-                                  n->norm->gain, n->norm->bias, from->channels, n->epsilon);
-    }
-}
-
 /* Every pixel through the LayerNorm. */
 static void normalize(const struct pass *pass, const struct norm *norm, float epsilon,
                       const struct map *from, const struct map *to) {
-    struct normalize step = {
-        .pass = pass, .from = from, .to = to, .norm = norm, .epsilon = epsilon};
-    team_run(pass->team, from->height, normalize_lines, &step);
+    maps_normalize(&(struct map_normalize){
+        .pass = pass, .from = from, .to = to, .norm = norm, .epsilon = epsilon});
 }
 
 /* What all blocks need. */
@@ -63,7 +45,7 @@ struct run {
 };
 
 struct look {
-    struct normalize normalize; /* of what the windows see, where it is */
+    struct map_normalize normalize; /* of what the windows see, where it is */
     depthwise_fn *run;
     struct depthwise_call call;
 };
@@ -72,7 +54,7 @@ static void look_lines(void *context, size_t begin, size_t end, uint32_t member)
     struct look *look = context;
     for (size_t y = begin; y < end; y++) {
         look->run(&look->call, y, y + 1);
-        normalize_lines(&look->normalize, y, y + 1, member);
+        maps_normalize_lines(&look->normalize, y, y + 1, member);
     }
 }
 
@@ -92,6 +74,7 @@ static void look_around(const struct run *run, const struct convnext_block *bloc
                                  .weights = block->window,
                                  .bias = block->window_bias,
                                  .window = CONVNEXT_WINDOW,
+                                 .stride = 1,
                                  .out = to->data,
                                  .out_stride = to->stride}};
     team_run(run->pass->team, from->height, look_lines, &look);
@@ -136,14 +119,6 @@ static void run_block(const struct run *run, const struct convnext_block *block,
     conv_run(pass, &block->proj, &hidden, x, GEMM_LINEAR, GEMM_ADD_F32);
 }
 
-/* For measuring: the mean of the stream stands for it, behind it zeros where there are fewer
- * channels than at the end. */
-static void trace_block(const struct pass *pass, const struct map *x, size_t block, size_t width) {
-    float *to = pass->trace + block * width;
-    memset(to, 0, width * sizeof(*to));
-    maps_average(to, x);
-}
-
 /* One image through all blocks, to the mean of its pixels. */
 static void run_image(const struct towers *towers, const struct pass *pass,
                       const struct map_image *image, float *mean) {
@@ -161,7 +136,7 @@ static void run_image(const struct towers *towers, const struct pass *pass,
     normalize(pass, &convnext->stem_norm, run.epsilon, &x, &x);
     for (uint32_t i = 0; i < convnext->count; i++) {
         run_block(&run, &convnext->blocks[i], &x);
-        if (pass->trace) trace_block(pass, &x, i, towers->vision.shape.width);
+        if (pass->trace) maps_trace(pass, &x, i, towers->vision.shape.width);
     }
     maps_average(mean, &x);
 }

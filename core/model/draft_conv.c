@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-static enum status take_norm(struct draft *draft, const char *prefix, const char *layer, size_t n,
-                             struct blueprint_conv *out, struct error *err) {
+enum status draft_take_batch_norm(struct draft *draft, const char *prefix, const char *layer,
+                                  size_t n, struct blueprint_conv *out, struct error *err) {
     const struct {
         const char *name;
         struct source *to;
@@ -28,7 +28,7 @@ enum status draft_take_conv(struct draft *draft, const char *prefix, const char 
     enum status status = source_take(&out->weight, draft->tensors, name, dims, 4, err);
     if (status) return status;
     draft->info->parameters += (uint64_t)out->weight.rows * out->weight.columns;
-    if (norm) return take_norm(draft, prefix, norm, dims[0], out, err);
+    if (norm) return draft_take_batch_norm(draft, prefix, norm, dims[0], out, err);
     snprintf(name, sizeof(name), "%s%s.bias", prefix, layer);
     return draft_take_vector(draft, name, dims[0], &out->bias, err);
 }

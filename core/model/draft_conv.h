@@ -10,4 +10,8 @@ enum status draft_take_conv(struct draft *draft, const char *prefix, const char 
                             const char *norm, size_t dims[4], struct blueprint_conv *out,
                             struct error *err);
 
+/* The BatchNorm "<prefix><layer>" of n channels alone. */
+enum status draft_take_batch_norm(struct draft *draft, const char *prefix, const char *layer,
+                                  size_t n, struct blueprint_conv *out, struct error *err);
+
 #endif

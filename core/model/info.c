@@ -30,7 +30,8 @@ size_t model_patches(const struct model_info *info) {
 }
 
 size_t model_image_tokens(const struct model_info *info) {
-    if (info->image_tower == MODEL_IMAGE_CONVNEXT) return 1;
+    if (info->image_tower == MODEL_IMAGE_CONVNEXT || info->image_tower == MODEL_IMAGE_FASTVIT)
+        return 1;
     return !info->no_class_token + model_patches(info);
 }
 
@@ -100,6 +101,31 @@ static double convnext_operations(const struct model_info *info) {
     return sum + (hidden > 0 ? 2 * hidden * (in + info->embed_dim) : 2 * in * info->embed_dim);
 }
 
+/* In each stage as many pixels as a stride of 2 leaves. */
+static double fastvit_operations(const struct model_info *info) {
+    const struct model_fastvit *shape = &info->fastvit;
+    double width = shape->width, expansion = shape->expansion;
+    size_t lines = info->image_size / 2, columns = info->image_width / 2;
+    double pixels = (double)(lines * columns), sum = conv_operations(pixels, 3, 3, width);
+    for (uint32_t stage = 0; stage < shape->stages; stage++, width *= 2) {
+        lines = (lines + 1) / 2;
+        columns = (columns + 1) / 2;
+        pixels = (double)(lines * columns);
+        double block = conv_operations(pixels, 7, 1, width) +
+                       2 * conv_operations(pixels, 1, width, expansion * width);
+        if (stage < shape->attending) {
+            block += conv_operations(pixels, 3, 1, width);
+        } else {
+            block += conv_operations(pixels, 1, width, 4 * width) + 4 * pixels * pixels * width;
+            sum += conv_operations(pixels, 7, 1, width);
+        }
+        sum += shape->blocks[stage] * block + conv_operations(pixels, stage ? 7 : 3, 1, width) +
+               conv_operations(pixels, 1, width, width) + 4 * width * shape->squeezed[stage];
+    }
+    return sum + conv_operations(pixels, 3, 1, width) + 4 * width * shape->end_squeezed +
+           2 * width * info->embed_dim;
+}
+
 /* As the references compute it: keys and values of all rows, for one query. */
 static double pooler_operations(const struct model_info *info) {
     double rows = (double)model_image_tokens(info), from = info->vision.width,
@@ -110,6 +136,7 @@ static double pooler_operations(const struct model_info *info) {
 
 double model_image_operations(const struct model_info *info) {
     if (info->image_tower == MODEL_IMAGE_CONVNEXT) return convnext_operations(info);
+    if (info->image_tower == MODEL_IMAGE_FASTVIT) return fastvit_operations(info);
     if (info->image_tower == MODEL_IMAGE_RESNET) return resnet_operations(info);
     double patches = (double)model_patches(info), patch_size = info->patch_size;
     double width = info->vision.width, entry = 2 * patches * 3 * patch_size * patch_size * width;

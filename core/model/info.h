@@ -15,7 +15,12 @@ enum model_precision { MODEL_FP32, MODEL_BF16, MODEL_INT8 };
 enum model_activation { MODEL_QUICK_GELU, MODEL_GELU_ERF, MODEL_GELU_TANH };
 enum model_naming { MODEL_NAMES_OPENAI, MODEL_NAMES_OPEN_CLIP, MODEL_NAMES_HF };
 /* What an image goes through. */
-enum model_image_tower { MODEL_IMAGE_VIT, MODEL_IMAGE_RESNET, MODEL_IMAGE_CONVNEXT };
+enum model_image_tower {
+    MODEL_IMAGE_VIT,
+    MODEL_IMAGE_RESNET,
+    MODEL_IMAGE_CONVNEXT,
+    MODEL_IMAGE_FASTVIT
+};
 /* What a text goes through. BERT and RoBERTa normalise what they begin with and do not see
  * padding, to which RoBERTa gives no position either. */
 enum model_text_tower { MODEL_TEXT_CLIP, MODEL_TEXT_BERT, MODEL_TEXT_ROBERTA };
@@ -62,7 +67,8 @@ struct model_tower {
     bool projection_bias;
 };
 
-enum { MODEL_STAGES = 4 };   /* of towers of convolutions */
+enum { MODEL_STAGES = 4 }; /* of towers of convolutions */
+enum { MODEL_FASTVIT_STAGES = 5 };
 enum { MODEL_VIT_STEM = 3 }; /* convolutions in the place of a patch product */
 
 /* What a ModifiedResNet has beside a width and layers, which are the channels of its last map,
@@ -76,6 +82,18 @@ struct model_resnet {
 struct model_convnext {
     uint32_t widths[MODEL_STAGES], blocks[MODEL_STAGES];
     uint32_t hidden; /* of two products at the end; 0: there is one */
+};
+
+/* A FastViT's; its width and layers are those of its last stage, and its blocks with what halves
+ * the resolution between stages. */
+struct model_fastvit {
+    uint32_t width; /* channels of the first stage; every other has twice those before it */
+    uint32_t stages, blocks[MODEL_FASTVIT_STAGES];
+    uint32_t attending; /* the first stage with attention */
+    uint32_t expansion; /* of MLPs */
+    /* Channels that gates are computed from, where a stage begins and at the end; 0: no gates */
+    uint32_t squeezed[MODEL_FASTVIT_STAGES], end_squeezed;
+    bool layer_norm; /* before attention; else a BatchNorm, which has become a part of it */
 };
 
 /* With MODEL_IMAGE_ATTENTION, see pooler.h; its width is the tower's pooled_width. */
@@ -131,6 +149,7 @@ struct model_info {
     enum model_image_tower image_tower;
     struct model_resnet resnet;     /* with MODEL_IMAGE_RESNET */
     struct model_convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct model_fastvit fastvit;   /* with MODEL_IMAGE_FASTVIT */
     enum model_image_pooling image_pooling;
     struct model_pooler pooler;
     bool no_ln_pre, no_class_token, patch_bias, conv_stem;
@@ -159,7 +178,8 @@ bool model_precision_parse(enum model_precision *out, const char *name);
 struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t layer);
 /* Patches of an image, without a class token; pixels of the last map of a ResNet. */
 size_t model_patches(const struct model_info *info);
-/* Rows of an image in the blocks of the image tower; of a ConvNeXt one, the mean of its pixels. */
+/* Rows of an image in the blocks of the image tower; of a ConvNeXt and a FastViT one, the mean of
+ * its pixels. */
 size_t model_image_tokens(const struct model_info *info);
 
 /* Rows of a text whose context is full. */

@@ -161,6 +161,15 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         info->convnext = *convnext;
         info->vision.layer_norm_eps = 1e-6f;
     }
+    const struct model_fastvit *fastvit = architecture_fastvit(a);
+    if (fastvit) {
+        struct model_tower *vision = &info->vision;
+        info->image_tower = MODEL_IMAGE_FASTVIT;
+        info->fastvit = *fastvit;
+        vision->pooled_width = 2 * vision->width;
+        vision->no_ln_end = vision->projection_bias = info->bidirectional = true;
+        vision->activation = info->text.activation = MODEL_GELU_ERF;
+    }
     set_attention(info, a);
     snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
     snprintf(info->sha256, sizeof(info->sha256), "random");
@@ -208,6 +217,7 @@ static enum status invent_vision(struct blueprint *out, const struct model_info 
     case MODEL_IMAGE_VIT: break;
     case MODEL_IMAGE_RESNET: return invent_resnet(out, info, &maker->count, err);
     case MODEL_IMAGE_CONVNEXT: return invent_convnext(out, info, &maker->count, err);
+    case MODEL_IMAGE_FASTVIT: return invent_fastvit(out, info, &maker->count, err);
     }
     return invent_vit(out, info, maker, err);
 }

@@ -108,3 +108,75 @@ enum status invent_convnext(struct blueprint *out, const struct model_info *info
     out->vision.projection = make_linear(seed, info->embed_dim, last);
     return STATUS_OK;
 }
+
+/* ---- FastViT, with branches that are one already ---- */
+
+static struct blueprint_branches make_single(uint64_t *seed, size_t n, size_t channels,
+                                             size_t window) {
+    struct blueprint_branches branches = {.count = 1};
+    branches.list[0].window = (uint32_t)window;
+    branches.list[0].conv = make_plain_conv(seed, n, channels, window);
+    return branches;
+}
+
+/* What moves the stream keeps most of it. */
+static struct blueprint_branches make_moving(uint64_t *seed, size_t width, size_t window) {
+    struct blueprint_branches branches = make_single(seed, width, 1, window);
+    branches.list[0].conv.weight.scale *= 0.3f;
+    branches.passes = true;
+    return branches;
+}
+
+static struct blueprint_squeeze make_squeeze(uint64_t *seed, size_t width, size_t squeezed) {
+    if (!squeezed) return (struct blueprint_squeeze){.fc = {.parts = 0}};
+    return (struct blueprint_squeeze){.fc = make_linear(seed, squeezed, width),
+                                      .proj = make_linear(seed, width, squeezed)};
+}
+
+static void make_fastvit_layer(uint64_t *seed, const struct model_fastvit *shape, uint32_t number,
+                               struct blueprint_fastvit_layer *out) {
+    struct fastvit_place place = fastvit_place_of(shape, number);
+    size_t width = place.width, expanded = shape->expansion * width;
+    if (place.kind == FASTVIT_HALVE) {
+        out->first = make_single(seed, width, 1, FASTVIT_LARGE_WINDOW);
+        out->squeeze = make_squeeze(seed, width, shape->squeezed[place.stage]);
+        out->entry = make_single(seed, width, width, 1);
+        out->positions = make_moving(seed, width, FASTVIT_LARGE_WINDOW);
+        return;
+    }
+    if (place.kind == FASTVIT_ATTEND) {
+        struct blueprint_norm norm = make_norm(seed, width);
+        out->norm = (struct blueprint_conv){.gain = norm.gain, .bias = norm.bias};
+        out->norm.mean = make(seed, 1, width, 0.1);
+        out->norm.variance = norm.gain;
+        out->qkv = make_linear(seed, 3 * width, width);
+        if (!shape->layer_norm) out->qkv.biases[0].kind = SOURCE_NONE;
+        out->out = make_linear(seed, width, width);
+        out->out.weights[0].scale *= 0.3f;
+    } else {
+        out->first = make_moving(seed, width, FASTVIT_WINDOW);
+    }
+    out->window = make_single(seed, width, 1, FASTVIT_LARGE_WINDOW);
+    out->fc = make_linear(seed, expanded, width);
+    out->proj = make_linear(seed, width, expanded);
+    out->proj.weights[0].scale *= 0.3f;
+}
+
+enum status invent_fastvit(struct blueprint *out, const struct model_info *info, uint64_t *seed,
+                           struct error *err) {
+    struct blueprint_fastvit *fastvit = &out->fastvit;
+    const struct model_fastvit *shape = &info->fastvit;
+    size_t width = shape->width, pooled = info->vision.pooled_width;
+    fastvit->layers = calloc(info->vision.layers, sizeof(*fastvit->layers));
+    if (!fastvit->layers) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
+    fastvit->stem = make_single(seed, width, 3, FASTVIT_WINDOW);
+    fastvit->stem_window = make_single(seed, width, 1, FASTVIT_WINDOW);
+    fastvit->stem_mix = make_single(seed, width, width, 1);
+    for (uint32_t i = 0; i < info->vision.layers; i++) {
+        make_fastvit_layer(seed, shape, i, &fastvit->layers[i]);
+    }
+    fastvit->end = make_single(seed, pooled, 1, FASTVIT_WINDOW);
+    fastvit->end_squeeze = make_squeeze(seed, pooled, shape->end_squeezed);
+    out->vision.projection = make_linear(seed, info->embed_dim, pooled);
+    return STATUS_OK;
+}

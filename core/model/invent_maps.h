@@ -8,6 +8,8 @@
  * ends as the first one that is free. */
 enum status invent_resnet(struct blueprint *out, const struct model_info *info, uint64_t *seed,
                           struct error *err);
+enum status invent_fastvit(struct blueprint *out, const struct model_info *info, uint64_t *seed,
+                           struct error *err);
 enum status invent_convnext(struct blueprint *out, const struct model_info *info, uint64_t *seed,
                             struct error *err);
 

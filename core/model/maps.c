@@ -80,3 +80,26 @@ void maps_average(float *out, const struct map *map) {
     }
     for (size_t c = 0; c < map->channels; c++) out[c] *= share;
 }
+
+/* ---- steps ---- */
+
+void maps_normalize_lines(void *context, size_t begin, size_t end, uint32_t member) {
+    (void)member;
+    const struct map_normalize *n = context;
+    const struct map *from = n->from, *to = n->to;
+    for (size_t i = begin * from->width; i < end * from->width; i++) {
+        n->pass->rows->layer_norm(to->data + i * to->stride, from->data + i * from->stride,
+                                  n->norm->gain, n->norm->bias, from->channels, n->epsilon);
+    }
+}
+
+void maps_normalize(const struct map_normalize *step) {
+    struct map_normalize copy = *step;
+    team_run(step->pass->team, step->from->height, maps_normalize_lines, &copy);
+}
+
+void maps_trace(const struct pass *pass, const struct map *x, size_t layer, size_t width) {
+    float *to = pass->trace + layer * width;
+    memset(to, 0, width * sizeof(*to));
+    maps_average(to, x);
+}

@@ -30,4 +30,19 @@ void maps_enter(const struct pass *pass, const struct map_image *image, float *t
 /* out[c] = the mean of all pixels. */
 void maps_average(float *out, const struct map *map);
 
+/* Every pixel through the LayerNorm. */
+struct map_normalize {
+    const struct pass *pass;
+    const struct map *from, *to; /* may be the same */
+    const struct norm *norm;
+    float epsilon;
+};
+void maps_normalize(const struct map_normalize *step);
+/* Some lines of it, as a step of a team. */
+void maps_normalize_lines(void *context, size_t begin, size_t end, uint32_t member);
+
+/* For measuring: the mean of the stream stands for it, behind it zeros where there are fewer
+ * channels than at the end, `width`. */
+void maps_trace(const struct pass *pass, const struct map *x, size_t layer, size_t width);
+
 #endif

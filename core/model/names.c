@@ -175,6 +175,7 @@ static const struct vision_names vision_schemes[] = {
      .block = "visual.transformer.resblocks.%u.",
      .layer = &openai_layer,
      .proj_transposed = true},
+    {.tower = MODEL_IMAGE_FASTVIT, .sign = "visual.trunk.stages.0.blocks.0.token_mixer."},
     {.tower = MODEL_IMAGE_CONVNEXT, .sign = "visual.trunk.stages.0.blocks.0.conv_dw."},
     {.tower = MODEL_IMAGE_RESNET,
      .sign = "visual.attnpool.",

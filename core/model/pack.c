@@ -6,6 +6,7 @@
 
 #include "core/model/conv_pack.h"
 #include "core/model/convnext_pack.h"
+#include "core/model/fastvit_pack.h"
 #include "core/model/pooler_pack.h"
 #include "core/model/resnet_pack.h"
 
@@ -186,6 +187,7 @@ static enum status pack_vision(const struct towers *towers, const struct bluepri
     case MODEL_IMAGE_VIT: return pack_vit(towers, from, plan, err);
     case MODEL_IMAGE_RESNET: return resnet_pack(towers, from, plan, err);
     case MODEL_IMAGE_CONVNEXT: return convnext_pack(towers, from, plan, err);
+    case MODEL_IMAGE_FASTVIT: return fastvit_pack(towers, from, plan, err);
     }
     return STATUS_INTERNAL;
 }

@@ -5,6 +5,7 @@
 
 #include "core/kernels/isa.h"
 #include "core/model/convnext.h"
+#include "core/model/fastvit.h"
 #include "core/model/resnet.h"
 
 void plan_fill(struct plan *plan, enum model_precision precision) {
@@ -31,6 +32,13 @@ static unsigned products_of(const struct model_info *info, enum plan_tower tower
         return convnext_stage_of(&info->convnext, layer, &begins) && begins
                    ? 1u << CONVNEXT_FC | 1u << CONVNEXT_PROJ | 1u << CONVNEXT_HALVE
                    : 1u << CONVNEXT_FC | 1u << CONVNEXT_PROJ;
+    case MODEL_IMAGE_FASTVIT:
+        switch (fastvit_place_of(&info->fastvit, layer).kind) {
+        case FASTVIT_HALVE: return 1u << PLAN_QKV;
+        case FASTVIT_MIX: return 1u << PLAN_FC | 1u << PLAN_PROJ;
+        case FASTVIT_ATTEND: break;
+        }
+        break;
     }
     return all;
 }
@@ -85,6 +93,9 @@ static const char *product_name(const struct model_info *info, enum plan_tower t
         place->layer + 1 < info->vision.layers)
         return convs[place->product];
     if (is_vision && info->image_tower == MODEL_IMAGE_CONVNEXT && place->product == CONVNEXT_HALVE)
+        return "downsample";
+    if (is_vision && info->image_tower == MODEL_IMAGE_FASTVIT &&
+        fastvit_place_of(&info->fastvit, place->layer).kind == FASTVIT_HALVE)
         return "downsample";
     return products[place->product];
 }

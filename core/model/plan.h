@@ -15,7 +15,8 @@ enum plan_product { PLAN_QKV, PLAN_OUT, PLAN_FC, PLAN_PROJ, PLAN_PRODUCTS };
  * are its blocks, with their convolutions in the order of enum resnet_conv, and then the
  * attention, whose queries, keys and values are PLAN_QKV; `patch` is all of its stem. A
  * ConvNeXt's blocks are layers, too, of PLAN_FC and PLAN_PROJ; what halves the resolution before
- * one is its PLAN_QKV. */
+ * one is its PLAN_QKV. In a FastViT that is a layer of its own, with a PLAN_QKV alone; only blocks
+ * that attend have a PLAN_QKV and a PLAN_OUT. */
 struct plan {
     uint8_t patch;
     uint8_t projection[PLAN_TOWERS];

@@ -83,15 +83,6 @@ static void run_block(const struct bottleneck *block, const struct pass *pass, s
     conv_run(pass, expand, &spatial, &maps->stream, GEMM_LINEAR, GEMM_ADD_RELU_F32);
 }
 
-/* For measuring: the mean of the stream stands for it, behind it zeros where there are fewer
- * channels than at the end. */
-static void trace_block(const struct pass *pass, const struct map *stream, size_t block,
-                        size_t width) {
-    float *to = pass->trace + block * width;
-    memset(to, 0, width * sizeof(*to));
-    maps_average(to, stream);
-}
-
 /* One image through all blocks, to the rows of the attention: the mean of the pixels, then
  * the pixels, each with its position. */
 static void run_image(const struct towers *towers, const struct pass *pass,
@@ -108,7 +99,7 @@ static void run_image(const struct towers *towers, const struct pass *pass,
     run_stem(resnet, pass, &maps);
     for (uint32_t i = 0; i < resnet->count; i++) {
         run_block(&resnet->blocks[i], pass, &maps);
-        if (pass->trace) trace_block(pass, &maps.stream, i, channels);
+        if (pass->trace) maps_trace(pass, &maps.stream, i, channels);
     }
     maps_average(rows, &maps.stream);
     for (size_t i = 1; i < towers->vision.tokens_max; i++) {

@@ -81,12 +81,20 @@ static void place_convnext(struct walk *walk, const struct model_info *info,
     walk_linear(walk, plan->projection[PLAN_VISION], info->embed_dim, k, false, &tower->projection);
 }
 
+static void place_fastvit(struct walk *walk, const struct model_info *info, const struct plan *plan,
+                          struct towers *out) {
+    fastvit_place(&out->fastvit, walk, info, plan);
+    walk_linear(walk, plan->projection[PLAN_VISION], info->embed_dim, info->vision.pooled_width,
+                true, &out->vision.projection);
+}
+
 static void place_vision(struct walk *walk, const struct model_info *info, const struct plan *plan,
                          struct towers *out) {
     switch (info->image_tower) {
     case MODEL_IMAGE_VIT: place_vit(walk, info, plan, out); return;
     case MODEL_IMAGE_RESNET: place_resnet(walk, info, plan, out); return;
     case MODEL_IMAGE_CONVNEXT: place_convnext(walk, info, plan, out); return;
+    case MODEL_IMAGE_FASTVIT: place_fastvit(walk, info, plan, out); return;
     }
 }
 
@@ -120,7 +128,7 @@ static enum status create_tower(struct tower *out, const struct model_tower *sha
     return error_set(err, STATUS_NO_MEMORY, "out of memory for %u layers", shape->layers);
 }
 
-/* One query for each head of a ResNet: attention costs nothing and stays in fp32. */
+/* The attention of a ResNet and of a FastViT costs next to nothing and stays in fp32. */
 static enum status create_vision(struct towers *out, const struct model_info *info,
                                  const struct plan *plan, unsigned features, struct error *err) {
     if (info->image_tower == MODEL_IMAGE_VIT || !info->vision.layers) {
@@ -131,6 +139,8 @@ static enum status create_vision(struct towers *out, const struct model_info *in
     out->vision.attention = attention_kernel_find(features, GEMM_FP32);
     if (info->image_tower == MODEL_IMAGE_CONVNEXT)
         return convnext_create(&out->convnext, info, features, err);
+    if (info->image_tower == MODEL_IMAGE_FASTVIT)
+        return fastvit_create(&out->fastvit, info, features, err);
     return resnet_create(&out->resnet, info, err);
 }
 
@@ -214,6 +224,7 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
     out->text.blocks = NULL;
     out->resnet.blocks = NULL;
     out->convnext.blocks = NULL;
+    out->fastvit.layers = NULL;
     enum status status = mix_tower(&out->vision, &other->vision, plan, PLAN_VISION, err);
     if (!status && out->image_tower == MODEL_IMAGE_RESNET) {
         out->resnet.blocks = int8->resnet.blocks;
@@ -222,6 +233,10 @@ enum status towers_mix(struct towers *out, const struct towers *int8, const stru
     if (!status && out->image_tower == MODEL_IMAGE_CONVNEXT) {
         out->convnext.blocks = int8->convnext.blocks;
         status = convnext_mix(&out->convnext, &other->convnext, plan, err);
+    }
+    if (!status && out->image_tower == MODEL_IMAGE_FASTVIT) {
+        out->fastvit.layers = int8->fastvit.layers;
+        status = fastvit_mix(&out->fastvit, &other->fastvit, plan, err);
     }
     if (!status) {
         out->text.blocks = int8->text.blocks;
@@ -240,5 +255,6 @@ void towers_free(struct towers *towers) {
     free(towers->text.blocks);
     resnet_free(&towers->resnet);
     convnext_free(&towers->convnext);
+    fastvit_free(&towers->fastvit);
     *towers = (struct towers){0};
 }

@@ -5,6 +5,7 @@
 
 #include "core/kernels/attention.h"
 #include "core/model/convnext.h"
+#include "core/model/fastvit.h"
 #include "core/model/info.h"
 #include "core/model/plan.h"
 #include "core/model/pooler.h"
@@ -53,6 +54,7 @@ struct towers {
     struct vit vit;           /* with MODEL_IMAGE_VIT */
     struct resnet resnet;     /* with MODEL_IMAGE_RESNET */
     struct convnext convnext; /* with MODEL_IMAGE_CONVNEXT */
+    struct fastvit fastvit;   /* with MODEL_IMAGE_FASTVIT */
     struct pooler pooler;     /* with MODEL_IMAGE_ATTENTION */
     /* text */
     const float *embedding;       /* [vocab_size, width] */

@@ -1,6 +1,7 @@
 #include "core/model/vision.h"
 
 #include "core/model/convnext_encode.h"
+#include "core/model/fastvit_encode.h"
 #include "core/model/resnet_encode.h"
 #include "core/model/vit.h"
 
@@ -24,6 +25,9 @@ void vision_encode(const struct towers *towers, const struct model_info *info,
     case MODEL_IMAGE_VIT: vit_encode(towers, info, levels, pass, inputs, count, embeddings); return;
     case MODEL_IMAGE_CONVNEXT:
         convnext_encode(towers, info, levels, pass, inputs, count, embeddings);
+        return;
+    case MODEL_IMAGE_FASTVIT:
+        fastvit_encode(towers, info, levels, pass, inputs, count, embeddings);
         return;
     case MODEL_IMAGE_RESNET:
         resnet_encode(towers, info, levels, pass, inputs, count, embeddings);

@@ -6,6 +6,7 @@
 
 #include "core/base/bytes.h"
 #include "core/model/convnext_encode.h"
+#include "core/model/fastvit_encode.h"
 #include "core/model/pooler_encode.h"
 #include "core/model/resnet_encode.h"
 #include "core/model/vit_stem.h"
@@ -75,6 +76,7 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
                                 const struct model_info *info, struct error *err) {
     struct map_sizes needed = {0};
     size_t height = info->image_size, width = info->image_width, channels = info->vision.width;
+    size_t tokens = 0, attention = 0;
     bool is_resnet = towers->image_tower == MODEL_IMAGE_RESNET, fits = false;
     switch (towers->image_tower) {
     case MODEL_IMAGE_VIT: fits = vit_stem_measure(&needed, towers->vit.stem, height, width); break;
@@ -82,8 +84,16 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
     case MODEL_IMAGE_CONVNEXT:
         fits = convnext_measure(&needed, &towers->convnext, height, width);
         break;
+    case MODEL_IMAGE_FASTVIT:
+        fits = fastvit_measure(&needed, &tokens, &towers->fastvit, height, width);
+        break;
     }
-    if (!fits || needed.stream > LANE_BYTES_MAX || needed.hidden > LANE_BYTES_MAX) {
+    /* Not more than the hidden map: an MLP is at least as wide. */
+    if (tokens)
+        attention =
+            attention_scratch_size(towers->vision.attention, tokens, info->vision.head_width);
+    if (!fits || attention > LANE_BYTES_MAX || needed.stream > LANE_BYTES_MAX ||
+        needed.hidden > LANE_BYTES_MAX) {
         return error_set(
             err, STATUS_TOO_LARGE,
             "images of %zu x %zu pixels are too large: their maps would need more than "
@@ -95,6 +105,8 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
     most(&sizes->hidden, needed.hidden);
     sizes->conv = needed.scratch;
     most(&sizes->qkv, sizes->rows * workspace_qkv_stride(3 * channels) * sizeof(float));
+    most(&sizes->qkv, tokens * workspace_qkv_stride(3 * channels) * sizeof(float));
+    most(&sizes->attention, attention);
     if (is_resnet) {
         most(&sizes->input, needed.hidden);
         most(&sizes->input, sizes->rows * row_bytes(&towers->resnet.query));

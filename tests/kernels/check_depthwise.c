@@ -20,6 +20,8 @@ static float *make(size_t count, uint32_t *state) {
 static double expected(const struct depthwise_call *call, size_t y, size_t x, size_t channel) {
     long half = (long)call->window / 2;
     double sum = call->bias[channel];
+    y *= call->stride;
+    x *= call->stride;
     for (size_t i = 0; i < call->window * call->window; i++) {
         long line = (long)(y + i / call->window) - half,
              column = (long)(x + i % call->window) - half;
@@ -34,23 +36,23 @@ static double expected(const struct depthwise_call *call, size_t y, size_t x, si
 
 static void check_values(const struct depthwise_call *call) {
     double tolerance = 1e-6 * (double)(call->window * call->window + 1);
-    size_t wrong = 0;
-    for (size_t i = 0; i < call->height * call->width; i++) {
+    size_t wrong = 0, height = depthwise_side(call->height, call->stride),
+           width = depthwise_side(call->width, call->stride);
+    for (size_t i = 0; i < height * width; i++) {
         for (size_t c = 0; c < call->out_stride; c++) {
             double value = call->out[i * call->out_stride + c];
             if (c >= call->channels)
                 wrong += !isnan(value);
             else
-                wrong += !(fabs(value - expected(call, i / call->width, i % call->width, c)) <=
-                           tolerance);
+                wrong += !(fabs(value - expected(call, i / width, i % width, c)) <= tolerance);
         }
     }
-    ck_assert_msg(wrong == 0, "%zu x %zu x %zu: %zu values", call->height, call->width,
-                  call->channels, wrong); /* checks are slow */
+    ck_assert_msg(wrong == 0, "%zu x %zu x %zu, stride %zu: %zu values", call->height, call->width,
+                  call->channels, call->stride, wrong); /* checks are slow */
 }
 
 static void check_size(depthwise_fn *run, size_t height, size_t width, size_t channels,
-                       size_t window) {
+                       size_t window, size_t stride) {
     uint32_t state = (uint32_t)(height * 31 + channels);
     struct depthwise_call call = {.in = make(height * width * channels, &state),
                                   .height = height,
@@ -59,14 +61,16 @@ static void check_size(depthwise_fn *run, size_t height, size_t width, size_t ch
                                   .weights = make(window * window * channels, &state),
                                   .bias = make(channels, &state),
                                   .window = window,
+                                  .stride = stride,
                                   .out_stride = channels + GAP};
-    size_t bytes = height * width * call.out_stride * sizeof(float);
+    size_t count = depthwise_side(height, stride);
+    size_t bytes = count * depthwise_side(width, stride) * call.out_stride * sizeof(float);
     float *whole = poison_alloc(bytes), *lines = poison_alloc(bytes);
     call.out = whole;
-    run(&call, 0, height);
+    run(&call, 0, count);
     check_values(&call);
     call.out = lines;
-    for (size_t y = height; y-- > 0;) run(&call, y, y + 1);
+    for (size_t y = count; y-- > 0;) run(&call, y, y + 1);
     ck_assert(same_bits(whole, lines, bytes));
     poison_free(whole);
     poison_free(lines);
@@ -86,8 +90,10 @@ START_TEST(every_size) {
         if (set && run == depthwise_find(kernel_set(set - 1))) continue;
         for (size_t i = 0; i < 12; i++) {
             for (size_t j = 0; j < 5; j++) {
-                check_size(run, sides[j][0], sides[j][1], channels[i], 7);
-                check_size(run, sides[j][0], sides[j][1], channels[i], 3);
+                for (size_t k = 0; k < 4; k++) {
+                    check_size(run, sides[j][0], sides[j][1], channels[i], k % 2 ? 7 : 3,
+                               k / 2 + 1);
+                }
             }
         }
     }

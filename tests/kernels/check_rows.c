@@ -95,6 +95,24 @@ static void check_mean4(const struct row_kernels *kernels, size_t n) {
     poison_free(out);
 }
 
+static void check_gelu(const struct row_kernels *kernels, size_t n) {
+    uint32_t state = (uint32_t)n + 4;
+    float *x = random_row(n, 2, &state), *gate = random_row(n, 2, &state);
+    for (int gated = 0; gated < 2; gated++) {
+        float *out = poison_alloc((n + 1) * sizeof(*out));
+        memcpy(out, x, n * sizeof(*out));
+        kernels->gelu(out, gated ? gate : NULL, n);
+        for (size_t i = 0; i < n; i++) {
+            double value = gated ? (double)(x[i] * gate[i]) : (double)x[i];
+            ck_assert_double_eq_tol(out[i], value * 0.5 * erfc(-value / sqrt(2)), 1e-6);
+        }
+        ck_assert(isnan(out[n]));
+        poison_free(out);
+    }
+    poison_free(x);
+    poison_free(gate);
+}
+
 START_TEST(every_size) {
     for (size_t set = 0; set < KERNEL_SETS; set++) {
         const struct row_kernels *kernels = row_kernels_find(kernel_set(set));
@@ -103,6 +121,7 @@ START_TEST(every_size) {
             check_to_bf16(kernels, size_of(i));
             check_quantize(kernels, size_of(i));
             check_mean4(kernels, size_of(i));
+            check_gelu(kernels, size_of(i));
         }
     }
 }
