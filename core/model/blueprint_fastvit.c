@@ -235,6 +235,7 @@ static uint32_t count_blocks(const struct draft *draft, uint32_t stage) {
 static enum status count_stages(struct draft *draft, struct error *err) {
     struct model_fastvit *shape = &draft->info->fastvit;
     uint32_t total = 0;
+    *shape = (struct model_fastvit){.stages = 0};
     for (; shape->stages < MODEL_FASTVIT_STAGES; shape->stages++) {
         char first[48];
         uint32_t stage = shape->stages;
@@ -315,6 +316,7 @@ enum status blueprint_fastvit_draw(struct draft *draft, struct blueprint *out, s
     enum status status = set_shape(draft, err);
     if (status) return status;
     uint32_t layers = draft->info->vision.layers;
+    if (!layers) return error_set(err, STATUS_UNPROCESSABLE, "a FastViT without blocks");
     fastvit->layers = calloc(layers, sizeof(*fastvit->layers));
     if (!fastvit->layers) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
     status = take_stem(draft, fastvit, err);

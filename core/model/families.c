@@ -11,7 +11,7 @@ static const struct {
     {"CLIP with ViT", NULL},
     {"ModifiedResNet", NULL},
     {"ConvNeXt", NULL},
-    {"FastViT", NULL},
+    {"FastViT (MobileCLIP)", NULL},
     {"EVA", NULL},
     {"RoBERTa", NULL},
     {"SigLIP", NULL},

@@ -43,8 +43,7 @@ static enum status pack_window(const struct fastvit_window *to,
     struct conv_folded folded;
     float *turned = malloc((n * area + n) * sizeof(*turned));
     enum status status = conv_fold(&folded, from, &shape, err);
-    if (!turned && !status) status = no_memory(n, area, err);
-    if (!status) {
+    if (!status && turned) {
         float *biases = turned + n * area;
         for (size_t i = 0; i < n; i++) {
             size_t part = i % to->multiple, channel = i / to->multiple;
@@ -55,6 +54,8 @@ static enum status pack_window(const struct fastvit_window *to,
         struct source weights = computed(turned, n, area), bias = computed(biases, 1, n);
         pack_vector(to->weights, &weights);
         pack_vector(to->bias, &bias);
+    } else if (!status) {
+        status = no_memory(n, area, err);
     }
     free(turned);
     free_folded(&folded);
@@ -70,13 +71,16 @@ static enum status pack_conv(const struct conv *to, const struct blueprint_branc
     struct conv_folded folded;
     float *turned = malloc(n * k * sizeof(*turned));
     enum status status = conv_fold(&folded, from, &shape, err);
-    if (!turned && !status) status = no_memory(n, k, err);
-    for (size_t i = 0; i < n * k && !status; i++) {
-        size_t row = i / k, channel = i % k / area, pixel = i % area;
-        if (is_doubled) channel = doubled(channel, channels);
-        turned[row * k + pixel * channels + channel] = folded.rows[i];
+    if (!status && turned) {
+        for (size_t i = 0; i < n * k; i++) {
+            size_t row = i / k, channel = i % k / area, pixel = i % area;
+            if (is_doubled) channel = doubled(channel, channels);
+            turned[row * k + pixel * channels + channel] = folded.rows[i];
+        }
+        status = pack_computed(&to->product, turned, folded.biases, err);
+    } else if (!status) {
+        status = no_memory(n, k, err);
     }
-    if (!status) status = pack_computed(&to->product, turned, folded.biases, err);
     free(turned);
     free_folded(&folded);
     return status;

@@ -142,8 +142,8 @@ START_TEST(architectures_of_open_clip) {
         for (uint32_t j = 0; j < fastvit->stages; j++) layers += fastvit->blocks[j];
         ck_assert_uint_eq(a->vision_layers, layers);
         ck_assert_uint_eq(a->vision_width, fastvit_width(fastvit, fastvit->stages - 1));
-        ck_assert_uint_eq(a->vision_mlp, fastvit->expansion * a->vision_width);
-        ck_assert_uint_eq(a->vision_heads * FASTVIT_HEAD, a->vision_width);
+        ck_assert_uint_eq(a->vision_mlp, (size_t)fastvit->expansion * a->vision_width);
+        ck_assert_uint_eq((size_t)a->vision_heads * FASTVIT_HEAD, a->vision_width);
         double operations = model_image_operations(&info) / 1e9;
         ck_assert_msg(fabs(operations / rows[i].operations - 1) < 1e-3, "%s: %g", a->name,
                       operations);
