@@ -257,9 +257,8 @@ void classify_score(struct engine *engine, const float *image_embedding,
     }
     for (size_t i = 0; i < labels_count; i++) {
         double cosine = (double)scores[i].cosine, scale = (double)info->logit_scale;
-        double share = info->sigmoid
-                           ? 1 / (1 + exp(-(scale * cosine + (double)info->logit_bias)))
-                           : exp(scale * (cosine - best)) / sum;
+        double share = info->sigmoid ? 1 / (1 + exp(-(scale * cosine + (double)info->logit_bias)))
+                                     : exp(scale * (cosine - best)) / sum;
         scores[i].probability = (float)share;
     }
 }
