@@ -42,13 +42,14 @@ run_one() {
 }
 export -f run_one
 
-# The Python tests take longest, so they start first. Those of training/ run nothing that
+# The Python tests take longest, so they start first; one more than there are CPUs, because
+# some of them mostly wait. Those of training/ run nothing that
 # was built here, so once is enough.
 # shellcheck disable=SC2016 # the inner shell expands it
 {
     find tests -name 'test_*.py' | sort | if [ "$folder" = build/release ]; then cat; else grep -v '^tests/training/'; fi
     printf '%s\n' "$@"
-} | xargs -r -d '\n' -P "${TEST_JOBS:-$(nproc)}" -I '{}' bash -c 'run_one "$1"' - '{}'
+} | xargs -r -d '\n' -P "${TEST_JOBS:-$(($(nproc) + 1))}" -I '{}' bash -c 'run_one "$1"' - '{}'
 
 count() {
     cat "$results"/*.state | grep -c "^$1\$"
