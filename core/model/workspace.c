@@ -88,7 +88,6 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
         fits = fastvit_measure(&needed, &tokens, &towers->fastvit, height, width);
         break;
     }
-    /* Not more than the hidden map: an MLP is at least as wide. */
     if (tokens)
         attention =
             attention_scratch_size(towers->vision.attention, tokens, info->vision.head_width);
@@ -105,6 +104,7 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
     most(&sizes->hidden, needed.hidden);
     sizes->conv = needed.scratch;
     most(&sizes->qkv, sizes->rows * workspace_qkv_stride(3 * channels) * sizeof(float));
+    /* At most three times the hidden map, which an MLP makes at least as wide as the stream. */
     most(&sizes->qkv, tokens * workspace_qkv_stride(3 * channels) * sizeof(float));
     most(&sizes->attention, attention);
     if (is_resnet) {
