@@ -137,7 +137,10 @@ bool reload_stop(struct reload *reload) {
     pthread_cond_signal(&reload->wake);
     bool busy = reload->busy;
     pthread_mutex_unlock(&reload->lock);
-    if (busy) return false;
+    if (busy) {
+        pthread_detach(reload->thread);
+        return false;
+    }
     pthread_join(reload->thread, NULL);
     pthread_cond_destroy(&reload->wake);
     pthread_mutex_destroy(&reload->lock);

@@ -15,7 +15,7 @@ static const char *const files[] = {
     "tests/golden/subword/xlmr",           "tests/golden/subword/gemma",
     "tests/golden/subword/bert/vocab.txt",
 };
-enum { FILES = sizeof(files) / sizeof(files[0]) };
+enum { FILES = sizeof(files) / sizeof(files[0]), TOKENIZERS = 2 * FILES };
 
 static void expect(bool condition) {
     if (!condition) abort();
@@ -35,11 +35,11 @@ static void encode(const struct tokenizer *tokenizer, struct bytes text, bool va
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct tokenizer *tokenizers[2 * FILES];
+    static struct tokenizer *tokenizers[TOKENIZERS];
     struct bytes text = {data, size};
     size_t offset;
     bool valid = unicode_valid(text, &offset);
-    for (size_t i = 0; i < 2 * FILES; i++) {
+    for (size_t i = 0; i < TOKENIZERS; i++) {
         struct tokenizer_options options = {.mode = TOKENIZER_HF_FAST};
         if (i >= FILES)
             options =
