@@ -17,7 +17,7 @@ START_TEST(by_name_and_dimensions) {
     ck_assert_ptr_nonnull(architecture_of(&info));
     ck_assert_str_eq(architecture_of(&info)->name, architecture->name);
     if (info.vision.heads)
-        ck_assert_uint_eq(info.vision.head_width * info.vision.heads, info.vision.width);
+        ck_assert_uint_eq((size_t)info.vision.head_width * info.vision.heads, info.vision.width);
     blueprint_free(&blueprint);
 }
 END_TEST
