@@ -42,7 +42,7 @@ enum status arithmetic_plan(struct plan *plan, struct model_info *info,
     const struct gemm_kernel *kernel = gemm_kernel_find(options->features, GEMM_INT8);
     const struct profile *profile = &arithmetic->profile;
     struct model_quality *quality = &info->quality;
-    plan_default(plan, arithmetic->precision, options->features);
+    plan_default(plan, info, arithmetic->precision, options->features);
     if (arithmetic->profiled) {
         enum status status = profile_check(profile, info, err);
         if (status) return status;

@@ -256,7 +256,7 @@ enum status calibration_run(struct profile *out, struct calibration *calibration
     *out = (struct profile){.kernel = ""};
     memcpy(out->sha256, info->sha256, sizeof(out->sha256));
     snprintf(out->kernel, sizeof(out->kernel), "%s", gemm_kernel_format(kernel));
-    plan_default(&out->plan, MODEL_INT8, calibration->options.model.features);
+    plan_default(&out->plan, info, MODEL_INT8, calibration->options.model.features);
     calibration->total = 6; /* of each tower: in fp32, in int8, in the end */
     enum status status = samples_invent(&invented, info, err);
     for (int i = 0; i < PLAN_TOWERS && !status; i++) {

@@ -124,8 +124,10 @@ enum model_precision plan_fallback(unsigned features) {
     return features & ISA_AVX512_BF16 ? MODEL_BF16 : MODEL_FP32;
 }
 
-void plan_default(struct plan *plan, enum model_precision precision, unsigned features) {
+void plan_default(struct plan *plan, const struct model_info *info, enum model_precision precision,
+                  unsigned features) {
     plan_fill(plan, precision);
+    if (precision == MODEL_BF16 && info->no_class_token) plan->patch = MODEL_FP32;
     if (precision != MODEL_INT8) return;
     uint8_t fallback = (uint8_t)plan_fallback(features);
     memset(plan->projection, fallback, sizeof(plan->projection));

@@ -76,13 +76,17 @@ START_TEST(defaults) {
     } rows[] = {{0, MODEL_FP32}, {ISA_AVX2, MODEL_FP32}, {ISA_ALL, MODEL_BF16}};
     for (size_t i = 0; i < 3; i++) {
         struct plan plan, same;
-        plan_default(&plan, MODEL_INT8, rows[i].features);
+        plan_default(&plan, &both, MODEL_INT8, rows[i].features);
         ck_assert_uint_eq(plan_exceptions(&plan, &both), 3);
         ck_assert_uint_eq(plan.projection[PLAN_VISION], rows[i].fallback);
         ck_assert_uint_eq(plan.projection[PLAN_TEXT], rows[i].fallback);
         ck_assert_uint_eq(plan.layers[PLAN_TEXT][0][PLAN_QKV], rows[i].fallback);
-        plan_default(&plan, MODEL_BF16, rows[i].features);
+        plan_default(&plan, &both, MODEL_BF16, rows[i].features);
         plan_fill(&same, MODEL_BF16);
+        ck_assert_mem_eq(&plan, &same, sizeof(plan));
+        const struct model_info siglip = {.no_class_token = true};
+        plan_default(&plan, &siglip, MODEL_BF16, rows[i].features);
+        same.patch = MODEL_FP32;
         ck_assert_mem_eq(&plan, &same, sizeof(plan));
     }
 }
