@@ -222,13 +222,9 @@ static enum status take_end(struct draft *draft, struct blueprint *out, struct e
 /* ---- the shape ---- */
 
 static uint32_t count_blocks(const struct draft *draft, uint32_t stage) {
-    uint32_t blocks = 0;
-    for (; blocks < PLAN_LAYERS_MAX; blocks++) {
-        char name[48];
-        snprintf(name, sizeof(name), TRUNK "stages.%u.blocks.%u.", stage, blocks);
-        if (!tensors_any_with_prefix(draft->tensors, name)) break;
-    }
-    return blocks;
+    char prefix[48];
+    snprintf(prefix, sizeof(prefix), TRUNK "stages.%u.blocks.", stage);
+    return draft_count(draft, prefix, PLAN_LAYERS_MAX);
 }
 
 /* A stage attends as its first block does; none before another that does not. */

@@ -50,15 +50,10 @@ static enum status take_block(struct draft *draft, uint32_t number,
 
 /* ---- the shape ---- */
 
-/* Blocks of a stage, which are counted by their names. */
 static uint32_t count_blocks(const struct draft *draft, uint32_t stage) {
-    uint32_t blocks = 0;
-    for (; blocks < PLAN_LAYERS_MAX; blocks++) {
-        char name[48];
-        snprintf(name, sizeof(name), "visual.layer%u.%u.", stage + 1, blocks);
-        if (!tensors_any_with_prefix(draft->tensors, name)) break;
-    }
-    return blocks;
+    char prefix[48];
+    snprintf(prefix, sizeof(prefix), "visual.layer%u.", stage + 1);
+    return draft_count(draft, prefix, PLAN_LAYERS_MAX);
 }
 
 static enum status count_stages(struct draft *draft, struct error *err) {

@@ -59,6 +59,16 @@ enum status draft_take_linear(struct draft *draft, const char *prefix, const cha
     return draft_take_part(draft, weight, bias, n, k, out, err);
 }
 
+uint32_t draft_count(const struct draft *draft, const char *prefix, uint32_t limit) {
+    uint32_t count = 0;
+    for (; count < limit; count++) {
+        char name[DRAFT_NAME_SIZE];
+        snprintf(name, sizeof(name), "%s%u.", prefix, count);
+        if (!tensors_any_with_prefix(draft->tensors, name)) break;
+    }
+    return count;
+}
+
 float *draft_read_all(const struct source *source, struct error *err) {
     size_t count;
     float *values = NULL;

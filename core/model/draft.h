@@ -40,6 +40,9 @@ enum status draft_take_product(struct draft *draft, const char *prefix, const ch
 enum status draft_take_linear(struct draft *draft, const char *prefix, const char *layer, size_t *n,
                               size_t k, struct blueprint_linear *out, struct error *err);
 
+/* How many there are one after the other, "<prefix>0.", "<prefix>1." ..., at most `limit`. */
+uint32_t draft_count(const struct draft *draft, const char *prefix, uint32_t limit);
+
 /* All of a source as f32; NULL without memory. The caller frees it. */
 float *draft_read_all(const struct source *source, struct error *err);
 
