@@ -6,10 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
-enum {
-    SEND_RATE_MIN = 64 << 10, /* bytes per second that a client must take */
-    STREAM_BLOCK = 16 << 10,  /* bytes of a streamed answer taken at once */
-};
+enum { STREAM_BLOCK = 16 << 10 }; /* bytes of a streamed answer taken at once */
 
 /* libmicrohttpd 0.9.75 may send a last chunk behind the headers that answer a HEAD: the next
  * answer must not be looked for behind it. */
@@ -38,7 +35,7 @@ static void wake_reader(void *context) {
  * until there is more. What we let it wait does not count against it. */
 static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room) {
     struct exchange *exchange = context;
-    uint64_t now = clock_now_ns(), timeout_ns = exchange->service->request_timeout_ns;
+    uint64_t now = clock_now_ns();
     size_t size;
     exchange->loop->calls++;
     if (!exchange->stream) return MHD_CONTENT_READER_END_OF_STREAM;
@@ -49,9 +46,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
     case STREAM_FAILED: return MHD_CONTENT_READER_END_WITH_ERROR;
     case STREAM_DATA:
         exchange->response.produced = position + size;
-        exchange->deadline_ns += size * CLOCK_NS_PER_S / SEND_RATE_MIN;
-        if (exchange->deadline_ns > now + timeout_ns) exchange->deadline_ns = now + timeout_ns;
-        connection_expect(exchange->connection, exchange->deadline_ns);
+        exchange_extend(exchange, size);
         return (ssize_t)size;
     case STREAM_EMPTY: break;
     }
@@ -79,7 +74,7 @@ enum MHD_Result answer_queue(struct exchange *exchange) {
     if (!out) return MHD_NO;
     enum MHD_Result queued = MHD_NO;
     if (add_headers(out, exchange)) {
-        uint64_t seconds = response->body.size / SEND_RATE_MIN;
+        uint64_t seconds = response->body.size / EXCHANGE_RATE_MIN;
         exchange->deadline_ns =
             clock_now_ns() + exchange->service->request_timeout_ns + seconds * CLOCK_NS_PER_S;
         connection_expect(exchange->connection, exchange->deadline_ns);

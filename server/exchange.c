@@ -43,6 +43,13 @@ void exchange_suspend(struct exchange *exchange) {
     MHD_suspend_connection(exchange->mhd);
 }
 
+void exchange_extend(struct exchange *exchange, size_t size) {
+    uint64_t most_ns = clock_now_ns() + exchange->service->request_timeout_ns;
+    exchange->deadline_ns += size * CLOCK_NS_PER_S / EXCHANGE_RATE_MIN;
+    if (exchange->deadline_ns > most_ns) exchange->deadline_ns = most_ns;
+    connection_expect(exchange->connection, exchange->deadline_ns);
+}
+
 void exchange_resume(struct exchange *exchange) {
     struct exchange_service *service = exchange->service;
     struct exchange_loop *loop = exchange->loop;
@@ -122,8 +129,8 @@ static enum status more(struct http_request *request, size_t used, bool *ended, 
     if (!exchange->body_ended) {
         assert(body->size < limit);
         exchange->wanted = limit - body->size > UPLOAD_BLOCK ? body->size + UPLOAD_BLOCK : limit;
-        connection_expect(exchange->connection,
-                          clock_now_ns() + exchange->service->request_timeout_ns);
+        exchange->deadline_ns = clock_now_ns() + exchange->service->request_timeout_ns;
+        connection_expect(exchange->connection, exchange->deadline_ns);
         if (!upload_ask(exchange->upload, resume_upload, exchange))
             return error_set(err, STATUS_UNAVAILABLE, "the client has gone");
         if (exchange->body_error.status) return error_pass(err, &exchange->body_error);
@@ -147,7 +154,10 @@ static enum MHD_Result collect(struct exchange *exchange, const char *data, size
     enum status status = append(exchange, data, taken, &exchange->body_error);
     exchange->body_ended = !*size;
     *size -= taken;
-    if (!status && !exchange->body_ended && exchange->body.size < exchange->wanted) return MHD_YES;
+    if (!status && !exchange->body_ended && exchange->body.size < exchange->wanted) {
+        exchange_extend(exchange, taken);
+        return MHD_YES;
+    }
     connection_expect(exchange->connection, CLOCK_NEVER);
     atomic_fetch_add(&service->suspended, 1);
     if (atomic_load(&service->stopping)) {

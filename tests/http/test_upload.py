@@ -109,6 +109,15 @@ class Uploads(unittest.TestCase):
             self.assertEqual(read_until_closed(sock), b"")  # cut off after the time-out
         self.assert_idle()
 
+    def test_the_client_is_slow_but_steady(self):
+        """Longer than the time-out, at three times the rate that is asked for."""
+        with self.open("/upload", f"Content-Length: {len(LINE) * 900}") as sock:
+            for _ in range(30):
+                sock.sendall(LINE * 30)
+                time.sleep(0.15)
+            self.assertIn(b" 200 ", sock.recv(4096))
+        self.assert_idle()
+
     def test_a_limit_of_streams(self):
         """They are half of the requests at most, so that others are served."""
         socks = [self.open("/upload", f"Content-Length: {MIB}") for _ in range(2)]
