@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/kernels/isa.h"
+#include "core/model/calibrate.h"
 #include "tests/support/kernel_sets.h"
 #include "tests/support/npy.h"
 
@@ -131,4 +132,22 @@ void tower_check_batches(const char *path) {
         check_batch(model, &pictures);
         model_close(model);
     }
+}
+
+void tower_check_calibrated(const char *path, size_t products) {
+    const struct samples none = {.counts = {0}};
+    struct calibrate_options options = {
+        .model = {.path = path, .features = isa_detect(), .workers = 2}, .target = 0.9999};
+    struct profile *profile = malloc(sizeof(*profile));
+    struct calibration *calibration;
+    struct error err = ERROR_NONE;
+    if (!profile) abort();
+    expect(!calibration_open(&calibration, &options, &err), "%s: %s", path, err.message);
+    size_t found = plan_count(calibration_info(calibration), PLAN_VISION);
+    expect(found == products, "%s has %zu products, expected %zu", path, found, products);
+    expect(!calibration_run(profile, calibration, &none, &err), "%s: %s", path, err.message);
+    double least = profile->towers[PLAN_VISION].total.min;
+    expect(least >= options.target, "%s: cosine %.6f, expected %g", path, least, options.target);
+    calibration_close(calibration);
+    free(profile);
 }

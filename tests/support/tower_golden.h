@@ -26,6 +26,10 @@ void tower_check(const struct model *model, const uint8_t *const *pixels, uint32
 /* The corners in every precision and by every set of kernels; `least` is that of int8. */
 void tower_check_precisions(const char *path, const char *expected, double least);
 
+/* The profile may leave any of the image tower's `products` out of int8, and what it measured
+ * holds. */
+void tower_check_calibrated(const char *path, size_t products);
+
 /* More images than go through in one pass, each as if it were alone, bit for bit. */
 void tower_check_batches(const char *path);
 

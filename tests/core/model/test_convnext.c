@@ -12,7 +12,6 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/architectures.h"
-#include "core/model/calibrate.h"
 #include "tests/support/tower_golden.h"
 
 #define GOLDEN "tests/golden/convnext/"
@@ -65,22 +64,9 @@ START_TEST(alone_or_among_others) {
 }
 END_TEST
 
-/* The profile may leave any product out of int8, and what it measured holds. */
 START_TEST(calibrated) {
-    const struct samples none = {.counts = {0}};
-    struct calibrate_options options = {
-        .model = {.path = GOLDEN "mlp", .features = isa_detect(), .workers = 2}, .target = 0.9999};
-    struct profile *profile = malloc(sizeof(*profile));
-    struct calibration *calibration;
-    ck_assert_ptr_nonnull(profile);
-    ck_assert_int_eq(calibration_open(&calibration, &options, NULL), STATUS_OK);
-    const struct model_info *info = calibration_info(calibration);
     /* Two products for each of five blocks, three halvings, the stem, the end. */
-    ck_assert_uint_eq(plan_count(info, PLAN_VISION), 15);
-    ck_assert_int_eq(calibration_run(profile, calibration, &none, NULL), STATUS_OK);
-    ck_assert_double_ge(profile->towers[PLAN_VISION].total.min, options.target);
-    calibration_close(calibration);
-    free(profile);
+    tower_check_calibrated(GOLDEN "mlp", 15);
 }
 END_TEST
 

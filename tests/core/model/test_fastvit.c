@@ -13,7 +13,6 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/architectures.h"
-#include "core/model/calibrate.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
 #include "tests/support/tower_golden.h"
@@ -74,26 +73,12 @@ START_TEST(alone_or_among_others) {
 }
 END_TEST
 
-/* The profile may leave any product out of int8, and what it measured holds. */
 START_TEST(calibrated) {
-    const struct samples none = {.counts = {0}};
     char path[96];
     snprintf(path, sizeof(path), GOLDEN "%s", kinds[_i]);
-    struct calibrate_options options = {
-        .model = {.path = path, .features = isa_detect(), .workers = 2}, .target = 0.9999};
-    struct profile *profile = malloc(sizeof(*profile));
-    struct calibration *calibration;
-    ck_assert_ptr_nonnull(profile);
-    ck_assert_int_eq(calibration_open(&calibration, &options, NULL), STATUS_OK);
-    const struct model_info *info = calibration_info(calibration);
     /* Halvings, two products for each block that mixes and four for each that attends; the stem
      * and the end. */
-    size_t count = _i == 1 ? 4 + 2 * 3 + 4 * 2 + 2 : 3 + 2 * 4 + 4 * 2 + 2;
-    ck_assert_uint_eq(plan_count(info, PLAN_VISION), count);
-    ck_assert_int_eq(calibration_run(profile, calibration, &none, NULL), STATUS_OK);
-    ck_assert_double_ge(profile->towers[PLAN_VISION].total.min, options.target);
-    calibration_close(calibration);
-    free(profile);
+    tower_check_calibrated(path, _i == 1 ? 4 + 2 * 3 + 4 * 2 + 2 : 3 + 2 * 4 + 4 * 2 + 2);
 }
 END_TEST
 
