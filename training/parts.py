@@ -30,6 +30,11 @@ class Classes:
             if a in places and b in places:
                 self.ignore[places[a], places[b]] = self.ignore[places[b], places[a]] = True
 
+    def draw(self, label):
+        """The label, or now and then the broader one that is as true."""
+        broader = self.broader[label]
+        return broader if broader is not None and random.random() < 0.2 else label
+
     def texts(self):
         """One text for each class: one template for all, so that the rows are of one length."""
         template = random.choice(PHOTO_TEMPLATES)
@@ -70,10 +75,7 @@ class Labelled(Part):
 
     def draw(self, side):
         chosen = random.sample(self.members, self.count)
-        broader = self.classes.broader
-        labels = [self.labels[i] for i in chosen]
-        labels = [broader[y] if broader[y] is not None and random.random() < 0.4 else y
-                  for y in labels]
+        labels = [self.classes.draw(self.labels[i]) for i in chosen]
         return self.cut(chosen, side), torch.tensor(labels)
 
 

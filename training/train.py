@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import time
 
 import torch
@@ -105,7 +106,7 @@ class Trainer:
         self.bias = nn.Parameter(torch.tensor(-10.0, device=self.device))
         self.average = optimise.Average(self.model, args.average)
         self.optimizers = self.make_optimizers()
-        self.step = self.images = 0
+        self.step, self.images, self.stopped = 0, 0, False
         self.before, self.history, self.measured = 0.0, [], []
         self.state_path = os.path.join(args.work, "state.pt")
         if os.path.exists(self.state_path):
@@ -216,6 +217,9 @@ class Trainer:
         self.images += count
         return loss.item(), right, side, keep
 
+    def stop(self, number, frame):
+        self.stopped = True
+
     def look(self):
         """Measures the average on what is held out, keeps the state, draws the curves."""
         self.save_state()
@@ -231,8 +235,10 @@ class Trainer:
 
     def train(self):
         told = looked = time.monotonic()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.stop)
         smooth, images = None, self.images
-        while (progress := self.progress()) < 1:
+        while (progress := self.progress()) < 1 and not self.processes.agree(float(self.stopped)):
             loss, right, side, keep = self.train_step(progress)
             smooth = loss if smooth is None else 0.97 * smooth + 0.03 * loss
             now = time.monotonic()
@@ -249,6 +255,9 @@ class Trainer:
                 self.look()
                 looked = told = time.monotonic()
                 images = self.images
+        if self.stopped:
+            self.save_state()
+            raise SystemExit("stopped; the same call goes on from here")
         self.look()
 
 

@@ -14,6 +14,8 @@
 #include "core/base/log.h"
 #include "tests/support/fake_request.h"
 
+enum { EMBED_DIM = 192 };
+
 #define PIXEL                                                                                      \
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg" \
     "gg=="
@@ -219,10 +221,10 @@ START_TEST(all_forms_of_an_image_are_one) {
     json_t *form = body();
     ck_assert(json_equal(json, raw) && json_equal(json, form));
     ck_assert_str_eq(string_at(json, "model"), "starter");
-    ck_assert_int_eq(json_integer_value(json_object_get(json, "dim")), 128);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "dim")), EMBED_DIM);
     double sum = 0;
     const json_t *embedding = json_array_get(json_object_get(json, "embeddings"), 0);
-    for (size_t i = 0; i < 128; i++) sum += number_at(embedding, i) * number_at(embedding, i);
+    for (size_t i = 0; i < EMBED_DIM; i++) sum += number_at(embedding, i) * number_at(embedding, i);
     ck_assert_double_eq_tol(sum, 1, 1e-5);
     json_decref(json);
     json_decref(raw);
@@ -240,8 +242,8 @@ START_TEST(both_encodings_are_exact) {
     const json_t *base64 = json_array_get(json_object_get(text, "embeddings"), 0);
     buffer_init(&bytes, 4096);
     base64_decode(&bytes, bytes_of(json_string_value(base64)), NULL);
-    ck_assert_uint_eq(bytes.size, 128 * sizeof(float));
-    for (size_t i = 0; i < 128; i++) {
+    ck_assert_uint_eq(bytes.size, EMBED_DIM * sizeof(float));
+    for (size_t i = 0; i < EMBED_DIM; i++) {
         float number;
         memcpy(&number, bytes.data + i * sizeof(number), sizeof(number));
         ck_assert((float)number_at(embedding, i) == number);
@@ -275,7 +277,7 @@ START_TEST(partial_answers) {
     const json_t *embeddings = json_object_get(answer, "embeddings");
     const json_t *errors = json_object_get(answer, "errors");
     ck_assert(json_is_null(json_array_get(embeddings, 0)));
-    ck_assert_uint_eq(json_array_size(json_array_get(embeddings, 1)), 128);
+    ck_assert_uint_eq(json_array_size(json_array_get(embeddings, 1)), EMBED_DIM);
     ck_assert(json_is_null(json_array_get(embeddings, 2)));
     ck_assert_uint_eq(json_array_size(errors), 2);
     ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(errors, 0), "index")), 0);
@@ -465,7 +467,7 @@ START_TEST(openai_errors) {
                        "\"],\"truncate\":false}",
                        422, "input[2]");
     check_openai_error("{\"input\":\"" LONG_TEXT "\",\"truncate\":false}", 422, "input");
-    json_decref(post("/v1/embeddings", "{\"input\":\"a\",\"dimensions\":128}", 200));
+    json_decref(post("/v1/embeddings", "{\"input\":\"a\",\"dimensions\":192}", 200));
 }
 END_TEST
 

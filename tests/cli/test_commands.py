@@ -91,7 +91,7 @@ class Embed(unittest.TestCase):
         ship, airplane = lines(out)
         self.assertEqual((ship["input"], airplane["input"]), (SHIP, AIRPLANE))
         for row in (ship, airplane):
-            self.assertEqual(len(row["embedding"]), 128)
+            self.assertEqual(len(row["embedding"]), 192)
             self.assertAlmostEqual(dot(row["embedding"], row["embedding"]), 1, 5)
         with open(os.path.join(ROOT, SHIP), "rb") as file:
             code, out, _ = clipd("embed", "image", "-", "--model", MODEL, stdin=file.read())
@@ -182,8 +182,8 @@ class Classify(unittest.TestCase):
         table = os.read(master, 4096).decode().split("\r\n")
         os.close(master)
         self.assertEqual(table[0], SHIP)
-        self.assertRegex(table[1], r"^   9\d\.\d %  ship$")
-        self.assertRegex(table[2], r"^    \d\.\d %  dog$")
+        self.assertRegex(table[1], r"^ +(9\d|100)\.\d %  ship$")
+        self.assertRegex(table[2], r"^ +\d\.\d %  dog$")
 
 
 class Info(unittest.TestCase):
@@ -191,12 +191,12 @@ class Info(unittest.TestCase):
         code, out, err = clipd("info", "--model", MODEL)
         self.assertEqual((code, err), (0, ""))
         model, = json.loads(out)["models"]
-        self.assertEqual((model["name"], model["embed_dim"], model["image_size"]), ("starter", 128, 32))
+        self.assertEqual((model["name"], model["embed_dim"], model["image_size"]), ("starter", 192, 64))
 
 
 class Tokenize(unittest.TestCase):
     def test_text(self):
-        expected = [4094, 320, 517, 512, 320, 711, 269, 4095]
+        expected = [4094, 320, 520, 513, 320, 765, 269, 4095]
         code, out, _ = clipd("tokenize", "--model", MODEL, "a photo of a cat.")
         self.assertEqual((code, json.loads(out)), (0, expected))
         for mode in ("openai", "open_clip", "hf-fast"):
@@ -275,7 +275,7 @@ class Preprocess(unittest.TestCase):
     def test_sizes(self):
         self.assertEqual(self.size(), 224)
         self.assertEqual(self.size("--size", "7"), 7)
-        self.assertEqual(self.size("--model", MODEL), 32)
+        self.assertEqual(self.size("--model", MODEL), 64)
         self.assertEqual(self.size("--model", MODEL, "--size", "48", "--order", "openai"), 48)
         for more in (["--size", "0"], ["--size", "4097"], ["--size", "x"], ["--resize", "x"],
                      ["--order", "x"]):

@@ -15,7 +15,7 @@ from harness import Server
 from test_serve import wait_until_ready
 
 PICTURES = "docs/pictures"
-SHA256 = "555faba23741ca0874f1805d53f760153c658c5ac0edc34d188538cd3bbb4bc3"
+SHA256 = "a1d4d833c4493394a06b660a0336fe5024fac59bcca8ae4f2e61ec98ba9e5053"
 
 
 class Quantize(unittest.TestCase):
@@ -53,17 +53,17 @@ class Quantize(unittest.TestCase):
         os.umask(mask)
         self.assertEqual(os.stat(self.profile).st_mode & 0o777, 0o666 & ~mask)
         lines = out.decode().splitlines()
-        self.assertRegex(lines[0], r"^2 pictures \(1 other files\), 64 texts, kernel int8-p\w+-\d+$")
+        self.assertRegex(lines[0], r"^5 pictures \(1 other files\), 64 texts, kernel int8-p\w+-\d+$")
         cosines = r"  [01]\.\d{6}  [01]\.\d{6}  [01]\.\d{6}  [01]\.\d{6}$"
         layers = [line for line in lines if re.match(r" +\d+  (int8|bf16|fp32)  .*" + cosines, line)]
-        self.assertEqual([int(line.split()[0]) for line in layers], [1, 2, 3, 4, 5, 1, 2])
+        self.assertEqual([int(line.split()[0]) for line in layers], [1, 2, 3, 4, 1, 2])
         self.assertEqual(len({len(line) for line in lines if re.search(cosines, line)}), 1)
         total = float(lines[-1].split()[1])
         self.assertGreater(total, 0.999)
         profile = self.read_profile()
         self.assertEqual(profile["sha256"], SHA256)
-        self.assertEqual((profile["vision"]["inputs"], profile["text"]["inputs"]), (2, 64))
-        self.assertEqual([len(profile[tower]["layers"]) for tower in ("vision", "text")], [5, 2])
+        self.assertEqual((profile["vision"]["inputs"], profile["text"]["inputs"]), (5, 64))
+        self.assertEqual([len(profile[tower]["layers"]) for tower in ("vision", "text")], [4, 2])
         worst = min(profile[tower]["cosine"]["min"] for tower in ("vision", "text"))
         self.assertAlmostEqual(worst, total, 6)
         self.assertEqual(self.quantize()[1], out)

@@ -36,7 +36,7 @@ class Collections(Store):
         names = [c["name"] for c in self.call_on("listCollections")["collections"]]
         self.assertEqual(names, ["c", "photos"])
         for other in ({}, dict(spec, precision="bf16"), dict(spec, fields=[]),
-                      dict(spec, model_digest=DIGEST, dim=128)):
+                      dict(spec, model_digest=DIGEST, dim=192)):
             self.json_on("putCollection", other, 409, name="photos")
         self.call_on("deleteCollection", name="photos")
         self.call_on("getCollection", 404, name="photos")

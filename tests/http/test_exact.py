@@ -95,7 +95,7 @@ class Exact(unittest.TestCase):
         def run(kind, *arguments):
             output = subprocess.run([BINARY, "embed", kind, "--model", MODEL, *arguments],
                                     check=True, capture_output=True, cwd=ROOT).stdout
-            return [struct.pack("<128f", *json.loads(line)["embedding"])
+            return [struct.pack("<192f", *json.loads(line)["embedding"])
                     for line in output.splitlines()]
 
         with tempfile.TemporaryDirectory() as folder:

@@ -96,7 +96,7 @@ START_TEST(targets) {
         ck_assert(i < 2 || found > 3);
         exceptions = found;
         const struct profile_tower *vision = &profile->towers[PLAN_VISION];
-        ck_assert_uint_eq(vision->layers, 5);
+        ck_assert_uint_eq(vision->layers, 4);
         for (uint32_t k = 0; k < vision->layers; k++) {
             ck_assert_double_gt(vision->residual[k].min, 0.999);
             ck_assert_double_le(vision->residual[k].min, 1);

@@ -244,25 +244,21 @@ START_TEST(starter_model) {
     ck_assert_uint_eq(tokenizer_vocab_size(tokenizer), 4096);
     ck_assert_uint_eq(tokenizer_start_id(tokenizer), 4094);
     ck_assert_uint_eq(tokenizer_end_id(tokenizer), 4095);
-    if (!shared_missing()) {
-        char *path = shared_path("training/starter-v0/reference/expected.json");
-        json_t *root = json_load_file(path, 0, NULL);
-        json_t *texts = json_object_get(root, "texts");
-        ck_assert_uint_eq(json_object_size(texts), 5);
-        const char *text;
-        json_t *expected;
-        json_object_foreach(texts, text, expected) {
-            const json_t *ids = json_object_get(expected, "tokens");
-            uint32_t found[IDS_MAX];
-            struct tokens tokens = {.ids = found};
-            ck_assert(!tokenizer_encode(tokenizer, bytes_of(text), 32, false, &tokens, NULL));
-            ck_assert_uint_eq(tokens.count, json_array_size(ids));
-            for (size_t i = 0; i < tokens.count; i++)
-                ck_assert_uint_eq(found[i], json_integer_value(json_array_get(ids, i)));
-        }
-        json_decref(root);
-        free(path);
+    json_t *root = json_load_file("tests/golden/starter.json", 0, NULL);
+    json_t *texts = json_object_get(root, "texts");
+    ck_assert_uint_eq(json_object_size(texts), 5);
+    const char *text;
+    json_t *expected;
+    json_object_foreach(texts, text, expected) {
+        const json_t *ids = json_object_get(expected, "tokens");
+        uint32_t found[IDS_MAX];
+        struct tokens tokens = {.ids = found};
+        ck_assert(!tokenizer_encode(tokenizer, bytes_of(text), 32, false, &tokens, NULL));
+        ck_assert_uint_eq(tokens.count, json_array_size(ids));
+        for (size_t i = 0; i < tokens.count; i++)
+            ck_assert_uint_eq(found[i], json_integer_value(json_array_get(ids, i)));
     }
+    json_decref(root);
     tokenizer_close(tokenizer);
 }
 END_TEST
