@@ -31,9 +31,12 @@ class Classes:
                 self.ignore[places[a], places[b]] = self.ignore[places[b], places[a]] = True
 
     def draw(self, label):
-        """The label, or now and then the broader one that is as true."""
+        """The label, or now and then the broader one that is as true: about as often for a broad
+        class of three kinds as for one of six, lest every animal at full size be a dog."""
         broader = self.broader[label]
-        return broader if broader is not None and random.random() < 0.2 else label
+        if broader is None:
+            return label
+        return broader if random.random() < min(0.5, 1.5 / self.broader.count(broader)) else label
 
     def texts(self):
         """One text for each class: one template for all, so that the rows are of one length."""

@@ -10,8 +10,8 @@ from .clip import Clip
 from .words import LEFT_OUT, held_out, label_of
 
 DEFAULTS = {
-    "starter": {"batch": "104,120,24,8", "optimizer": "muon", "rate": 2e-3, "decay": 0.05, "warmup": 60,
-                "schedule": "linear", "average": 0.98, "phases": ""},
+    "starter": {"batch": "100,120,28,8", "optimizer": "muon", "rate": 2e-3, "decay": 0.05, "warmup": 60,
+                "schedule": "linear", "average": 0.995, "phases": "0:32:1,.6:64:.5,.96:64:1"},
     "tune": {"batch": "64", "optimizer": "adamw", "rate": 1e-5, "decay": 0.2, "warmup": 20,
              "schedule": "cosine", "average": 0.99, "phases": ""}}
 
@@ -55,7 +55,7 @@ def open_starter(args):
     config = starter.config(len(tokenizer.vocabulary))
     model = Clip(config)
     labelled, pairs = data.parts(args.batch)
-    initialise.small(model, torch.cat([part.draw(64)[0] for part in labelled for _ in range(8)]))
+    initialise.small(model, torch.cat([part.draw(48)[0] for part in labelled for _ in range(8)]))
     side = config["vision_config"]["image_size"]
 
     def measured(model):

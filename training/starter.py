@@ -84,7 +84,7 @@ def emoji_texts(item):
     return texts
 
 
-def config(vocabulary, embed=192, side=64, patch=16, vision=(192, 4, 6), text=(128, 2, 4)):
+def config(vocabulary, embed=192, side=64, patch=8, vision=(192, 6, 6), text=(128, 2, 4)):
     def tower(shape):
         width, layers, heads = shape
         return {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,
