@@ -33,6 +33,7 @@ const struct gemm_kernel *gemm_kernel_find(unsigned features, enum gemm_precisio
         break;
     case GEMM_BF16:
         if (features & ISA_AVX512_BF16) return &gemm_avx512_bf16;
+        if (features & ISA_AVX2) return &gemm_avx2_bf16;
         break;
     case GEMM_INT8:
         if (features & ISA_AVX512_VNNI) return &gemm_avx512_vnni;

@@ -1,10 +1,13 @@
-/* gemm_avx2.c - fp32 and int8 products for CPUs with AVX2 and FMA.
+/* gemm_avx2.c - fp32, bf16 and int8 products for CPUs with AVX2 and FMA.
  *
  * fp32: 6 rows x 16 columns, 12 sums, 2 vectors of the panel and a broadcast fill the
  * 16 registers. int8: AVX2 has no instruction that adds four products to 32 bits, so
  * vpmaddubsw adds two to 16 bits, with saturation, and vpmaddwd the halves to 32.
  * Weights of +-63 make saturation impossible (2 * 255 * 63 < 2^15), which costs one
  * bit of weight precision. 4 rows x 16 columns leave registers for the two steps.
+ *
+ * bf16: a bfloat16 is the upper half of a float, so a word of two becomes two floats by a
+ * shift and a mask. This is no faster than fp32; it is for weights of half the size.
  */
 #include "core/kernels/gemm_kernel.h"
 
@@ -17,6 +20,7 @@ enum {
     COLUMNS = 16,
     LINE = 4 * COLUMNS, /* bytes */
     ROWS_FP32 = 6,
+    ROWS_BF16 = 4,
     ROWS_INT8 = 4,
     WEIGHT_MAX = 63,
     SPIN = 12,
@@ -28,6 +32,19 @@ typedef __m256i step_fn(__m256i sum, __m256i a, __m256i b);
 static inline __m256i step_fp32(__m256i sum, __m256i a, __m256i b) {
     return _mm256_castps_si256(
         _mm256_fmadd_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), _mm256_castsi256_ps(sum)));
+}
+
+static inline __m256 first_of(__m256i words) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+}
+
+static inline __m256 second_of(__m256i words) {
+    return _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32((int)0xffff0000u)));
+}
+
+static inline __m256i step_bf16(__m256i sum, __m256i a, __m256i b) {
+    __m256 first = _mm256_fmadd_ps(first_of(a), first_of(b), _mm256_castsi256_ps(sum));
+    return _mm256_castps_si256(_mm256_fmadd_ps(second_of(a), second_of(b), first));
 }
 
 static inline __m256i step_int8(__m256i sum, __m256i a, __m256i b) {
@@ -85,6 +102,15 @@ static void tile_fp32(const struct gemm_tile *tile, size_t rows) {
     }
 }
 
+static void tile_bf16(const struct gemm_tile *tile, size_t rows) {
+    switch (rows) {
+    case 1: tile_rows(tile, 1, step_bf16); break;
+    case 2: tile_rows(tile, 2, step_bf16); break;
+    case 3: tile_rows(tile, 3, step_bf16); break;
+    default: tile_rows(tile, 4, step_bf16); break;
+    }
+}
+
 static void tile_int8(const struct gemm_tile *tile, size_t rows) {
     switch (rows) {
     case 1: tile_rows(tile, 1, step_int8); break;
@@ -117,6 +143,10 @@ __attribute__((always_inline)) static inline uint32_t spin(size_t rounds, step_f
 
 static uint32_t spin_fp32(size_t rounds) {
     return spin(rounds, step_fp32);
+}
+
+static uint32_t spin_bf16(size_t rounds) {
+    return spin(rounds, step_bf16);
 }
 
 static uint32_t spin_int8(size_t rounds) {
@@ -191,6 +221,19 @@ const struct gemm_kernel gemm_avx2_fp32 = {
     .tile_rows = ROWS_FP32,
     .tile = tile_fp32,
     .spin = spin_fp32,
+    .spin_steps = SPIN_STEPS,
+    .finish = finish,
+};
+
+const struct gemm_kernel gemm_avx2_bf16 = {
+    .name = "avx2",
+    .format = "bf16-p16-1",
+    .precision = GEMM_BF16,
+    .group = 2,
+    .columns = COLUMNS,
+    .tile_rows = ROWS_BF16,
+    .tile = tile_bf16,
+    .spin = spin_bf16,
     .spin_steps = SPIN_STEPS,
     .finish = finish,
 };

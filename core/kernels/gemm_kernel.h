@@ -58,7 +58,7 @@ struct gemm_kernel {
 
 extern const struct gemm_kernel gemm_blas_fp32;
 extern const struct gemm_kernel gemm_generic_fp32, gemm_generic_bf16, gemm_generic_int8;
-extern const struct gemm_kernel gemm_avx2_fp32, gemm_avx2_int8;
+extern const struct gemm_kernel gemm_avx2_fp32, gemm_avx2_bf16, gemm_avx2_int8;
 extern const struct gemm_kernel gemm_avx512_fp32, gemm_avx512_bf16, gemm_avx512_vnni;
 
 /* `finish` of every AVX-512 kernel; in gemm_avx512.c. */
