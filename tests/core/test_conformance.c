@@ -18,7 +18,7 @@
 #include "tests/support/folder.h"
 #include "tests/support/shared.h"
 
-enum { DIM = 128, TABLES = 4, TEXTS = 1661, IMAGES = 2, ROWS = 7, PATH_SIZE = 512 };
+enum { DIM = 192, TABLES = 4, TEXTS = 1661, IMAGES = 2, ROWS = 7, PATH_SIZE = 512 };
 
 static struct registry *registry;
 static struct engine *engine;

@@ -17,12 +17,12 @@
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
 
-enum { MODELS = 3, DIM_MAX = 128 };
+enum { MODELS = 3, DIM_MAX = 192 };
 
 /* The starter at three sizes of image: different models as far as anybody can tell, but of
  * about the same size in memory. */
 static const char *const names[MODELS] = {"a", "b", "c"};
-static const uint32_t sizes[MODELS] = {32, 40, 48};
+static const uint32_t sizes[MODELS] = {64, 72, 80};
 
 static struct registry *registry;
 static struct buffer picture;

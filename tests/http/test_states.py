@@ -15,7 +15,7 @@ from images import png, text
 from test_metrics import parse
 
 MODEL = "models/starter"
-LAYERS, PATCHES, WIDTH = 4, 16, 192
+LAYERS, PATCHES, WIDTH = 6, 64, 192
 PICTURES = [png(40, 30, (i * 37 % 256, 90, i * 11 % 256)) for i in range(5)]
 
 

@@ -66,7 +66,7 @@ START_TEST(identity) {
     ck_assert_int_eq(model_measure(&first, &options, NULL), STATUS_OK);
     ck_assert_int_eq(model_measure(&second, &options, NULL), STATUS_OK);
     ck_assert_str_eq(first.identity, second.identity);
-    other.image_size = 64;
+    other.image_size = 2 * 64;
     ck_assert_int_eq(model_measure(&second, &other, NULL), STATUS_OK);
     ck_assert_str_ne(first.identity, second.identity);
     ck_assert_uint_gt(second.bytes, first.bytes);

@@ -132,7 +132,7 @@ END_TEST
 
 /* ---- the starter: batches, and what follows from states ---- */
 
-enum { STARTER_SIDE = 32, STARTER_WIDTH = 128, MANY = 70 };
+enum { STARTER_SIDE = 64, STARTER_WIDTH = 192, MANY = 70 };
 
 static uint8_t pictures[MANY][STARTER_SIDE * STARTER_SIDE * 3];
 
