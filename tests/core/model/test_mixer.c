@@ -213,6 +213,12 @@ START_TEST(alone_or_among_others) {
 }
 END_TEST
 
+START_TEST(calibrated) {
+    /* As the FastViT of test_fastvit.c. */
+    tower_check_calibrated(GOLDEN "s0", 3 + 2 * 4 + 4 * 2 + 2);
+}
+END_TEST
+
 /* A mapped file of packed weights answers as the checkpoint did. */
 START_TEST(packed_file) {
     char *cache = folder_make();
@@ -302,7 +308,7 @@ static void check_refused(size_t kind, const char *from, const char *to, enum st
         char path[160];
         snprintf(path, sizeof(path), GOLDEN "%s/%s", kinds[kind].name, files[i]);
         struct buffer content = files_load(path);
-        uint8_t *at = memmem(content.data, content.size, from, strlen(from));
+        void *at = memmem(content.data, content.size, from, strlen(from));
         if (at && !found) memcpy(at, to, strlen(to));
         found = found || at;
         snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
@@ -390,6 +396,7 @@ int main(void) {
     tcase_add_loop_test(tcase, without_configuration, 0, KINDS);
     tcase_add_loop_test(tcase, every_precision_and_kernel, 0, KINDS);
     tcase_add_loop_test(tcase, alone_or_among_others, 0, KINDS);
+    tcase_add_test(tcase, calibrated);
     tcase_add_test(tcase, packed_file);
     tcase_add_test(tcase, products_have_names);
     tcase_add_test(tcase, mobileclip_s0);
