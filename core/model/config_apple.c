@@ -2,23 +2,27 @@
 
 #include <string.h>
 
+#include "core/model/config_open_clip.h"
 #include "core/model/config_tower.h"
 #include "core/model/families.h"
 
 enum { MCI_SIZE = 256, VIT_HEADS = 12 };
 
-/* What all of them have in common. */
-static void begin(struct model_config *out) {
-    struct model_preprocess *preprocess = &out->preprocess;
-    out->found = true;
-    out->naming = MODEL_NAMES_OPEN_CLIP;
-    out->vision.activation = out->text.activation = MODEL_GELU_ERF;
+static void set_bilinear(struct model_preprocess *preprocess, bool normalise) {
     preprocess->convert_first = false;
     preprocess->filter = 2;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3 && !normalise; i++) {
         preprocess->mean[i] = 0;
         preprocess->std[i] = 1;
     }
+}
+
+/* What all of the first MobileCLIPs have in common. */
+static void begin(struct model_config *out) {
+    out->found = true;
+    out->naming = MODEL_NAMES_OPEN_CLIP;
+    out->vision.activation = out->text.activation = MODEL_GELU_ERF;
+    set_bilinear(&out->preprocess, false);
 }
 
 static enum status read_image(struct model_config *out, const struct json_place *top,
@@ -80,8 +84,39 @@ static enum status read_text(struct model_config *out, const struct json_place *
                      name);
 }
 
+/* Of preprocessing there is nothing in the file (SPEC 4.2 has it); what is not named here has
+ * OpenCLIP's defaults. */
+static enum status read_second(struct model_config *out, const struct json_place *top,
+                               struct error *err) {
+    static const struct {
+        const char *prefix;
+        bool normalise;
+    } known[] = {{"fastvit_mci3", true},
+                 {"fastvit_mci4", true},
+                 {"fastvit_mci", false},
+                 {"vit_base_mci_", false}};
+    struct json_place vision;
+    const char *name = "";
+    out->preprocess.convert_first = false;
+    enum status status = config_open_clip_read(out, top, err);
+    if (!status) status = json_enter(&vision, top, "vision_cfg", err);
+    if (!status) status = json_read_string(&vision, "timm_model_name", &name, err);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !status; i++) {
+        if (strncmp(name, known[i].prefix, strlen(known[i].prefix)) != 0) continue;
+        set_bilinear(&out->preprocess, known[i].normalise);
+        break;
+    }
+    return status;
+}
+
+bool config_apple_is(const struct json_place *top) {
+    bool named = json_is_set(top, "model_type"); /* transformers' */
+    return !named && (json_is_set(top, "image_cfg") || json_is_set(top, "vision_cfg"));
+}
+
 enum status config_apple_read(struct model_config *out, const struct json_place *top,
                               struct error *err) {
+    if (json_is_set(top, "vision_cfg")) return read_second(out, top, err);
     begin(out);
     enum status status = json_read_u32(top, "embed_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
     if (!status) status = read_image(out, top, err);

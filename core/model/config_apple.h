@@ -1,7 +1,8 @@
-/* config_apple.h - MobileCLIP as Apple published it first: config.json of its repositories, and
- * what a weight file alone tells of the same things (SPEC 4.6).
+/* config_apple.h - MobileCLIP as Apple published it: config.json of its repositories, and what a
+ * weight file alone tells of the same things (SPEC 4.6).
  *
- * Both say little, because the rest is in Apple's code: bilinear resizing, no mean, GELUs. */
+ * All say little, because the rest is in Apple's code: bilinear resizing, no mean, GELUs.
+ * MobileCLIP2's weights have OpenCLIP's names, and its config.json is OpenCLIP's model_cfg. */
 #ifndef CORE_MODEL_CONFIG_APPLE_H
 #define CORE_MODEL_CONFIG_APPLE_H
 
@@ -9,7 +10,8 @@
 #include "core/model/json.h"
 #include "core/model/tensors.h"
 
-/* `top` is the whole of config.json, which has an image_cfg. */
+/* True when `top`, the whole of config.json, is of one of these forms. */
+bool config_apple_is(const struct json_place *top);
 enum status config_apple_read(struct model_config *out, const struct json_place *top,
                               struct error *err);
 

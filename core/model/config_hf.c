@@ -194,7 +194,7 @@ enum status config_hf_parse(struct model_config *out, struct bytes json, struct 
     bool metaclip_2 = !strcmp(type, "metaclip_2");
     if (status) {
         ;
-    } else if (json_is_set(&top, "image_cfg")) {
+    } else if (config_apple_is(&top)) {
         status = config_apple_read(out, &top, err);
     } else if (!strcmp(type, "clip") || metaclip_2) {
         status = json_read_u32(&top, "projection_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);

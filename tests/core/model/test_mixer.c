@@ -295,7 +295,8 @@ static void write_file(const char *path, struct bytes content) {
     ck_assert_int_eq(fclose(file), 0);
 }
 
-/* Opens a copy of a golden in which one text is another, and expects a refusal. */
+/* Opens a copy of a golden in which one text is another, wherever it stands, and expects a
+ * refusal. */
 static void check_refused(size_t kind, const char *from, const char *to, enum status status,
                           const char *words) {
     const char *const files[] = {kinds[kind].file, "config.json"};
@@ -308,9 +309,11 @@ static void check_refused(size_t kind, const char *from, const char *to, enum st
         char path[160];
         snprintf(path, sizeof(path), GOLDEN "%s/%s", kinds[kind].name, files[i]);
         struct buffer content = files_load(path);
-        void *at = memmem(content.data, content.size, from, strlen(from));
-        if (at && !found) memcpy(at, to, strlen(to));
-        found = found || at;
+        void *at;
+        while ((at = memmem(content.data, content.size, from, strlen(from)))) {
+            memcpy(at, to, strlen(to));
+            found = true;
+        }
         snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
         write_file(path, buffer_view(&content));
         buffer_free(&content);
@@ -359,6 +362,11 @@ START_TEST(refused_files) {
         {0, "image_encoder.model.patch_embed.0.rbr_conv.0.bn.num_batches_tracked",
          "image_encoder.model.patch_embed.0.rbr_conv.0.bn.num_batches_trackeX", STATUS_UNSUPPORTED,
          "is no part of a plain CLIP tower"},
+        /* Shapes in a pickle. */
+        {0, "K\x10K\x0c\x86", "K\x0fK\x0c\x86", STATUS_UNPROCESSABLE,
+         "tensor text_encoder.projection_layer has shape [15, 12], [16, 12] is expected"},
+        {0, "(K\x10K\x01K\x01K\x0bt", "(K\x10K\x01K\x01K\x0at", STATUS_UNSUPPORTED,
+         "a convolution over 10 tokens: odd numbers up to 255"},
         {0, "\"mci0\"", "\"mci3\"", STATUS_UNSUPPORTED, "image_cfg.model_name is \"mci3\""},
         {0, "\"mct\"", "\"mcX\"", STATUS_UNSUPPORTED, "text_cfg.model_name is \"mcX\""},
         {0, "\"causal_masking\": false", "\"causal_masking\": true ", STATUS_UNSUPPORTED,
