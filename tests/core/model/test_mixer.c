@@ -185,7 +185,7 @@ START_TEST(every_precision_and_kernel) {
 }
 END_TEST
 
-/* More texts than go through in one pass, and helpers: each as if it were alone, bit for bit. */
+/* More texts than go through in one pass, each as if it were alone, bit for bit. */
 START_TEST(alone_or_among_others) {
     static const char *const precisions[] = {"fp32", "bf16", "int8"};
     char path[96];
