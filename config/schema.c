@@ -235,7 +235,8 @@ const struct schema_key schema_model_keys[] = {
      .kind = SCHEMA_TEXT,
      MODEL_FIELD(engine.activation),
      .choices = "quick_gelu|gelu|gelu_tanh",
-     .meaning = "activation of the towers; by default as configured, `quick_gelu` for a bare file"},
+     .meaning = "activation of the towers; by default as configured, `quick_gelu` for a bare file "
+                "but Apple's"},
     {.name = "precision",
      .kind = SCHEMA_TEXT,
      MODEL_FIELD(engine.precision),

@@ -6,14 +6,16 @@
 #ifndef CORE_KERNELS_DEPTHWISE_H
 #define CORE_KERNELS_DEPTHWISE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct depthwise_call {
     const float *in; /* [height, width, channels] */
     size_t height, width, channels;
-    const float *weights; /* [window, window, channels] */
+    const float *weights; /* [window, window, channels], or flat: [window, channels] */
     const float *bias;    /* [channels] */
     size_t window;        /* odd; half of it is padded on every side */
+    bool flat;            /* it is one line high: what stands in texts, whose lines are texts */
     size_t stride;        /* pixels between the middles of windows, the first is on pixel 0 */
     float *out;           /* [depthwise_side() of height and width, channels], pixels
                              out_stride floats apart */

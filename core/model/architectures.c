@@ -56,6 +56,7 @@ const struct architecture architectures[] = {
     {"convnext_xlarge", 1024, 256, 32, 2048, 36, 0, 8192, 1024, 20, 16},
     {"convnext_xxlarge", 1024, 256, 32, 3072, 40, 0, 12288, 1024, 24, 16},
     {"convnext_xxlarge_320", 1024, 320, 32, 3072, 40, 0, 12288, 1024, 24, 16},
+    {"MobileCLIP-S0", 512, 256, 32, 512, 23, 16, 1536, 512, 6, 8},
     {"MobileCLIP-S1", 512, 256, 32, 512, 43, 16, 1536, 512, 12, 8},
     /* MobileCLIP2-S2 has the same towers. */
     {"MobileCLIP-S2", 512, 256, 32, 640, 47, 20, 1920, 512, 12, 8},
@@ -156,6 +157,7 @@ static const struct {
     const char *name;
     struct model_fastvit fastvit;
 } fastvits[] = {
+    {"MobileCLIP-S0", {64, 4, {2, 6, 10, 2}, 3, 3, {0, 0, 64, 128}, 64, false}},
     {"MobileCLIP-S1", {64, 4, {4, 12, 20, 4}, 3, 3, {0, 0, 64, 128}, 64, false}},
     {"MobileCLIP-S2", {80, 4, {4, 12, 24, 4}, 3, 3, {0, 0, 80, 160}, 80, false}},
     {"MobileCLIP2-S0", {64, 4, {2, 6, 10, 2}, 3, 3, {0, 0, 64, 128}, 64, false}},
@@ -168,6 +170,11 @@ const struct model_fastvit *architecture_fastvit(const struct architecture *arch
         if (!strcmp(fastvits[i].name, architecture->name)) return &fastvits[i].fastvit;
     }
     return NULL;
+}
+
+uint32_t architecture_token_window(const struct architecture *architecture) {
+    enum { MOBILECLIP_S0 = 11 };
+    return strcmp(architecture->name, "MobileCLIP-S0") ? 0 : MOBILECLIP_S0;
 }
 
 /* The parts of names by which the members of a family differ; the first that fits counts. */

@@ -14,7 +14,7 @@ enum architecture_style {
 };
 
 struct architecture {
-    const char *name; /* as open_clip calls it */
+    const char *name; /* as open_clip calls it, MobileCLIP-S0 as Apple does */
     uint32_t embed_dim, image_size, patch_size;
     uint32_t vision_width, vision_layers, vision_heads, vision_mlp;
     uint32_t text_width, text_layers, text_heads; /* MLP 4 x width, 77 tokens, 49408 ids */
@@ -29,6 +29,10 @@ enum architecture_style architecture_style(const struct architecture *architectu
 const struct model_resnet *architecture_resnet(const struct architecture *architecture);
 const struct model_convnext *architecture_convnext(const struct architecture *architecture);
 const struct model_fastvit *architecture_fastvit(const struct architecture *architecture);
+
+/* The tokens that the first and the last layer of its texts look at instead of attending; 0: these
+ * attend, too. */
+uint32_t architecture_token_window(const struct architecture *architecture);
 
 /* What it has beside that when its images end with attention. */
 struct architecture_attention {

@@ -21,11 +21,35 @@ struct blueprint_linear {
     size_t parts;                        /* 0: there is no such product */
 };
 
+/* A convolution with a bias, or with a BatchNorm behind it. */
+struct blueprint_conv {
+    struct source weight;                     /* [n, channels * window^2] */
+    struct source gain, bias, mean, variance; /* [n]; of the bias alone, or of all */
+};
+
+/* Convolutions side by side whose results are added up (SPEC 4.6); smaller windows stand in the
+ * middle of larger ones. */
+enum { BLUEPRINT_BRANCHES = 4 };
+
+struct blueprint_branch {
+    struct blueprint_conv conv;
+    uint32_t window; /* 0: no weight, the pixel itself goes through the BatchNorm */
+    bool subtracted;
+};
+
+struct blueprint_branches {
+    struct blueprint_branch list[BLUEPRINT_BRANCHES];
+    uint32_t count;
+    struct source scale; /* [n], LayerScale: what the sum is multiplied by, or none */
+    bool passes;         /* in the end the pixel itself is added */
+};
+
 struct blueprint_block {
     struct blueprint_norm ln_1, ln_2;
     struct blueprint_norm ln_out, ln_proj; /* with inner_norms */
     struct blueprint_linear qkv, out, fc, proj;
-    struct blueprint_linear gate; /* as fc, if gated */
+    struct blueprint_linear gate;        /* as fc, if gated */
+    struct blueprint_branches mix, look; /* of a layer that looks at tokens, see struct block */
 };
 
 struct blueprint_tower {
@@ -34,12 +58,6 @@ struct blueprint_tower {
     struct blueprint_norm ln_end;       /* ln_post or ln_final */
     struct blueprint_linear hidden;     /* with projection_hidden: comes before it, no bias */
     struct blueprint_linear projection; /* [embed_dim, width], seldom with bias */
-};
-
-/* A convolution with a bias, or with a BatchNorm behind it. */
-struct blueprint_conv {
-    struct source weight;                     /* [n, channels * window^2] */
-    struct source gain, bias, mean, variance; /* [n]; of the bias alone, or of all */
 };
 
 /* What a ViT has before its blocks. */
@@ -90,23 +108,6 @@ struct blueprint_convnext {
     struct blueprint_norm stem_norm;
     struct blueprint_convnext_block *blocks; /* of all stages */
     struct blueprint_linear head;            /* [hidden, width], or none */
-};
-
-/* Convolutions side by side whose results are added up (SPEC 4.6); smaller windows stand in the
- * middle of larger ones. */
-enum { BLUEPRINT_BRANCHES = 4 };
-
-struct blueprint_branch {
-    struct blueprint_conv conv;
-    uint32_t window; /* 0: no weight, the pixel itself goes through the BatchNorm */
-    bool subtracted;
-};
-
-struct blueprint_branches {
-    struct blueprint_branch list[BLUEPRINT_BRANCHES];
-    uint32_t count;
-    struct source scale; /* [n], LayerScale: what the sum is multiplied by, or none */
-    bool passes;         /* in the end the pixel itself is added */
 };
 
 struct blueprint_squeeze {

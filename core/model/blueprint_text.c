@@ -11,7 +11,7 @@ static enum status take_text_positions(struct draft *draft, size_t width, struct
     size_t dims[2] = {0, width};
     struct source *positions = &out->text.positions;
     enum status status =
-        draft_take_matrix(draft, draft->names.text->positions, dims, positions, err);
+        draft_take_table(draft, draft->names.text->positions, dims, positions, err);
     if (status) return status;
     if (draft->info->text_class && dims[0] < 3) {
         return error_set(err, STATUS_UNPROCESSABLE,
@@ -67,6 +67,12 @@ enum status blueprint_text_draw(struct draft *draft, struct blueprint *out, stru
         if (status) return status;
     }
     status = draft_take_blocks(draft, PLAN_TEXT, width, &out->text, err);
+    if (!status && info->text.token_window && !info->bidirectional) {
+        status = error_set(err, STATUS_UNSUPPORTED,
+                           "a text tower that looks at %u tokens around each, but whose attention "
+                           "is causal",
+                           info->text.token_window);
+    }
     if (!status) status = take_text_positions(draft, width, out, err);
     if (!status) {
         status = draft_take_norm(draft, "", names->ln_final, width, &out->text.ln_end, err);

@@ -39,21 +39,6 @@ static enum status choose_grid(struct draft *draft, uint32_t side, struct grid *
     return STATUS_OK;
 }
 
-/* [tokens, width], which timm has below a 1. */
-static enum status take_table(struct draft *draft, size_t dims[2], struct source *out,
-                              struct error *err) {
-    const char *name = draft->names.vision->positions;
-    const struct tensor *tensor = tensors_find(draft->tensors, name);
-    if (!tensor || tensor->rank != 3) return draft_take_matrix(draft, name, dims, out, err);
-    size_t stored[3] = {1, dims[0], dims[1]};
-    enum status status = source_take(out, draft->tensors, name, stored, 3, err);
-    if (status) return status;
-    dims[0] = out->rows = stored[1];
-    dims[1] = out->columns = stored[2];
-    draft->info->parameters += (uint64_t)dims[0] * dims[1];
-    return STATUS_OK;
-}
-
 enum status blueprint_vit_take_positions(struct draft *draft, size_t width, struct blueprint *out,
                                          struct error *err) {
     struct source *positions = &out->vision.positions;
@@ -61,7 +46,8 @@ enum status blueprint_vit_take_positions(struct draft *draft, size_t width, stru
     assert(width);
     bool classless = draft->info->no_class_token, bare = draft->names.vision->bare_class;
     bool gridded = classless || bare; /* the table is that of the grid alone */
-    enum status status = take_table(draft, dims, positions, err);
+    enum status status =
+        draft_take_table(draft, draft->names.vision->positions, dims, positions, err);
     if (status) return status;
     size_t patches = positions->rows - !gridded;
     uint32_t side = (uint32_t)lround(sqrt((double)patches));
@@ -138,6 +124,7 @@ static enum status take_patch(struct draft *draft, size_t *width, struct bluepri
 /* MobileCLIP-B's: two convolutions with BatchNorms, and one with a bias. */
 static enum status take_stem(struct draft *draft, size_t width, struct blueprint_conv *out,
                              struct error *err) {
+    const struct vision_names *names = draft->names.vision;
     size_t channels = 3;
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < MODEL_VIT_STEM && !status; i++) {
@@ -145,8 +132,9 @@ static enum status take_stem(struct draft *draft, size_t width, struct blueprint
         size_t n = last ? width : width / 4, window = i ? 2 : 4;
         size_t dims[4] = {n, channels, window, window};
         char prefix[DRAFT_NAME_SIZE];
-        snprintf(prefix, sizeof(prefix), "%s%u.", draft->names.vision->stem, i);
-        status = draft_take_conv(draft, prefix, "conv", last ? NULL : "bn", dims, &out[i], err);
+        snprintf(prefix, sizeof(prefix), "%s%u.", names->stem, i);
+        status = draft_take_conv(draft, prefix, names->stem_conv, last ? NULL : names->stem_norm,
+                                 dims, &out[i], err);
         channels = n;
     }
     draft->info->patch_size = 16;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/model/config_apple.h"
 #include "core/model/config_tower.h"
 #include "core/model/families.h"
 
@@ -193,6 +194,8 @@ enum status config_hf_parse(struct model_config *out, struct bytes json, struct 
     bool metaclip_2 = !strcmp(type, "metaclip_2");
     if (status) {
         ;
+    } else if (config_apple_is(&top)) {
+        status = config_apple_read(out, &top, err);
     } else if (!strcmp(type, "clip") || metaclip_2) {
         status = json_read_u32(&top, "projection_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
         if (!status) status = enter_tower(&vision, &top, "vision_config", err);

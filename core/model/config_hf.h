@@ -1,4 +1,4 @@
-/* config_hf.h - config.json of transformers. */
+/* config_hf.h - config.json of transformers, and of Apple (config_apple.h) under the same name. */
 #ifndef CORE_MODEL_CONFIG_HF_H
 #define CORE_MODEL_CONFIG_HF_H
 

@@ -42,25 +42,29 @@ static enum status read_preprocess(struct model_config *out, const struct json_p
     return STATUS_OK;
 }
 
+enum status config_open_clip_read(struct model_config *out, const struct json_place *model,
+                                  struct error *err) {
+    bool quick_gelu = false;
+    out->found = true;
+    out->naming = MODEL_NAMES_OPEN_CLIP;
+    enum status status =
+        json_read_u32(model, "embed_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
+    if (!status) status = json_read_bool(model, "quick_gelu", &quick_gelu, err);
+    out->vision.activation = out->text.activation = quick_gelu ? MODEL_QUICK_GELU : MODEL_GELU_ERF;
+    if (!status) status = config_open_clip_vision_read(out, model, err);
+    return status ? status : config_open_clip_text_read(out, model, err);
+}
+
 enum status config_open_clip_parse(struct model_config *out, struct bytes json, struct error *err) {
     json_t *root;
     enum status status = json_parse(&root, json, "open_clip_config.json", err);
     if (status) return status;
     struct json_place top = json_at(root, "open_clip_config.json"), model;
-    bool quick_gelu = false;
-    out->found = true;
-    out->naming = MODEL_NAMES_OPEN_CLIP;
     status = json_enter(&model, &top, "model_cfg", err);
     if (!status && !model.object) {
         status = error_set(err, STATUS_UNPROCESSABLE, "open_clip_config.json has no model_cfg");
     }
-    if (!status) {
-        status = json_read_u32(&model, "embed_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
-    }
-    if (!status) status = json_read_bool(&model, "quick_gelu", &quick_gelu, err);
-    out->vision.activation = out->text.activation = quick_gelu ? MODEL_QUICK_GELU : MODEL_GELU_ERF;
-    if (!status) status = config_open_clip_vision_read(out, &model, err);
-    if (!status) status = config_open_clip_text_read(out, &model, err);
+    if (!status) status = config_open_clip_read(out, &model, err);
     if (!status) status = read_preprocess(out, &top, err);
     json_decref(root);
     return status;

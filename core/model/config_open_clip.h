@@ -1,8 +1,13 @@
-/* config_open_clip.h - open_clip_config.json. */
+/* config_open_clip.h - open_clip_config.json, and its model_cfg wherever it stands. */
 #ifndef CORE_MODEL_CONFIG_OPEN_CLIP_H
 #define CORE_MODEL_CONFIG_OPEN_CLIP_H
 
 #include "core/model/config.h"
+#include "core/model/json.h"
+
+/* Of preprocessing model_cfg says nothing. */
+enum status config_open_clip_read(struct model_config *out, const struct json_place *model,
+                                  struct error *err);
 
 enum status config_open_clip_parse(struct model_config *out, struct bytes json, struct error *err);
 

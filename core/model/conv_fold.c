@@ -49,9 +49,14 @@ struct sums {
     float *row;            /* [k], or [n] */
 };
 
+/* Of a window so many pixels wide. */
+static size_t lines_of(const struct conv_fold_shape *shape, size_t window) {
+    return shape->flat ? 1 : window;
+}
+
 /* The weight of result i for what lies under the middle of its window. */
 static double *middle(const struct sums *sums, size_t i) {
-    size_t area = sums->shape->window * sums->shape->window;
+    size_t area = sums->shape->window * lines_of(sums->shape, sums->shape->window);
     return sums->rows + i * sums->k + i % sums->shape->channels * area + area / 2;
 }
 
@@ -59,13 +64,15 @@ static double *middle(const struct sums *sums, size_t i) {
 static void add_row(const struct sums *sums, const struct blueprint_branch *branch, size_t i,
                     double scale) {
     size_t window = sums->shape->window, side = branch->window, edge = (window - side) / 2;
+    size_t lines = lines_of(sums->shape, window), side_lines = lines_of(sums->shape, side),
+           top = (lines - side_lines) / 2;
     const float *from = sums->row;
     double *to = sums->rows + i * sums->k;
     source_read(&branch->conv.weight, i, 1, sums->row);
-    for (size_t c = 0; c < sums->shape->channels; c++, to += window * window) {
-        for (size_t y = 0; y < side; y++) {
+    for (size_t c = 0; c < sums->shape->channels; c++, to += window * lines) {
+        for (size_t y = 0; y < side_lines; y++) {
             for (size_t x = 0; x < side; x++)
-                to[(y + edge) * window + x + edge] += scale * (double)*from++;
+                to[(y + top) * window + x + edge] += scale * (double)*from++;
         }
     }
 }
@@ -106,7 +113,7 @@ static enum status add_all(const struct sums *sums, const struct blueprint_branc
 
 enum status conv_fold(struct conv_folded *out, const struct blueprint_branches *from,
                       const struct conv_fold_shape *shape, struct error *err) {
-    size_t n = shape->n, k = shape->channels * shape->window * shape->window;
+    size_t n = shape->n, k = shape->channels * shape->window * lines_of(shape, shape->window);
     double *doubles = calloc(n * k + 3 * n, sizeof(*doubles));
     float *row = malloc((k > n ? k : n) * sizeof(*row));
     *out = (struct conv_folded){.rows = malloc(n * k * sizeof(*out->rows)),

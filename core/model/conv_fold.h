@@ -18,6 +18,7 @@ struct conv_folded {
 struct conv_fold_shape {
     size_t n, channels; /* channels that one result sees: 1 where each is by itself */
     size_t window;
+    bool flat; /* one line high, and so are all branches */
 };
 
 /* The caller frees both parts, also after an error. */

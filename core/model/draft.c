@@ -24,6 +24,22 @@ enum status draft_take_matrix(struct draft *draft, const char *name, size_t dims
     return status;
 }
 
+enum status draft_take_table(struct draft *draft, const char *name, size_t dims[2],
+                             struct source *out, struct error *err) {
+    const struct tensor *tensor = tensors_find(draft->tensors, name);
+    uint32_t rank =
+        tensor && tensor->rank > 2 && tensor->rank <= TENSOR_RANK_MAX ? tensor->rank : 2;
+    size_t stored[TENSOR_RANK_MAX];
+    for (uint32_t i = 0; i + 2 < rank; i++) stored[i] = 1;
+    for (uint32_t i = 0; i < 2; i++) stored[rank - 2 + i] = dims[i];
+    enum status status = source_take(out, draft->tensors, name, stored, rank, err);
+    if (status) return status;
+    dims[0] = out->rows = stored[rank - 2];
+    dims[1] = out->columns = stored[rank - 1];
+    draft->info->parameters += (uint64_t)dims[0] * dims[1];
+    return STATUS_OK;
+}
+
 enum status draft_take_norm(struct draft *draft, const char *prefix, const char *layer,
                             size_t width, struct blueprint_norm *out, struct error *err) {
     char name[DRAFT_NAME_SIZE];

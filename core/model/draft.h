@@ -27,6 +27,9 @@ enum status draft_take_vector(struct draft *draft, const char *name, size_t widt
                               struct source *out, struct error *err);
 enum status draft_take_matrix(struct draft *draft, const char *name, size_t dims[2],
                               struct source *out, struct error *err);
+/* A matrix that stands below as many dimensions of 1 as the file has. */
+enum status draft_take_table(struct draft *draft, const char *name, size_t dims[2],
+                             struct source *out, struct error *err);
 /* "<prefix><layer>.weight" and ".bias", as all that follow. */
 enum status draft_take_norm(struct draft *draft, const char *prefix, const char *layer,
                             size_t width, struct blueprint_norm *out, struct error *err);

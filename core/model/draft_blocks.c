@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/kernels/gemm.h"
+#include "core/model/draft_mixer.h"
 
 enum { LAYERS_MAX = 512, WIDTH_MAX = GEMM_K_MAX };
 
@@ -309,8 +310,13 @@ enum status draft_take_blocks(struct draft *draft, enum plan_tower which, size_t
         struct model_layer layer = {0, 0};
         struct blueprint_block *block = &out->blocks[i];
         block_prefix(prefix, side.block, i);
-        status = take_attention(draft, &side, prefix, block, &layer.heads, err);
-        if (!status) status = take_mlp(draft, &side, prefix, block, &layer.mlp_width, err);
+        const struct branch_names *mixers = side.is_vision ? NULL : side.layer->mixers;
+        if (draft_mixer_is(draft, mixers, prefix)) {
+            status = draft_mixer_take(draft, mixers, prefix, shape, block, &layer.mlp_width, err);
+        } else {
+            status = take_attention(draft, &side, prefix, block, &layer.heads, err);
+            if (!status) status = take_mlp(draft, &side, prefix, block, &layer.mlp_width, err);
+        }
         if (!status) status = add_layer(&side, i, layer, err);
     }
     return status;

@@ -20,7 +20,6 @@ static const struct {
     /* In the order in which SPEC 7.3 tells them apart. */
     {"a CLIP with an mT5 text tower", "text.transformer.encoder.block."},
     {"a CLIP with an NLLB text tower", "text.transformer.layers."},
-    {"MobileCLIP in Apple's form", "image_encoder.model."},
 };
 
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };

@@ -29,13 +29,6 @@ enum status fastvit_create(struct fastvit *out, const struct model_info *info, u
 
 /* ---- the block of memory ---- */
 
-static void place_window(struct walk *walk, size_t channels, struct fastvit_window *out) {
-    size_t area = (size_t)out->side * out->side;
-    out->channels = channels;
-    out->weights = walk_floats(walk, out->multiple * area * channels);
-    out->bias = walk_floats(walk, out->multiple * channels);
-}
-
 static void place_squeeze(struct walk *walk, size_t channels, size_t squeezed,
                           struct fastvit_squeeze *out) {
     if (!squeezed) return;
@@ -52,14 +45,13 @@ static void place_product(struct walk *walk, uint8_t precision, size_t n, size_t
 static void place_halving(struct walk *walk, const struct model_fastvit *shape, uint32_t stage,
                           const uint8_t plan[PLAN_PRODUCTS], struct fastvit_layer *out) {
     size_t width = fastvit_width(shape, stage);
-    out->first = (struct fastvit_window){.side = FASTVIT_LARGE_WINDOW, .stride = 2, .multiple = 2};
-    place_window(walk, width / 2, &out->first);
+    out->first = (struct window){.side = FASTVIT_LARGE_WINDOW, .stride = 2, .multiple = 2};
+    window_place(&out->first, walk, width / 2);
     place_squeeze(walk, width, shape->squeezed[stage], &out->squeeze);
     place_product(walk, plan[PLAN_QKV], width, width, &out->entry);
     if (stage < shape->attending) return;
-    out->positions =
-        (struct fastvit_window){.side = FASTVIT_LARGE_WINDOW, .stride = 1, .multiple = 1};
-    place_window(walk, width, &out->positions);
+    out->positions = (struct window){.side = FASTVIT_LARGE_WINDOW, .stride = 1, .multiple = 1};
+    window_place(&out->positions, walk, width);
 }
 
 static void place_layer(struct walk *walk, const struct model_fastvit *shape, uint32_t number,
@@ -76,11 +68,11 @@ static void place_layer(struct walk *walk, const struct model_fastvit *shape, ui
         place_product(walk, plan[PLAN_QKV], 3 * width, width, &out->qkv);
         place_product(walk, plan[PLAN_OUT], width, width, &out->out);
     } else {
-        out->first = (struct fastvit_window){.side = FASTVIT_WINDOW, .stride = 1, .multiple = 1};
-        place_window(walk, width, &out->first);
+        out->first = (struct window){.side = FASTVIT_WINDOW, .stride = 1, .multiple = 1};
+        window_place(&out->first, walk, width);
     }
-    out->window = (struct fastvit_window){.side = FASTVIT_LARGE_WINDOW, .stride = 1, .multiple = 1};
-    place_window(walk, width, &out->window);
+    out->window = (struct window){.side = FASTVIT_LARGE_WINDOW, .stride = 1, .multiple = 1};
+    window_place(&out->window, walk, width);
     place_product(walk, plan[PLAN_FC], expanded, width, &out->fc);
     place_product(walk, plan[PLAN_PROJ], width, expanded, &out->proj);
 }
@@ -91,14 +83,14 @@ void fastvit_place(struct fastvit *out, struct walk *walk, const struct model_in
     size_t width = shape->width;
     out->stem = (struct conv){.window = FASTVIT_WINDOW, .stride = 2, .padding = 1};
     walk_conv(walk, plan->patch, width, 3, &out->stem);
-    out->stem_window = (struct fastvit_window){.side = FASTVIT_WINDOW, .stride = 2, .multiple = 1};
-    place_window(walk, width, &out->stem_window);
+    out->stem_window = (struct window){.side = FASTVIT_WINDOW, .stride = 2, .multiple = 1};
+    window_place(&out->stem_window, walk, width);
     place_product(walk, plan->patch, width, width, &out->stem_mix);
     for (uint32_t i = 0; i < out->count; i++) {
         place_layer(walk, shape, i, plan->layers[PLAN_VISION][i], &out->layers[i]);
     }
-    out->end = (struct fastvit_window){.side = FASTVIT_WINDOW, .stride = 1, .multiple = 2};
-    place_window(walk, info->vision.width, &out->end);
+    out->end = (struct window){.side = FASTVIT_WINDOW, .stride = 1, .multiple = 2};
+    window_place(&out->end, walk, info->vision.width);
     place_squeeze(walk, info->vision.pooled_width, shape->end_squeezed, &out->end_squeeze);
 }
 

@@ -16,6 +16,7 @@
 #include "core/model/info.h"
 #include "core/model/plan.h"
 #include "core/model/walk.h"
+#include "core/model/window.h"
 
 enum {
     FASTVIT_WINDOW = 3,       /* of the stem, of what mixes and of the end */
@@ -32,14 +33,6 @@ struct fastvit_place {
     size_t width;          /* channels of the stage */
 };
 
-/* A convolution of every channel by itself. */
-struct fastvit_window {
-    const float *weights; /* [multiple, side^2, channels] */
-    const float *bias;    /* [multiple, channels] */
-    size_t channels;      /* that go in; multiple times as many come out */
-    uint32_t side, stride, multiple;
-};
-
 /* Gates of channels by their means; always in fp32. No `fc`: there are none. */
 struct fastvit_squeeze {
     struct linear fc, proj;
@@ -48,22 +41,22 @@ struct fastvit_squeeze {
 struct fastvit_layer {
     enum fastvit_kind kind;
     /* FASTVIT_HALVE: 7 x 7; FASTVIT_MIX: 3 x 3, with the way around it; else nothing. */
-    struct fastvit_window first;
-    struct fastvit_squeeze squeeze;  /* of FASTVIT_HALVE */
-    struct conv entry;               /* of FASTVIT_HALVE */
-    struct fastvit_window positions; /* of FASTVIT_HALVE before attention */
-    struct norm norm;                /* of FASTVIT_ATTEND: a LayerNorm, or nothing */
-    struct conv qkv, out;            /* of FASTVIT_ATTEND */
-    struct fastvit_window window;    /* of the MLP of blocks */
+    struct window first;
+    struct fastvit_squeeze squeeze; /* of FASTVIT_HALVE */
+    struct conv entry;              /* of FASTVIT_HALVE */
+    struct window positions;        /* of FASTVIT_HALVE before attention */
+    struct norm norm;               /* of FASTVIT_ATTEND: a LayerNorm, or nothing */
+    struct conv qkv, out;           /* of FASTVIT_ATTEND */
+    struct window window;           /* of the MLP of blocks */
     struct conv fc, proj;
 };
 
 struct fastvit {
     struct conv stem, stem_mix; /* 3 x 3 and 1 x 1 */
-    struct fastvit_window stem_window;
+    struct window stem_window;
     struct fastvit_layer *layers; /* [count], owned */
     uint32_t count;
-    struct fastvit_window end;
+    struct window end;
     struct fastvit_squeeze end_squeeze;
     depthwise_fn *depthwise;
 };

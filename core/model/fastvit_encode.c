@@ -12,8 +12,7 @@ static void most(size_t *size, size_t needed) {
 }
 
 /* Follows one window, as maps_follow() follows convolutions; `side` becomes that behind it. */
-static bool follow_window(struct map_sizes *sizes, const struct fastvit_window *window,
-                          size_t side[2]) {
+static bool follow_window(struct map_sizes *sizes, const struct window *window, size_t side[2]) {
     size_t pixels, bytes, channels = window->multiple * window->channels;
     for (int i = 0; i < 2; i++) side[i] = depthwise_side(side[i], window->stride);
     if (!size_multiply(&pixels, side[0], side[1])) return false;
@@ -115,8 +114,8 @@ static void look_lines(void *context, size_t begin, size_t end, uint32_t member)
 }
 
 /* What the windows make of the stream, in the other memory. */
-static struct map look_around(const struct run *run, const struct fastvit_window *window,
-                              bool activate, bool padded) {
+static struct map look_around(const struct run *run, const struct window *window, bool activate,
+                              bool padded) {
     size_t channels = window->multiple * window->channels;
     struct look look = {.rows = run->pass->rows,
                         .run = run->towers->fastvit.depthwise,
@@ -142,7 +141,7 @@ static struct map look_around(const struct run *run, const struct fastvit_window
 }
 
 /* The stream moves to the other memory. */
-static void move(struct run *run, const struct fastvit_window *window, bool activate) {
+static void move(struct run *run, const struct window *window, bool activate) {
     struct map to = look_around(run, window, activate, false);
     run->other = run->x.data;
     run->x = to;
@@ -167,7 +166,7 @@ static void squeeze(const struct pass *pass, const struct fastvit_squeeze *squee
 }
 
 /* gelu(squeeze(windows(x))), in the other memory. */
-static struct map look_and_squeeze(const struct run *run, const struct fastvit_window *window,
+static struct map look_and_squeeze(const struct run *run, const struct window *window,
                                    const struct fastvit_squeeze *gates) {
     struct map seen = look_around(run, window, !gates->fc.blob, true);
     if (gates->fc.blob) squeeze(run->pass, gates, &seen);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/model/conv_fold.h"
+#include "core/model/window_pack.h"
 
 static void free_folded(struct conv_folded *folded) {
     free(folded->rows);
@@ -35,33 +36,6 @@ static size_t doubled(size_t i, size_t n) {
 
 /* ---- convolutions ---- */
 
-/* [multiple * channels, area] to [multiple, area, channels]. */
-static enum status pack_window(const struct fastvit_window *to,
-                               const struct blueprint_branches *from, struct error *err) {
-    size_t n = to->multiple * to->channels, area = (size_t)to->side * to->side;
-    struct conv_fold_shape shape = {.n = n, .channels = 1, .window = to->side};
-    struct conv_folded folded;
-    float *turned = malloc((n * area + n) * sizeof(*turned));
-    enum status status = conv_fold(&folded, from, &shape, err);
-    if (!status && turned) {
-        float *biases = turned + n * area;
-        for (size_t i = 0; i < n; i++) {
-            size_t part = i % to->multiple, channel = i / to->multiple;
-            for (size_t j = 0; j < area; j++)
-                turned[(part * area + j) * to->channels + channel] = folded.rows[i * area + j];
-            biases[part * to->channels + channel] = folded.biases[i];
-        }
-        struct source weights = computed(turned, n, area), bias = computed(biases, 1, n);
-        pack_vector(to->weights, &weights);
-        pack_vector(to->bias, &bias);
-    } else if (!status) {
-        status = no_memory(n, area, err);
-    }
-    free(turned);
-    free_folded(&folded);
-    return status;
-}
-
 /* A product or a larger window; `is_doubled` when channels have doubled before it. */
 static enum status pack_conv(const struct conv *to, const struct blueprint_branches *from,
                              bool is_doubled, struct error *err) {
@@ -93,11 +67,11 @@ static enum status pack_doubled(const struct linear *to, const struct blueprint_
                                 bool gates, struct error *err) {
     if (!to->blob) return STATUS_OK;
     size_t n = to->weight.n, k = to->weight.k, count = n * k;
-    float *numbers = malloc((2 * count + 2 * n) * sizeof(*numbers));
+    float *numbers = calloc(2 * count + 2 * n, sizeof(*numbers));
     if (!numbers) return no_memory(n, k, err);
     float *rows = numbers + count, *stored = rows + count, *biases = stored + n;
     source_read(&from->weights[0], 0, n, numbers);
-    source_read(&from->biases[0], 0, 1, stored);
+    if (from->biases[0].kind) source_read(&from->biases[0], 0, 1, stored);
     for (size_t i = 0; i < n; i++) {
         size_t row = gates ? doubled(i, n) : i;
         for (size_t j = 0; j < k; j++)
@@ -171,16 +145,16 @@ static enum status pack_layer(const struct fastvit_layer *to,
                               const struct blueprint_fastvit_layer *from,
                               const uint8_t plan[PLAN_PRODUCTS], struct error *err) {
     enum status status = STATUS_OK;
-    if (to->first.side) status = pack_window(&to->first, &from->first, err);
+    if (to->first.side) status = window_pack(&to->first, &from->first, err);
     if (!status && to->kind == FASTVIT_HALVE) {
         status = pack_squeeze(&to->squeeze, &from->squeeze, err);
         if (!status) status = pack_conv(&to->entry, &from->entry, true, err);
         if (!status && to->positions.side)
-            status = pack_window(&to->positions, &from->positions, err);
+            status = window_pack(&to->positions, &from->positions, err);
         return status;
     }
     if (!status && to->kind == FASTVIT_ATTEND) status = pack_attention(to, from, plan, err);
-    if (!status) status = pack_window(&to->window, &from->window, err);
+    if (!status) status = window_pack(&to->window, &from->window, err);
     if (!status) status = pack_linear(&to->fc.product, &from->fc, NULL, plan[PLAN_FC], err);
     if (!status) status = pack_linear(&to->proj.product, &from->proj, NULL, plan[PLAN_PROJ], err);
     return status;
@@ -191,12 +165,12 @@ enum status fastvit_pack(const struct towers *towers, const struct blueprint *fr
     const struct fastvit *to = &towers->fastvit;
     const struct blueprint_fastvit *fastvit = &from->fastvit;
     enum status status = pack_conv(&to->stem, &fastvit->stem, false, err);
-    if (!status) status = pack_window(&to->stem_window, &fastvit->stem_window, err);
+    if (!status) status = window_pack(&to->stem_window, &fastvit->stem_window, err);
     if (!status) status = pack_conv(&to->stem_mix, &fastvit->stem_mix, false, err);
     for (uint32_t i = 0; i < to->count && !status; i++) {
         status = pack_layer(&to->layers[i], &fastvit->layers[i], plan->layers[PLAN_VISION][i], err);
     }
-    if (!status) status = pack_window(&to->end, &fastvit->end, err);
+    if (!status) status = window_pack(&to->end, &fastvit->end, err);
     if (!status) status = pack_squeeze(&to->end_squeeze, &fastvit->end_squeeze, err);
     return status ? status
                   : pack_doubled(&towers->vision.projection, &from->vision.projection, false, err);

@@ -52,6 +52,7 @@ static double tower_operations(const struct model_tower *tower, uint32_t embed_d
         double attention = (double)layer.heads * tower->head_width;
         double mlp = (tower->gated ? 3 : 2) * (double)layer.mlp_width;
         operations += 2 * rows * width * (4 * attention + mlp) + 4 * rows * rows * attention;
+        if (!layer.heads) operations += 4 * rows * width * tower->token_window;
     }
     return operations;
 }

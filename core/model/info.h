@@ -52,10 +52,12 @@ struct model_tower {
     uint32_t width, layers, heads, mlp_width; /* layers 0: the checkpoint has no such tower */
     uint32_t head_width;
     enum model_norm_order norm_order;
-    bool gated;         /* SwiGLU, whatever the activation says */
-    bool inner_norms;   /* LayerNorms before the products that leave attention and MLP, too */
-    uint32_t rope_side; /* queries and keys are turned by where their patch lies in a grid that
-                           counts as so many patches a side; 0: they are not */
+    bool gated;            /* SwiGLU, whatever the activation says */
+    bool inner_norms;      /* LayerNorms before the products that leave attention and MLP, too */
+    uint32_t token_window; /* layers without heads look at so many tokens around each instead; 0:
+                              they do nothing */
+    uint32_t rope_side;    /* queries and keys are turned by where their patch lies in a grid that
+                              counts as so many patches a side; 0: they are not */
     bool pruned; /* layers differ: `pruned_layers` counts, heads and mlp_width are the most */
     struct model_layer pruned_layers[MODEL_PRUNED_MAX];
     uint32_t pooled_width;      /* of the row that becomes the embedding; mostly `width` */

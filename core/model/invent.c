@@ -70,7 +70,12 @@ static enum status make_tower(struct maker *maker, const struct model_info *info
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (!out->blocks) return error_set(err, STATUS_NO_MEMORY, "out of memory for the layers");
     out->positions = make(maker, tokens, shape->width, positions);
-    for (uint32_t i = 0; i < shape->layers; i++) make_block(maker, shape, &out->blocks[i]);
+    for (uint32_t i = 0; i < shape->layers; i++) {
+        if (model_tower_layer(shape, i).heads)
+            make_block(maker, shape, &out->blocks[i]);
+        else
+            invent_mixer(&out->blocks[i], shape, &maker->count);
+    }
     out->ln_end = make_norm(maker, shape->pooled_width, false);
     out->projection = make_linear(maker, info->embed_dim, shape->pooled_width, narrow, NULL);
     return STATUS_OK;
@@ -114,6 +119,17 @@ static void set_attention(struct model_info *info, const struct architecture *a)
     info->vision.activation = info->text.activation =
         attention.gelu_tanh ? MODEL_GELU_TANH : MODEL_GELU_ERF;
     info->logit_bias = -10;
+}
+
+/* The first and the last layer have no heads. */
+static void set_mixers(struct model_tower *text, uint32_t window) {
+    text->token_window = window;
+    text->pruned = window != 0;
+    for (uint32_t i = 0; i < text->layers && window; i++) {
+        bool looks = i == 0 || i + 1 == text->layers;
+        text->pruned_layers[i] =
+            (struct model_layer){.heads = looks ? 0 : text->heads, .mlp_width = text->mlp_width};
+    }
 }
 
 static void set_info(struct model_info *info, const struct architecture *a) {
@@ -170,6 +186,7 @@ static void set_info(struct model_info *info, const struct architecture *a) {
         vision->no_ln_end = vision->projection_bias = info->bidirectional = true;
         vision->activation = info->text.activation = MODEL_GELU_ERF;
     }
+    set_mixers(&info->text, architecture_token_window(a));
     set_attention(info, a);
     snprintf(info->architecture, sizeof(info->architecture), "%s", a->name);
     snprintf(info->sha256, sizeof(info->sha256), "random");

@@ -162,6 +162,23 @@ static void make_fastvit_layer(uint64_t *seed, const struct model_fastvit *shape
     out->proj.weights[0].scale *= 0.3f;
 }
 
+void invent_mixer(struct blueprint_block *out, const struct model_tower *shape, uint64_t *seed) {
+    size_t width = shape->width, window = shape->token_window;
+    struct blueprint_branches *const windows[] = {&out->mix, &out->look};
+    for (size_t i = 0; i < 2; i++) {
+        struct blueprint_branch branch = {
+            .window = (uint32_t)window,
+            .conv = {.weight = make(seed, width, window, 1 / sqrt((double)window)),
+                     .bias = make(seed, 1, width, 0.01)}};
+        *windows[i] = (struct blueprint_branches){.list = {branch}, .count = 1};
+    }
+    out->mix.list[0].conv.weight.scale *= 0.3f;
+    out->mix.passes = true;
+    out->fc = make_linear(seed, shape->mlp_width, width);
+    out->proj = make_linear(seed, width, shape->mlp_width);
+    out->proj.weights[0].scale *= 0.3f;
+}
+
 enum status invent_fastvit(struct blueprint *out, const struct model_info *info, uint64_t *seed,
                            struct error *err) {
     struct blueprint_fastvit *fastvit = &out->fastvit;

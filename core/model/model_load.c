@@ -14,6 +14,7 @@
 #include "core/model/architectures.h"
 #include "core/model/arithmetic.h"
 #include "core/model/checkpoint.h"
+#include "core/model/config_apple.h"
 #include "core/model/invent.h"
 #include "core/model/pack.h"
 #include "core/model/quality.h"
@@ -31,22 +32,26 @@ static enum status parse_activation(enum model_activation *out, const char *name
                      "activation \"%.24s\" is not one of quick_gelu, gelu, gelu_tanh", name);
 }
 
-/* What the user says of the weights, and what a file without configuration leaves open. */
+/* What the user says of the weights. */
 static enum status apply_options(struct model_config *config, const struct model_options *options,
                                  struct error *err) {
     config->head_width = options->head_width;
-    if (options->activation) {
-        enum status status = parse_activation(&config->vision.activation, options->activation, err);
-        config->text.activation = config->vision.activation;
-        return status;
-    }
-    if (!config->found) {
-        log_message(LOG_WARNING,
-                    "%s has no configuration: activation quick_gelu is assumed, as in OpenAI's "
-                    "checkpoints; set activation when it was trained with another",
-                    options->path);
-    }
-    return STATUS_OK;
+    if (!options->activation) return STATUS_OK;
+    enum status status = parse_activation(&config->vision.activation, options->activation, err);
+    config->text.activation = config->vision.activation;
+    return status;
+}
+
+/* What a file without configuration leaves open, unless its names tell. */
+static void warn_of_activation(const struct model_info *info, const struct checkpoint *checkpoint,
+                               const struct model_options *options) {
+    bool assumed = (info->vision.layers && info->vision.activation == MODEL_QUICK_GELU) ||
+                   (info->text.layers && info->text.activation == MODEL_QUICK_GELU);
+    if (checkpoint->config.found || options->activation || !assumed) return;
+    log_message(LOG_WARNING,
+                "%s has no configuration: activation quick_gelu is assumed, as in OpenAI's "
+                "checkpoints; set activation when it was trained with another",
+                options->path);
 }
 
 /* What is packed, and the state of the files that it is made from. */
@@ -169,10 +174,14 @@ static enum status pack_block(struct model *model, const struct blueprint *bluep
  * borrows the tensors, and these the files. */
 static enum status describe(struct model_info *info, struct blueprint *blueprint,
                             struct tensors *tensors, const struct checkpoint *checkpoint,
-                            struct error *err) {
+                            const struct model_options *options, struct error *err) {
+    struct model_config config = checkpoint->config;
     enum status status = weights_parse(tensors, &checkpoint->weights, err);
-    if (!status) status = blueprint_draw(blueprint, info, tensors, &checkpoint->config, err);
-    if (!status) status = set_preprocess(info, &checkpoint->config, err);
+    if (status) return status;
+    config_apple_assume(&config, tensors);
+    status = apply_options(&config, options, err);
+    if (!status) status = blueprint_draw(blueprint, info, tensors, &config, err);
+    if (!status) status = set_preprocess(info, &config, err);
     if (status) return status;
     const struct architecture *known = architecture_of(info);
     snprintf(info->architecture, sizeof(info->architecture), "%s", known ? known->name : "CLIP");
@@ -186,7 +195,8 @@ enum status model_describe(struct model_info *out, const char *path, struct erro
     enum status status = checkpoint_read(&checkpoint, path, err);
     if (status) return status;
     *out = (struct model_info){.precision = MODEL_FP32};
-    status = describe(out, &blueprint, &tensors, &checkpoint, err);
+    status = describe(out, &blueprint, &tensors, &checkpoint, &(struct model_options){.path = path},
+                      err);
     blueprint_free(&blueprint);
     tensors_free(&tensors);
     weights_close(&checkpoint.weights);
@@ -211,7 +221,7 @@ static enum status measure_towers(size_t *bytes, struct model *model,
     return STATUS_OK;
 }
 
-static enum status measure_checkpoint(size_t *bytes, struct checkpoint *checkpoint,
+static enum status measure_checkpoint(size_t *bytes, const struct checkpoint *checkpoint,
                                       const struct model_options *options,
                                       const struct arithmetic *arithmetic, struct error *err) {
     struct tensors tensors = {0};
@@ -222,8 +232,7 @@ static enum status measure_checkpoint(size_t *bytes, struct checkpoint *checkpoi
     info->precision = arithmetic->precision;
     info->image_size = options->image_size;
     info->image_width = options->image_width;
-    checkpoint->config.head_width = options->head_width;
-    enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
+    enum status status = describe(info, &blueprint, &tensors, checkpoint, options, err);
     /* A profile says which model it is of. */
     if (!status && arithmetic->profiled)
         status = weights_digest(info->sha256, &checkpoint->weights, err);
@@ -268,7 +277,7 @@ static enum status pack_checkpoint(struct model *model, const struct checkpoint 
     struct tensors tensors = {0};
     struct blueprint blueprint = {.computed = {NULL}};
     struct model_info *info = &model->info;
-    enum status status = describe(info, &blueprint, &tensors, checkpoint, err);
+    enum status status = describe(info, &blueprint, &tensors, checkpoint, options, err);
     if (!status) status = weights_digest(info->sha256, &checkpoint->weights, err);
     if (!status) status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
     if (!status) {
@@ -304,14 +313,14 @@ static enum status open_checkpoint(struct model *model, const struct model_optio
     struct packed_key key;
     enum status status = checkpoint_read(&checkpoint, options->path, err);
     if (status) return status;
-    status = apply_options(&checkpoint.config, options, err);
-    if (!status) status = make_key(&key, &checkpoint, options, arithmetic, err);
+    status = make_key(&key, &checkpoint, options, arithmetic, err);
     if (!status && !open_packed(model, options, &key)) {
         model->info = (struct model_info){.precision = arithmetic->precision,
                                           .image_size = options->image_size,
                                           .image_width = options->image_width};
         status = pack_checkpoint(model, &checkpoint, options, arithmetic, &key, err);
     }
+    if (!status) warn_of_activation(&model->info, &checkpoint, options);
     weights_close(&checkpoint.weights);
     return status;
 }

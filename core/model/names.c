@@ -34,6 +34,17 @@ static const struct layer_names hf_layer = {
 static const struct layer_names timm_layer = {TIMM_LAYER, TIMM_FUSED, .qkv_bias = "attn.qkv.bias",
                                               .ls_1 = "ls1.gamma", .ls_2 = "ls2.gamma"};
 
+static const struct layer_names apple_layer = {
+    .ln_1 = "pre_norm_mha.0",
+    .ln_2 = "pre_norm_ffn.0",
+    .out = "pre_norm_mha.1.out_proj",
+    .fc = "pre_norm_ffn.1",
+    .proj = "pre_norm_ffn.4",
+    .qkv_weight = "pre_norm_mha.1.qkv_proj.weight",
+    .qkv_bias = "pre_norm_mha.1.qkv_proj.bias",
+    .mixers = &fastvit_names_apple.branches,
+};
+
 static const struct layer_names bert_layer = {
     .ln_1 = "attention.output.LayerNorm",
     .ln_2 = "output.LayerNorm",
@@ -113,7 +124,26 @@ static const struct vision_names vision_schemes[] = {
     {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_bias", .patch_bias = TIMM_PATCH_BIAS,
      .layer = &eva_layer, .layer_norm_eps = 1e-6f},
     {TIMM_VISION, .sign = "visual.trunk.patch_embed.backbone.", .bare_class = true,
-     .stem = "visual.trunk.patch_embed.backbone.", .layer = &timm_layer, .layer_norm_eps = 1e-6f},
+     .stem = "visual.trunk.patch_embed.backbone.", .stem_conv = "conv", .stem_norm = "bn",
+     .layer = &timm_layer, .layer_norm_eps = 1e-6f},
+    {.tower = MODEL_IMAGE_VIT, /* MobileCLIP-B as Apple has it */
+     .sign = "image_encoder.model.patch_emb.",
+     .class_embedding = "image_encoder.model.cls_token",
+     .bare_class = true,
+     .positions = "image_encoder.model.pos_embed.pos_embed.pos_embed",
+     .stem = "image_encoder.model.patch_emb.",
+     .stem_conv = "block.conv",
+     .stem_norm = "block.norm",
+     .ln_post = "image_encoder.model.post_transformer_norm",
+     .proj = "image_encoder.model.classifier.proj",
+     .block = "image_encoder.model.transformer.%u.",
+     .layer = &apple_layer,
+     .proj_transposed = true,
+     .is_apple = true},
+    {.tower = MODEL_IMAGE_FASTVIT,
+     .sign = "image_encoder.model.",
+     .fastvit = &fastvit_names_apple,
+     .is_apple = true},
     {TIMM_VISION, .sign = "visual.trunk.norm_pre.", .ln_pre = "visual.trunk.norm_pre",
      .layer = &timm_layer},
     {.tower = MODEL_IMAGE_VIT,
@@ -175,7 +205,9 @@ static const struct vision_names vision_schemes[] = {
      .block = "visual.transformer.resblocks.%u.",
      .layer = &openai_layer,
      .proj_transposed = true},
-    {.tower = MODEL_IMAGE_FASTVIT, .sign = "visual.trunk.stages.0.blocks.0.token_mixer."},
+    {.tower = MODEL_IMAGE_FASTVIT,
+     .sign = "visual.trunk.stages.0.blocks.0.token_mixer.",
+     .fastvit = &fastvit_names_timm},
     {.tower = MODEL_IMAGE_CONVNEXT, .sign = "visual.trunk.stages.0.blocks.0.conv_dw."},
     {.tower = MODEL_IMAGE_RESNET,
      .sign = "visual.attnpool.",
@@ -209,6 +241,15 @@ static const struct text_names text_schemes[] = {
      .block = "text_model.encoder.layers.%u.",
      .layer = &hf_layer,
      .is_hf = true},
+    {.sign = "text_encoder.", /* MobileCLIP as Apple has it */
+     .embedding = "text_encoder.embedding_layer.weight",
+     .positions = "text_encoder.positional_embedding.pos_embed.pos_embed",
+     .ln_final = "text_encoder.final_layer_norm",
+     .proj = "text_encoder.projection_layer",
+     .block = "text_encoder.transformer.%u.",
+     .layer = &apple_layer,
+     .proj_transposed = true,
+     .is_apple = true},
     /* open_clip's CustomTextCLIP: the text half moves below "text.". */
     {.variant = true, /* CoCa */
      .sign = "text.cls_emb",
@@ -247,11 +288,15 @@ enum {
 static void complete(struct names *out) {
     for (size_t i = 0; !out->has_vision && i < VISION_SCHEMES; i++) {
         out->vision = &vision_schemes[i];
-        if (out->vision->is_hf == out->text->is_hf && !out->vision->variant) return;
+        bool same =
+            out->vision->is_hf == out->text->is_hf && out->vision->is_apple == out->text->is_apple;
+        if (same && !out->vision->variant) return;
     }
     for (size_t i = 0; !out->has_text && i < TEXT_SCHEMES; i++) {
         out->text = &text_schemes[i];
-        if (out->text->is_hf == out->vision->is_hf && !out->text->variant) return;
+        bool same =
+            out->text->is_hf == out->vision->is_hf && out->text->is_apple == out->vision->is_apple;
+        if (same && !out->text->variant) return;
     }
 }
 
@@ -271,10 +316,11 @@ enum status names_recognise(struct names *out, const struct tensors *tensors, st
         return families_refuse(err, "tensors visual.trunk.*", "this image tower of timm");
     }
     if (!out->has_vision && !out->has_text) {
-        return error_set(err, STATUS_UNSUPPORTED,
-                         "not a CLIP checkpoint: among its %zu tensors there is no class embedding "
-                         "and no token embedding in the names of OpenAI, OpenCLIP or Hugging Face",
-                         tensors->count);
+        return error_set(
+            err, STATUS_UNSUPPORTED,
+            "not a CLIP checkpoint: among its %zu tensors there is no class embedding "
+            "and no token embedding in the names of OpenAI, OpenCLIP, Hugging Face or Apple",
+            tensors->count);
     }
     complete(out);
     return STATUS_OK;
@@ -309,9 +355,9 @@ bool names_ignorable(const char *name) {
 
 bool names_in_tower(const char *name) {
     static const char *const towers[] = {
-        "visual.",    "visual_projection", "vision_model.", "text_model.",
-        "text.",      "text_projection",   "transformer.",  "token_embedding.",
-        "positional", "ln_final.",         "bert.",
+        "visual.",         "visual_projection", "vision_model.",    "text_model.", "text.",
+        "text_projection", "transformer.",      "token_embedding.", "positional",  "ln_final.",
+        "bert.",           "image_encoder.",    "text_encoder.",
     };
     for (size_t i = 0; i < sizeof(towers) / sizeof(towers[0]); i++) {
         if (!strncmp(towers[i], name, strlen(towers[i]))) return true;

@@ -6,6 +6,7 @@
 #define CORE_MODEL_NAMES_H
 
 #include "core/model/info.h"
+#include "core/model/names_fastvit.h"
 #include "core/model/tensors.h"
 
 /* Names inside a block follow the block's prefix; ".weight" and ".bias" are appended
@@ -19,6 +20,7 @@ struct layer_names {
     bool no_k_bias;                    /* EVA02 */
     const char *gate;                  /* SwiGLU: what goes through the activation; or NULL */
     const char *ln_out, *ln_proj;      /* inner norms, before out and proj; or NULL */
+    const struct branch_names *mixers; /* of layers that have convolutions instead; or NULL */
 };
 
 /* Of a pooler, see pooler.h. */
@@ -38,18 +40,20 @@ struct vision_names {
     float layer_norm_eps;         /* when no configuration says so; 0: 1e-5 */
     const char *sign;             /* the beginning of a name that tells this scheme */
     const char *class_embedding, *patch, *positions, *ln_post, *proj;
-    const char *ln_pre;     /* NULL: there is none */
-    const char *patch_bias; /* NULL: there is none */
-    const char *stem;       /* before convolutions in the place of `patch`; or NULL */
-    const char *block;      /* with %u for the layer */
+    const char *ln_pre;                /* NULL: there is none */
+    const char *patch_bias;            /* NULL: there is none */
+    const char *stem;                  /* before convolutions in the place of `patch`; or NULL */
+    const char *stem_conv, *stem_norm; /* behind the number of one */
+    const char *block;                 /* with %u for the layer */
     const struct layer_names *layer;
     const struct pooler_names *pooler; /* or NULL; without class_embedding there is no such token */
-    const char *ln_k;                  /* of the pooler */
+    const struct fastvit_names *fastvit; /* of a FastViT */
+    const char *ln_k;                    /* of the pooler */
     uint32_t rope_side;
     bool variant;         /* not what a file that lacks this half would have had */
     bool bare_class;      /* the class token has no position */
     bool proj_transposed; /* stored as [width, embed_dim], unless it is a layer with ".weight" */
-    bool is_hf;
+    bool is_hf, is_apple;
 };
 
 struct text_names {
@@ -64,7 +68,7 @@ struct text_names {
     const struct layer_names *layer;
     bool variant, is_bert; /* the latter is drawn by blueprint_bert.c */
     bool proj_transposed;
-    bool is_hf;
+    bool is_hf, is_apple;
 };
 
 /* What a checkpoint's keys say it holds. Both schemes are always set, so that a tensor which

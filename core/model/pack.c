@@ -9,6 +9,7 @@
 #include "core/model/fastvit_pack.h"
 #include "core/model/pooler_pack.h"
 #include "core/model/resnet_pack.h"
+#include "core/model/window_pack.h"
 
 /* The block is constant for everybody but the packer. */
 static void *writable(const void *place) {
@@ -135,10 +136,20 @@ static enum status pack_mlp(const struct block *to, const struct blueprint_block
     return status;
 }
 
+/* Convolutions leave no norm in the place of ln_2. */
+static enum status pack_looking(const struct block *to, const struct blueprint_block *from,
+                                const uint8_t plan[PLAN_PRODUCTS], struct error *err) {
+    enum status status = window_pack(&to->mix, &from->mix, err);
+    if (!status) status = window_pack(&to->look, &from->look, err);
+    if (!status) status = pack_linear(&to->fc, &from->fc, NULL, plan[PLAN_FC], err);
+    return status ? status : pack_linear(&to->proj, &from->proj, NULL, plan[PLAN_PROJ], err);
+}
+
 static enum status pack_block(const struct block *to, const struct blueprint_block *from,
                               const uint8_t plan[PLAN_PRODUCTS], const struct model_tower *shape,
                               struct error *err) {
     enum status status = STATUS_OK;
+    if (to->look.side) return pack_looking(to, from, plan, err);
     if (to->qkv.blob) status = pack_attention(to, from, plan, shape, err);
     if (!status && to->fc.blob) status = pack_mlp(to, from, plan, shape, err);
     return status;

@@ -16,12 +16,17 @@ static const struct model_tower *shape_of(const struct model_info *info, enum pl
     return tower == PLAN_VISION ? &info->vision : &info->text;
 }
 
-/* Bits: the products that a layer has. A transformer's has all of them. Of a ResNet's blocks
+/* Bits: the products that a layer has. A transformer's has all of them, but for those that look
+ * at tokens instead of attending. Of a ResNet's blocks
  * those that begin a stage have four, and the attention behind the last one. */
 static unsigned products_of(const struct model_info *info, enum plan_tower tower, uint32_t layer) {
     const unsigned all = (1u << PLAN_PRODUCTS) - 1;
+    const struct model_tower *text = &info->text;
     bool begins;
-    if (tower != PLAN_VISION) return all;
+    if (tower != PLAN_VISION) {
+        bool looks = text->token_window && !model_tower_layer(text, layer).heads;
+        return looks ? 1u << PLAN_FC | 1u << PLAN_PROJ : all;
+    }
     switch (info->image_tower) {
     case MODEL_IMAGE_VIT: break;
     case MODEL_IMAGE_RESNET:

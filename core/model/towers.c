@@ -18,8 +18,15 @@ static void place_block(struct walk *walk, const struct model_tower *shape,
         walk_linear(walk, plan[PLAN_QKV], 3 * attention, width, true, &out->qkv);
         walk_linear(walk, plan[PLAN_OUT], width, attention, true, &out->out);
     }
+    bool looks = !layer.heads && shape->token_window;
+    if (looks) {
+        out->mix = out->look =
+            (struct window){.side = shape->token_window, .stride = 1, .multiple = 1, .flat = true};
+        window_place(&out->mix, walk, width);
+        window_place(&out->look, walk, width);
+    }
     if (mlp_width) {
-        walk_norm(walk, width, &out->ln_2);
+        if (!looks) walk_norm(walk, width, &out->ln_2);
         if (shape->inner_norms) walk_norm(walk, mlp_width, &out->ln_proj);
         if (shape->gated) walk_linear(walk, plan[PLAN_FC], mlp_width, width, true, &out->gate);
         walk_linear(walk, plan[PLAN_FC], mlp_width, width, true, &out->fc);
@@ -85,7 +92,7 @@ static void place_fastvit(struct walk *walk, const struct model_info *info, cons
                           struct towers *out) {
     fastvit_place(&out->fastvit, walk, info, plan);
     walk_linear(walk, plan->projection[PLAN_VISION], info->embed_dim, info->vision.pooled_width,
-                true, &out->vision.projection);
+                info->vision.projection_bias, &out->vision.projection);
 }
 
 static void place_vision(struct walk *walk, const struct model_info *info, const struct plan *plan,
@@ -123,6 +130,7 @@ static enum status create_tower(struct tower *out, const struct model_tower *sha
     if (!shape->layers) return STATUS_OK;
     assert(shape->layers <= PLAN_LAYERS_MAX);
     choose_attention(out, plan[0], features);
+    out->depthwise = depthwise_find(features);
     out->blocks = calloc(shape->layers, sizeof(*out->blocks));
     if (out->blocks) return STATUS_OK;
     return error_set(err, STATUS_NO_MEMORY, "out of memory for %u layers", shape->layers);

@@ -4,6 +4,7 @@
 #define CORE_MODEL_TOWERS_H
 
 #include "core/kernels/attention.h"
+#include "core/kernels/depthwise.h"
 #include "core/model/convnext.h"
 #include "core/model/fastvit.h"
 #include "core/model/info.h"
@@ -20,6 +21,9 @@ struct block {
     struct linear gate;          /* as fc, or there is none */
     struct linear fc;            /* [mlp_width, width], or there is no MLP */
     struct linear proj;          /* [width, mlp_width] */
+    /* Of a layer with shape.token_window, in the place of attention and of ln_2: x = mix(x), and
+     * the MLP takes look(x); see mixer.h. */
+    struct window mix, look;
 };
 
 struct tower {
@@ -32,6 +36,7 @@ struct tower {
     enum gemm_precision attention_precision;  /* GEMM_FP32 or GEMM_BF16 */
     const float *positions;                   /* [tokens_max, width] */
     const float *rope;                        /* [patches, head_width], or NULL */
+    depthwise_fn *depthwise;                  /* for shape.token_window */
     struct block *blocks;                     /* [layers], owned */
     struct norm ln_end;                       /* ln_post or ln_final; NULL: none */
     struct linear hidden;                     /* [projection_hidden, width], or there is none */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/model/mixer.h"
 #include "core/model/pooling.h"
 #include "core/model/rope.h"
 
@@ -126,12 +127,11 @@ static void project_qkv(const struct tower *tower, const struct linear *linear,
     pass_run(pass, &m);
 }
 
-/* Moves the pooled rows of x to its front; rows only ever move towards it. */
-static size_t gather_pooled(const struct pass *pass, size_t width) {
+/* Moves the pooled rows to the front; rows only ever move towards it. */
+static size_t gather_pooled(const struct pass *pass, float *rows, size_t width, size_t stride) {
     const struct sequences *sequences = &pass->lane->sequences;
-    float *x = pass->lane->x;
     for (size_t i = 0; i < sequences->count; i++) {
-        memmove(x + i * width, x + sequences->pooled[i] * width, width * sizeof(*x));
+        memmove(rows + i * stride, rows + sequences->pooled[i] * stride, width * sizeof(*rows));
     }
     return sequences->count;
 }
@@ -235,7 +235,7 @@ static size_t attention_part(const struct tower *tower, const struct block *bloc
     struct attend attend = {.pass = pass, .tower = tower, .block = block, .pooled_only = last};
     team_run(pass->team, lane->sequences.count * (columns / shape->head_width), attend_heads,
              &attend);
-    if (last) rows = gather_pooled(pass, shape->width);
+    if (last) rows = gather_pooled(pass, lane->x, shape->width, shape->width);
     if (goes_by_wide(block)) {
         struct pass_rows wide = {.norm = block->ln_out.gain ? &block->ln_out : NULL,
                                  .epsilon = shape->layer_norm_eps,
@@ -245,6 +245,18 @@ static size_t attention_part(const struct tower *tower, const struct block *bloc
     }
     join_half(shape, &block->ln_1, pass, &block->out, lane->input, rows);
     return rows;
+}
+
+/* Where there is no attention. Tokens that are looked at instead leave what the MLP takes in
+ * lane->wide. */
+static size_t other_part(const struct tower *tower, const struct block *block,
+                         const struct pass *pass, size_t rows, bool last) {
+    struct lane *lane = pass->lane;
+    size_t width = tower->shape.width;
+    if (block->look.side) mixer_run(tower, block, pass);
+    if (!last) return rows;
+    if (block->look.side) gather_pooled(pass, lane->wide, width, workspace_wide_stride(width));
+    return gather_pooled(pass, lane->x, width, width);
 }
 
 /* ---- the MLP ---- */
@@ -317,6 +329,10 @@ void transformer_mlp(const struct model_tower *shape, const struct block *block,
                      const struct pass *pass, size_t rows) {
     struct lane *lane = pass->lane;
     struct pass_rows from = rows_of(shape, &block->ln_2, pass);
+    if (block->look.side) {
+        from =
+            (struct pass_rows){.from = lane->wide, .stride = workspace_wide_stride(shape->width)};
+    }
     pass_prepare(pass, &from, &block->fc, lane->input, rows);
     size_t stride =
         shape->gated ? run_gated(block, pass, rows) : run_plain(shape, block, pass, rows);
@@ -363,10 +379,8 @@ void transformer_forward(const struct tower *tower, const struct pass *pass) {
         const struct block *block = &tower->blocks[i];
         bool last =
             i + 1 == tower->shape.layers && tower->pooling == MODEL_IMAGE_CLASS && !pass->tap;
-        if (block->qkv.blob)
-            rows = attention_part(tower, block, pass, rows, last);
-        else if (last)
-            rows = gather_pooled(pass, tower->shape.width);
+        rows = block->qkv.blob ? attention_part(tower, block, pass, rows, last)
+                               : other_part(tower, block, pass, rows, last);
         if (block->fc.blob) transformer_mlp(&tower->shape, block, pass, rows);
         if (pass->trace) trace_layer(&tower->shape, pass, i, last ? 0 : sequences->pooled[0]);
     }

@@ -53,8 +53,8 @@ def stem(w, x):
         x = families.GELU(x * w[name + "bn.weight"] + w[name + "bn.bias"])
 
 
-def encode_image(w, pixels):
-    norm = lambda x, name: families.norm(x, w, name, 1e-6)
+def encode_image(w, pixels, eps=1e-6):
+    norm = lambda x, name: families.norm(x, w, name, eps)
     x = stem(w, pixels.astype(np.float64) / 255)
     grid, side = x.shape[:2], NATIVE // PATCH
     positions = w[TRUNK + "pos_embed"].reshape(side, side, WIDTH)

@@ -18,12 +18,12 @@ static float *make(size_t count, uint32_t *state) {
 }
 
 static double expected(const struct depthwise_call *call, size_t y, size_t x, size_t channel) {
-    long half = (long)call->window / 2;
+    long half = (long)call->window / 2, above = call->flat ? 0 : half;
     double sum = call->bias[channel];
     y *= call->stride;
     x *= call->stride;
-    for (size_t i = 0; i < call->window * call->window; i++) {
-        long line = (long)(y + i / call->window) - half,
+    for (size_t i = 0; i < call->window * (call->flat ? 1 : call->window); i++) {
+        long line = (long)(y + i / call->window) - above,
              column = (long)(x + i % call->window) - half;
         if (line < 0 || column < 0 || line >= (long)call->height || column >= (long)call->width)
             continue;
@@ -52,15 +52,16 @@ static void check_values(const struct depthwise_call *call) {
 }
 
 static void check_size(depthwise_fn *run, size_t height, size_t width, size_t channels,
-                       size_t window, size_t stride) {
+                       size_t window, size_t stride, bool flat) {
     uint32_t state = (uint32_t)(height * 31 + channels);
     struct depthwise_call call = {.in = make(height * width * channels, &state),
                                   .height = height,
                                   .width = width,
                                   .channels = channels,
-                                  .weights = make(window * window * channels, &state),
+                                  .weights = make(window * (flat ? 1 : window) * channels, &state),
                                   .bias = make(channels, &state),
                                   .window = window,
+                                  .flat = flat,
                                   .stride = stride,
                                   .out_stride = channels + GAP};
     size_t count = depthwise_side(height, stride);
@@ -84,9 +85,10 @@ static void check_size(depthwise_fn *run, size_t height, size_t width, size_t ch
 
 static void check_windows(depthwise_fn *run, const size_t sides[2], size_t channels) {
     for (size_t stride = 1; stride <= 2; stride++) {
-        check_size(run, sides[0], sides[1], channels, 7, stride);
-        check_size(run, sides[0], sides[1], channels, 3, stride);
+        check_size(run, sides[0], sides[1], channels, 7, stride, false);
+        check_size(run, sides[0], sides[1], channels, 3, stride, false);
     }
+    check_size(run, sides[0], sides[1], channels, 11, 1, true);
 }
 
 START_TEST(every_size) {

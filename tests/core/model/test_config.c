@@ -4,6 +4,7 @@
 #include "core/model/config_preprocessor.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef enum status parse_fn(struct model_config *out, struct bytes json, struct error *err);
@@ -365,6 +366,57 @@ START_TEST(hf_refused) {
 END_TEST
 
 /* What old and new versions of transformers write. */
+/* MobileCLIP2's repositories have open_clip's model_cfg as their config.json. */
+START_TEST(apple_forms) {
+    static const struct {
+        const char *timm;
+        uint32_t filter;
+        float mean, std; /* of red */
+    } rows[] = {
+        {"fastvit_mci0", 2, 0, 1},
+        {"fastvit_mci3", 2, 0.48145466f, 0.26862954f},
+        {"vit_base_mci_224", 2, 0, 1},
+        {"vit_large_patch14_clip_224", 3, 0.48145466f, 0.26862954f},
+    };
+    char json[256];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *pool = strncmp(rows[i].timm, "vit", 3) ? "avg" : "token";
+        snprintf(json, sizeof(json),
+                 "{\"embed_dim\":512,\"vision_cfg\":{\"timm_model_name\":\"%s\","
+                 "\"timm_pool\":\"%s\",\"timm_proj\":null,\"image_size\":256},"
+                 "\"text_cfg\":{\"no_causal_mask\":true},\"custom_text\":true}",
+                 rows[i].timm, pool);
+        struct model_config config = parsed(config_hf_parse, json);
+        ck_assert_int_eq(config.naming, MODEL_NAMES_OPEN_CLIP);
+        ck_assert_int_eq(config.text.activation, MODEL_GELU_ERF);
+        ck_assert_uint_eq(config.image_size, 256);
+        ck_assert(config.bidirectional && !config.preprocess.convert_first);
+        ck_assert_uint_eq(config.preprocess.filter, rows[i].filter);
+        ck_assert_float_eq(config.preprocess.mean[0], rows[i].mean);
+        ck_assert_float_eq(config.preprocess.std[0], rows[i].std);
+    }
+    struct model_config first = parsed(
+        config_hf_parse, "{\"embed_dim\":512,\"image_cfg\":{\"image_size\":224,\"model_name\":"
+                         "\"vit_b16\"},\"text_cfg\":{\"context_length\":77,\"vocab_size\":49408,"
+                         "\"dim\":512,\"n_heads_per_layer\":8,\"n_transformer_layers\":12,"
+                         "\"causal_masking\":true,\"model_name\":\"base\"}}");
+    ck_assert_uint_eq(first.vision.heads, 12);
+    ck_assert_uint_eq(first.text.layers, 12);
+    ck_assert_uint_eq(first.text.heads, 8);
+    ck_assert_uint_eq(first.context_length, 77);
+    ck_assert(first.vision.present && first.text.present && !first.bidirectional);
+    ck_assert_uint_eq(first.preprocess.filter, 2);
+    check_error(config_hf_parse,
+                "{\"image_cfg\":{\"model_name\":\"vit_b16\"},\"text_cfg\":{"
+                "\"no_pos_embedding\":true}}",
+                STATUS_UNSUPPORTED, "a text tower without positions");
+    check_error(config_hf_parse,
+                "{\"image_cfg\":{\"model_name\":\"vit_b16\"},\"text_cfg\":{"
+                "\"n_heads_per_layer\":[8,8]}}",
+                STATUS_UNPROCESSABLE, "n_heads_per_layer");
+}
+END_TEST
+
 START_TEST(preprocessor_forms) {
     static const struct {
         const char *json;
@@ -441,6 +493,7 @@ int main(void) {
     tcase_add_test(tests, hf_siglip);
     tcase_add_test(tests, open_clip_attention);
     tcase_add_loop_test(tests, hf_refused, 0, 7);
+    tcase_add_test(tests, apple_forms);
     tcase_add_loop_test(tests, preprocessor_forms, 0, 7);
     tcase_add_test(tests, preprocessor_numbers);
     tcase_add_loop_test(tests, preprocessor_refused, 0, 7);

@@ -126,11 +126,8 @@ START_TEST(architectures_of_open_clip) {
     static const struct {
         const char *name;
         double operations;
-    } rows[] = {{"MobileCLIP-S1", 9.3165},
-                {"MobileCLIP-S2", 15.668},
-                {"MobileCLIP2-S0", 4.7703},
-                {"MobileCLIP2-S3", 29.624},
-                {"MobileCLIP2-S4", 55.516}};
+    } rows[] = {{"MobileCLIP-S0", 4.7703},  {"MobileCLIP-S1", 9.3165},  {"MobileCLIP-S2", 15.668},
+                {"MobileCLIP2-S0", 4.7703}, {"MobileCLIP2-S3", 29.624}, {"MobileCLIP2-S4", 55.516}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct architecture *a = architecture_named(rows[i].name);
         ck_assert_ptr_nonnull(a);
