@@ -19,8 +19,8 @@ struct thread_pool {
     pthread_cond_t wake;  /* a task was queued, or stopping */
     struct task *ring;    /* [queue_limit] */
     size_t head, waiting;
-    pthread_t *threads; /* [options.threads], `started` of them running */
-    uint32_t started, idle;
+    pthread_t *threads;     /* [options.threads], `started` of them running */
+    uint32_t started, idle; /* idle: those that are still coming up, too */
     bool stopping;
 };
 
@@ -28,7 +28,6 @@ static void *work(void *argument) {
     struct thread_pool *pool = argument;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        pool->idle++;
         while (pool->waiting == 0 && !pool->stopping) pthread_cond_wait(&pool->wake, &pool->lock);
         pool->idle--;
         if (pool->waiting == 0) break;
@@ -38,6 +37,7 @@ static void *work(void *argument) {
         pthread_mutex_unlock(&pool->lock);
         task.fn(task.context, task.index);
         pthread_mutex_lock(&pool->lock);
+        pool->idle++;
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -56,6 +56,7 @@ static enum status start_threads(struct thread_pool *pool, struct error *err) {
         }
         pthread_setname_np(*thread, pool->options.name);
         pool->started++;
+        pool->idle++;
     }
     return STATUS_OK;
 }

@@ -289,7 +289,7 @@ static void run_image(const struct towers *towers, const struct pass *pass,
     }
     seen = look_and_squeeze(&run, &fastvit->end, &fastvit->end_squeeze);
     maps_average(lane->hidden, &seen);
-    pass_put_row(pass, &towers->vision.projection, lane->hidden, row);
+    pass_put_row(pass, &towers->vision.projection, lane->hidden, lane->input, row);
 }
 
 void fastvit_encode(const struct towers *towers, const struct model_info *info,

@@ -49,7 +49,7 @@ static struct pass pass_of(const struct model *model, uint32_t worker, struct te
 
 /* Images that go through in one pass. */
 static uint32_t images_per_pass(const struct model *model) {
-    size_t fit = model->workspace->rows_max / model->towers.vision.tokens_max;
+    size_t fit = model->workspace->images_max;
     return fit < MODEL_PASS_MAX ? (uint32_t)fit : MODEL_PASS_MAX;
 }
 
@@ -149,7 +149,7 @@ enum status model_mix(struct model **out, const struct model *int8, const struct
     model->info = int8->info;
     model->plan = *plan;
     enum status status = towers_mix(&model->towers, &int8->towers, &other->towers, plan, err);
-    if (!status) status = model_parts_prepare(model, workers, err);
+    if (!status) status = model_parts_prepare(model, workers, 0, err);
     if (status)
         model_close(model);
     else

@@ -33,6 +33,8 @@ struct model_options {
     const char *precision;   /* NULL: bf16 where the CPU has it, else fp32 */
     unsigned features;       /* instruction sets, core/kernels/isa.h */
     uint32_t workers;        /* threads that will call the encode functions */
+    uint32_t batch_max;      /* images in the batches that will come: memory for larger ones is
+                                not needed; 0: not known */
     const char *cache;       /* directory of packed files; NULL: none */
     const char *profile;     /* for int8: what clipd quantize found out (profile.h), or NULL */
     const struct plan *plan; /* for comparing arithmetics, else NULL: overrules all of these;

@@ -127,7 +127,7 @@ static enum status open_reference(struct model *out, const struct model *model,
     if (status) return status;
     towers_place(&out->towers, &out->info, &out->plan, features, out->packed.block.data);
     status = pack_towers(&out->towers, blueprint, &out->plan, err);
-    return status ? status : model_parts_prepare(out, options->workers, err);
+    return status ? status : model_parts_prepare(out, options->workers, 0, err);
 }
 
 /* What int8 has made of the model, whose weights have just been packed. */
@@ -135,7 +135,7 @@ static enum status measure(struct model *model, const struct blueprint *blueprin
                            const struct model_options *options, struct error *err) {
     struct model reference, subject = *model; /* with a workspace for now */
     enum status status = open_reference(&reference, model, blueprint, options, err);
-    if (!status) status = model_parts_prepare(&subject, options->workers, err);
+    if (!status) status = model_parts_prepare(&subject, options->workers, 0, err);
     struct model_quality *quality = &model->info.quality;
     if (!status)
         status = quality_measure(&quality->cosines, &subject, &reference, options->workers, err);
@@ -216,7 +216,8 @@ static enum status measure_towers(size_t *bytes, struct model *model,
         return error_set(err, STATUS_NO_MEMORY, "no room for %zu bytes of weights", towers->bytes);
     }
     towers_place(towers, &model->info, &model->plan, options->features, block);
-    *bytes = towers->bytes + workspace_bytes(towers, &model->info, options->workers);
+    *bytes =
+        towers->bytes + workspace_bytes(towers, &model->info, options->workers, options->batch_max);
     munmap(block, towers->bytes);
     return STATUS_OK;
 }
@@ -359,5 +360,5 @@ enum status model_load(struct model *model, const struct model_options *options,
     }
     free(arithmetic);
     if (!status) status = arithmetic_check(&model->info, options, err);
-    return status ? status : model_parts_prepare(model, options->workers, err);
+    return status ? status : model_parts_prepare(model, options->workers, options->batch_max, err);
 }

@@ -2,9 +2,10 @@
 
 #include "core/model/model.h"
 
-enum status model_parts_prepare(struct model *model, uint32_t workers, struct error *err) {
+enum status model_parts_prepare(struct model *model, uint32_t workers, uint32_t images,
+                                struct error *err) {
     vision_set_levels(&model->levels, &model->info.preprocess);
-    return workspace_create(&model->workspace, &model->towers, &model->info, workers, err);
+    return workspace_create(&model->workspace, &model->towers, &model->info, workers, images, err);
 }
 
 void model_parts_free(struct model *model) {

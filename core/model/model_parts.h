@@ -16,7 +16,8 @@ struct model {
 };
 
 /* The last step: what passes need besides the weights. */
-enum status model_parts_prepare(struct model *model, uint32_t workers, struct error *err);
+enum status model_parts_prepare(struct model *model, uint32_t workers, uint32_t images,
+                                struct error *err);
 void model_parts_free(struct model *model);
 
 #endif

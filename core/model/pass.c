@@ -39,9 +39,9 @@ static void prepare_rows(void *context, size_t begin, size_t end, uint32_t membe
         prepare_row(p, p->rows.from + i * p->rows.stride, i, scratch);
 }
 
-void pass_put_row(const struct pass *pass, const struct linear *next, const float *from,
+void pass_put_row(const struct pass *pass, const struct linear *next, const float *from, void *to,
                   size_t row) {
-    struct prepare prepare = {.pass = pass, .next = next, .to = pass->lane->input};
+    struct prepare prepare = {.pass = pass, .next = next, .to = to};
     prepare_row(&prepare, from, row, NULL);
 }
 

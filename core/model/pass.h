@@ -38,8 +38,8 @@ struct pass_rows {
 void pass_prepare(const struct pass *pass, const struct pass_rows *rows, const struct linear *next,
                   void *to, size_t count);
 
-/* One row, which has been normalised already, to its place in lane->input. */
-void pass_put_row(const struct pass *pass, const struct linear *next, const float *from,
+/* One row, which has been normalised already, to its place in `to`, which is one of these. */
+void pass_put_row(const struct pass *pass, const struct linear *next, const float *from, void *to,
                   size_t row);
 
 /* A product and where its result goes; what follows from the weight is filled in. */

@@ -31,7 +31,8 @@ static void cut_patch(const struct embed *embed, const uint8_t *pixels, size_t p
     }
 }
 
-/* Units are patches of all images: cut and put into A of the patch product. */
+/* Units are patches of all images: cut and put into A of the patch product, which is as large
+ * as that of an MLP and takes its place. */
 static void cut_patches(void *context, size_t begin, size_t end, uint32_t member) {
     const struct embed *embed = context;
     const struct pass *pass = embed->pass;
@@ -45,7 +46,7 @@ static void cut_patches(void *context, size_t begin, size_t end, uint32_t member
             cut_patch(embed, input->pixels, patch, scratch);
         else
             row = input->patches + patch * product->weight.k;
-        pass_put_row(pass, product, row, i);
+        pass_put_row(pass, product, row, pass->lane->hidden, i);
     }
 }
 
@@ -94,8 +95,13 @@ void vit_encode(const struct towers *towers, const struct model_info *info,
     }
     if (!info->conv_stem) {
         team_run(pass->team, patches, cut_patches, &embed);
-        pass_multiply(pass, &towers->vit.patch, patches, pass->lane->wide,
-                      workspace_wide_stride(towers->vision.shape.width));
+        struct pass_product product = {
+            .linear = &towers->vit.patch,
+            .call = {.a = pass->lane->hidden,
+                     .m = patches,
+                     .c = pass->lane->wide,
+                     .c_stride = workspace_wide_stride(towers->vision.shape.width)}};
+        pass_run(pass, &product);
     }
     team_run(pass->team, count * tokens, enter_rows, &embed);
     transformer_forward(&towers->vision, pass);

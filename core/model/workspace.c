@@ -26,7 +26,7 @@ size_t workspace_wide_stride(size_t columns) {
 
 /* Bytes of each part of a lane: the most that any tower needs. */
 struct sizes {
-    size_t rows, sequences;
+    size_t rows, images;
     size_t x, input, hidden, wide, qkv, row, attention;
     struct conv_scratch conv;
 };
@@ -37,34 +37,48 @@ static void most(size_t *size, size_t needed) {
 
 /* Bytes of A for a product with rows of k. */
 static size_t row_bytes(const struct linear *linear) {
+    static const size_t element[] = {
+        [GEMM_FP32] = sizeof(float), [GEMM_BF16] = sizeof(uint16_t), [GEMM_INT8] = sizeof(uint8_t)};
     if (!linear->blob) return 0;
-    /* Four bytes hold an element of any precision. */
-    return gemm_row_stride(linear->weight.kernel, linear->weight.k) * sizeof(float);
+    const struct gemm_kernel *kernel = linear->weight.kernel;
+    return gemm_row_stride(kernel, linear->weight.k) * element[gemm_kernel_precision(kernel)];
 }
 
-static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t embed_dim) {
+/* Rows of a pass: those of `inputs` (0: of any number), unless that is too many to be fast. */
+static size_t rows_of(const struct tower *tower, uint32_t inputs) {
+    size_t tokens = tower->tokens_max;
+    if (inputs && inputs < WORKSPACE_ROWS / tokens) return inputs * tokens;
+    return tokens > WORKSPACE_ROWS ? tokens : WORKSPACE_ROWS;
+}
+
+/* What the MLP of a block has there, see transformer.c: of a gated one both products. */
+static size_t wide_columns(const struct model_tower *shape, const struct block *block) {
+    if (!block->proj.blob) return 0;
+    if (shape->gated) return 2 * (size_t)shape->mlp_width;
+    bool straight =
+        gemm_kernel_precision(block->proj.weight.kernel) != GEMM_INT8 && !block->ln_proj.gain;
+    return straight ? 0 : shape->mlp_width;
+}
+
+static void measure_tower(struct sizes *sizes, const struct tower *tower, size_t rows,
+                          size_t embed_dim) {
     const struct model_tower *shape = &tower->shape;
-    if (!shape->layers) return;
-    size_t rows = tower->tokens_max > WORKSPACE_ROWS ? tower->tokens_max : WORKSPACE_ROWS;
     most(&sizes->rows, rows);
     most(&sizes->x, rows * shape->width * sizeof(float));
-    /* Of a gated MLP both products are there at a time. */
-    size_t columns = shape->gated ? 2 * (size_t)shape->mlp_width : shape->mlp_width;
-    if (shape->width > columns) columns = shape->width;
-    size_t attention = (size_t)shape->heads * shape->head_width;
-    if (attention > columns) columns = attention;
-    if (embed_dim > columns) columns = embed_dim;
-    if (shape->projection_hidden > columns) columns = shape->projection_hidden;
-    most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
-    most(&sizes->row, columns * sizeof(float));
+    size_t columns = shape->width > embed_dim ? shape->width : embed_dim;
+    most(&columns, (size_t)shape->heads * shape->head_width);
+    most(&columns, shape->projection_hidden);
     for (uint32_t i = 0; tower->blocks && i < shape->layers; i++) {
         const struct block *block = &tower->blocks[i];
+        most(&columns, wide_columns(shape, block));
         most(&sizes->qkv, rows * workspace_qkv_stride(block->qkv.weight.n) * sizeof(float));
         most(&sizes->input, rows * row_bytes(&block->qkv));
         most(&sizes->input, rows * row_bytes(&block->out));
         most(&sizes->input, rows * row_bytes(&block->fc));
         most(&sizes->hidden, rows * row_bytes(&block->proj));
     }
+    most(&sizes->wide, rows * workspace_wide_stride(columns) * sizeof(float));
+    most(&sizes->row, columns * sizeof(float));
     most(&sizes->input, rows * row_bytes(&tower->hidden));
     most(&sizes->input, rows * row_bytes(&tower->projection));
     most(&sizes->attention,
@@ -121,11 +135,12 @@ static enum status measure_maps(struct sizes *sizes, const struct towers *towers
     return STATUS_OK;
 }
 
-/* The rows of an image are more than its heads, or the pass has room for them anyway. */
+/* Of one image each head has a row, and there may be more of them than of its own. */
 static void measure_pooler(struct sizes *sizes, const struct towers *towers) {
     const struct pooler *pooler = &towers->pooler;
     size_t width = towers->vision.shape.pooled_width;
     if (!pooler->scores.blob) return;
+    most(&sizes->rows, pooler->scores.weight.n);
     most(&sizes->x, sizes->rows * width * sizeof(float));
     most(&sizes->qkv, pooler_floats(towers, sizes->rows) * sizeof(float));
     most(&sizes->input, sizes->rows * row_bytes(&pooler->scores));
@@ -138,22 +153,26 @@ static void measure_pooler(struct sizes *sizes, const struct towers *towers) {
     most(&sizes->wide, sizes->rows * workspace_wide_stride(pooler->proj.weight.k) * sizeof(float));
 }
 
+static enum status measure_images(struct sizes *sizes, const struct towers *towers,
+                                  const struct model_info *info, uint32_t images,
+                                  struct error *err) {
+    size_t rows = rows_of(&towers->vision, images);
+    sizes->images = rows / towers->vision.tokens_max;
+    measure_tower(sizes, &towers->vision, rows, info->embed_dim);
+    if (towers->image_tower != MODEL_IMAGE_VIT || info->conv_stem)
+        return measure_maps(sizes, towers, info, err);
+    most(&sizes->hidden, rows * row_bytes(&towers->vit.patch));
+    most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));
+    measure_pooler(sizes, towers);
+    return STATUS_OK;
+}
+
 static enum status measure(struct sizes *sizes, const struct towers *towers,
-                           const struct model_info *info, struct error *err) {
-    enum status status = STATUS_OK;
-    measure_tower(sizes, &towers->vision, info->embed_dim);
-    measure_tower(sizes, &towers->text, info->embed_dim);
-    if (!towers->vision.shape.layers) {
-        ;
-    } else if (towers->image_tower != MODEL_IMAGE_VIT || info->conv_stem) {
-        status = measure_maps(sizes, towers, info, err);
-    } else {
-        most(&sizes->input, sizes->rows * row_bytes(&towers->vit.patch));
-        most(&sizes->row, towers->vit.patch.weight.k * sizeof(float));
-        measure_pooler(sizes, towers);
-    }
-    sizes->sequences = sizes->rows;
-    return status;
+                           const struct model_info *info, uint32_t images, struct error *err) {
+    const struct tower *text = &towers->text;
+    if (text->shape.layers) measure_tower(sizes, text, rows_of(text, 0), info->embed_dim);
+    if (!towers->vision.shape.layers) return STATUS_OK;
+    return measure_images(sizes, towers, info, images, err);
 }
 
 static uint8_t *part(uint8_t **at, size_t size) {
@@ -165,7 +184,7 @@ static uint8_t *part(uint8_t **at, size_t size) {
 /* Whole huge pages. */
 static size_t lane_bytes(const struct sizes *sizes) {
     size_t scales = sizes->rows * sizeof(struct row_scale);
-    size_t starts = (sizes->sequences + 1) * sizeof(size_t);
+    size_t starts = (sizes->rows + 1) * sizeof(size_t);
     size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = sizes->x + sizes->input + sizes->hidden + sizes->wide + sizes->qkv + sizes->row +
                    sizes->attention + scales + 2 * starts + sizes->conv.strip + sizes->conv.lines +
@@ -173,16 +192,16 @@ static size_t lane_bytes(const struct sizes *sizes) {
     return (total + PAGE - 1) / PAGE * PAGE;
 }
 
-size_t workspace_bytes(const struct towers *towers, const struct model_info *info,
-                       uint32_t workers) {
+size_t workspace_bytes(const struct towers *towers, const struct model_info *info, uint32_t workers,
+                       uint32_t images) {
     struct sizes sizes = {0};
     /* Images that are too large are refused when the workspace is created. */
-    return measure(&sizes, towers, info, NULL) ? 0 : workers * lane_bytes(&sizes);
+    return measure(&sizes, towers, info, images, NULL) ? 0 : workers * lane_bytes(&sizes);
 }
 
 static enum status create_lane(struct lane *lane, const struct sizes *sizes, struct error *err) {
     size_t scales = sizes->rows * sizeof(struct row_scale);
-    size_t starts = (sizes->sequences + 1) * sizeof(size_t);
+    size_t starts = (sizes->rows + 1) * sizeof(size_t);
     size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = lane_bytes(sizes);
     /* Zeros, because padding must be finite; and untouched, so that rows which no batch ever
@@ -211,17 +230,17 @@ static enum status create_lane(struct lane *lane, const struct sizes *sizes, str
 }
 
 enum status workspace_create(struct workspace **out, const struct towers *towers,
-                             const struct model_info *info, uint32_t workers, struct error *err) {
+                             const struct model_info *info, uint32_t workers, uint32_t images,
+                             struct error *err) {
     struct sizes sizes = {0};
     struct workspace *workspace = calloc(1, sizeof(*workspace));
     if (!workspace) return error_set(err, STATUS_NO_MEMORY, "out of memory for a workspace");
-    enum status status = measure(&sizes, towers, info, err);
+    enum status status = measure(&sizes, towers, info, images, err);
     if (status) {
         free(workspace);
         return status;
     }
-    workspace->rows_max = sizes.rows;
-    workspace->sequences_max = sizes.sequences;
+    workspace->images_max = sizes.images;
     workspace->lanes = calloc(workers, sizeof(*workspace->lanes));
     if (!workspace->lanes) {
         free(workspace);

@@ -48,15 +48,17 @@ struct lane {
 
 struct workspace {
     uint32_t workers;
-    size_t rows_max, sequences_max;
+    size_t images_max;  /* in one pass */
     struct lane *lanes; /* [workers] */
 };
 
+/* For passes of at most `images`; 0: of as many as are good for speed. */
 enum status workspace_create(struct workspace **out, const struct towers *towers,
-                             const struct model_info *info, uint32_t workers, struct error *err);
+                             const struct model_info *info, uint32_t workers, uint32_t images,
+                             struct error *err);
 /* How much that is, if every row were used. The towers have been placed. */
-size_t workspace_bytes(const struct towers *towers, const struct model_info *info,
-                       uint32_t workers);
+size_t workspace_bytes(const struct towers *towers, const struct model_info *info, uint32_t workers,
+                       uint32_t images);
 /* NULL is allowed. */
 void workspace_destroy(struct workspace *workspace);
 

@@ -1,5 +1,6 @@
 /* Tasks run once each, queues are bounded, destruction finishes what was queued. */
 #include <check.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -80,6 +81,30 @@ START_TEST(destroy_finishes_what_was_queued) {
 }
 END_TEST
 
+static int threads_of_process(void) {
+    DIR *tasks = opendir("/proc/self/task");
+    int threads = 0;
+    while (readdir(tasks)) threads++;
+    closedir(tasks);
+    return threads - 2; /* "." and ".." */
+}
+
+/* Each thread costs memory that is never given back. */
+START_TEST(a_burst_starts_a_thread_for_each_task) {
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    struct thread_pool *pool = create(100, TASKS);
+    int before = threads_of_process();
+    pthread_mutex_lock(&gate);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(thread_pool_submit(pool, wait_for_gate, &gate, NULL), STATUS_OK);
+    }
+    ck_assert_int_eq(threads_of_process() - before, 20);
+    while (thread_pool_waiting(pool)) usleep(1000); /* none waits for another */
+    pthread_mutex_unlock(&gate);
+    thread_pool_destroy(pool);
+}
+END_TEST
+
 struct caller {
     struct thread_pool *pool;
     int refused; /* Check's assertions work on the main thread only */
@@ -117,6 +142,7 @@ int main(void) {
     tcase_add_test(tcase, run_calls_each_index_once);
     tcase_add_test(tcase, a_full_queue_refuses_and_recovers);
     tcase_add_test(tcase, destroy_finishes_what_was_queued);
+    tcase_add_test(tcase, a_burst_starts_a_thread_for_each_task);
     tcase_add_test(tcase, many_callers_share_a_pool);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

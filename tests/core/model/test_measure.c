@@ -52,8 +52,8 @@ START_TEST(as_measured) {
     struct error err = ERROR_NONE;
     ck_assert_msg(!model_measure(&needs, &options, &err), "%s: %s", path, err.message);
     ck_assert_msg(!model_open(&model, &options, &err), "%s: %s", path, err.message);
-    ck_assert_uint_eq(needs.bytes,
-                      model->towers.bytes + workspace_bytes(&model->towers, &model->info, WORKERS));
+    ck_assert_uint_eq(needs.bytes, model->towers.bytes +
+                                       workspace_bytes(&model->towers, &model->info, WORKERS, 0));
     model_close(model);
     free(path);
 }

@@ -13,7 +13,7 @@
 #include "core/model/architectures.h"
 #include "core/model/model.h"
 
-enum { LANES_MAX = 48 << 20, CONTEXT = 77, VOCAB = 49408 };
+enum { LANES_MAX = 48 << 20, LANE_MAX = 16 << 20, BATCH = 8, CONTEXT = 77, VOCAB = 49408 };
 
 /* A header of safetensors as it grows. */
 struct header {
@@ -107,12 +107,17 @@ static size_t status_bytes(const char *name) {
     return kib * 1024;
 }
 
-START_TEST(packed_weights_and_little_more) {
-    char path[] = "/tmp/clipd-test-XXXXXX";
+/* Into a new file, whose name replaces the X's of `path`. */
+static void make_checkpoint(char *path, const char *architecture) {
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     close(fd);
-    write_checkpoint(path, architecture_named("ViT-S-32"));
+    write_checkpoint(path, architecture_named(architecture));
+}
+
+START_TEST(packed_weights_and_little_more) {
+    char path[] = "/tmp/clipd-test-XXXXXX";
+    make_checkpoint(path, "ViT-S-32");
     struct model_options options = {
         .path = path, .features = isa_detect(), .workers = 1, .precision = "fp32"};
     struct model *model = NULL;
@@ -131,6 +136,28 @@ START_TEST(packed_weights_and_little_more) {
 }
 END_TEST
 
+/* Of the parts of a server's memory beside the packed weights, the largest. */
+START_TEST(a_worker_and_its_batch) {
+    static const char *const precisions[] = {"fp32", "bf16", "int8"};
+    char path[] = "/tmp/clipd-test-XXXXXX";
+    make_checkpoint(path, "ViT-B-32");
+    for (int i = 0; i < 3; i++) {
+        struct model_options options = {.path = path,
+                                        .features = isa_detect(),
+                                        .workers = 1,
+                                        .batch_max = BATCH,
+                                        .precision = precisions[i]};
+        struct model_needs one, two;
+        ck_assert_int_eq(model_measure(&one, &options, NULL), STATUS_OK);
+        options.workers = 2;
+        ck_assert_int_eq(model_measure(&two, &options, NULL), STATUS_OK);
+        ck_assert_msg(two.bytes - one.bytes <= LANE_MAX, "%s: %zu bytes", precisions[i],
+                      two.bytes - one.bytes);
+    }
+    unlink(path);
+}
+END_TEST
+
 int main(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     puts("skipped: a sanitizer has memory of its own");
@@ -141,6 +168,7 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, packed_weights_and_little_more);
+    tcase_add_test(tests, a_worker_and_its_batch);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

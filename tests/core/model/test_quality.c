@@ -45,8 +45,9 @@ static struct subject pack(const struct architecture *architecture, bool outlier
     towers_place(&subject.towers, &subject.info, plan, features, subject.block);
     ck_assert_int_eq(pack_towers(&subject.towers, &blueprint, folded, NULL), STATUS_OK);
     vision_set_levels(&subject.levels, &subject.info.preprocess);
-    ck_assert_int_eq(workspace_create(&subject.workspace, &subject.towers, &subject.info, 1, NULL),
-                     STATUS_OK);
+    ck_assert_int_eq(
+        workspace_create(&subject.workspace, &subject.towers, &subject.info, 1, 0, NULL),
+        STATUS_OK);
     blueprint_free(&blueprint);
     return subject;
 }
