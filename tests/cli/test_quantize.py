@@ -15,7 +15,7 @@ from harness import Server
 from test_serve import wait_until_ready
 
 PICTURES = "docs/pictures"
-SHA256 = "a1d4d833c4493394a06b660a0336fe5024fac59bcca8ae4f2e61ec98ba9e5053"
+SHA256 = "e9df7cf714a42031525586e20c804ba93c2cd7a7a24db3a369cc0111caf393df"
 
 
 class Quantize(unittest.TestCase):
