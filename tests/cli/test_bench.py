@@ -47,7 +47,7 @@ class Bench(unittest.TestCase):
         keys = {(row["tower"], row["precision"], row["tokens"], row["batch"], row["threads"], row["mode"])
                 for row in found}
         expected = set()
-        for tower, tokens in (("image", 17), ("text", 5)):
+        for tower, tokens in (("image", 65), ("text", 5)):
             for precision in ("fp32", "int8"):
                 expected |= {(tower, precision, tokens, batch, threads, "throughput")
                              for batch in (1, 2) for threads in (1, 2)}
@@ -103,7 +103,7 @@ class Bench(unittest.TestCase):
     def test_checkpoint(self):
         found = rows(*QUICK, "--batch", "3", "--threads", "1", "--tokens", "32", "--precision", "fp32")
         self.assertEqual([(row["tower"], row["tokens"], row["batch"]) for row in found],
-                         [("image", 17, 3), ("text", 32, 3)])
+                         [("image", 65, 3), ("text", 32, 3)])
         found = rows(*QUICK, "--batch", "1", "--threads", "1", "--precision", "fp32", "--tower", "text")
         self.assertEqual([row["tokens"] for row in found], [16, 32])
         code, _, err = clipd("bench", "--model", MODEL, "--tokens", "33")

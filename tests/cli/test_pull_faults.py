@@ -12,7 +12,7 @@ import unittest
 
 from hub_server import COMMIT, Hub, sha256
 from program import BINARY, DATA, IO, NO_INPUT, NOT_ALLOWED, ROOT, UNAVAILABLE, clipd, environment
-from test_pull import NAME, STARTER, PullTest
+from test_pull import NAME, STARTER, PullTest, megabytes
 
 WEIGHTS = STARTER["model.safetensors"]
 BLOB = sha256(WEIGHTS)
@@ -43,8 +43,8 @@ class Resume(FaultTest):
         self.assertEqual(code, 0, err)
         self.assert_whole()
         self.assertEqual(self.ranges(), ["bytes=1000000-"])
-        left = sum(map(len, STARTER.values())) - 1000000
-        self.assertIn(f"{len(STARTER)} files, {left / 1e6:.1f} MB to fetch", err)
+        left = megabytes(sum(map(len, STARTER.values())) - 1000000)
+        self.assertIn(f"{len(STARTER)} files, {left} to fetch", err)
 
     def test_a_range_that_is_ignored(self):
         self.hub.ignore_range = True

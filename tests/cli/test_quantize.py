@@ -63,7 +63,7 @@ class Quantize(unittest.TestCase):
         profile = self.read_profile()
         self.assertEqual(profile["sha256"], SHA256)
         self.assertEqual((profile["vision"]["inputs"], profile["text"]["inputs"]), (5, 64))
-        self.assertEqual([len(profile[tower]["layers"]) for tower in ("vision", "text")], [4, 2])
+        self.assertEqual([len(profile[tower]["layers"]) for tower in ("vision", "text")], [6, 2])
         worst = min(profile[tower]["cosine"]["min"] for tower in ("vision", "text"))
         self.assertAlmostEqual(worst, total, 6)
         self.assertEqual(self.quantize()[1], out)
