@@ -15,7 +15,7 @@ import sys
 import time
 import unittest
 
-from harness import ROOT, SHARED, Server
+from harness import ROOT, SHARED, Server, sanitized
 
 sys.path.insert(0, ROOT)
 from training import evaluate, words
@@ -92,6 +92,7 @@ class Starter(unittest.TestCase):
         self.assertEqual([best[0] for best in found], [self.expected["photographs"][n] for n in names])
 
     @unittest.skipUnless(os.path.isdir(DATA), "no ../shared")
+    @unittest.skipIf(sanitized(), "two thousand pictures have the same labels in every build")
     def test_held_out_accuracy(self):
         pairs = evaluate.read_held_out(os.path.join(DATA, "cifar10-2000.tar"))
         self.assertEqual(len(pairs), 2000)
