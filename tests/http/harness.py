@@ -23,6 +23,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINARY = os.environ.get("CLIPD_BINARY") or os.environ.get("CLIPD") or "build/release/clipd"
 BINARY = os.path.join(ROOT, BINARY)
 FAKE = os.path.join(os.path.dirname(BINARY), "tests", "server", "fake_server")
+# Of one answer, in seconds; sanitizers take their time.
+PATIENCE_S = float(os.environ.get("TEST_TIMEOUT", "240")) / 8
 SHARED = os.path.join(ROOT, os.environ.get("CLIPD_SHARED", "../shared"))
 
 
@@ -110,10 +112,10 @@ class Process:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def connection(self, timeout=30):
+    def connection(self, timeout=PATIENCE_S):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=30):
+    def request(self, method, path, body=None, headers=None, timeout=PATIENCE_S):
         """One request on a connection of its own: (status, headers, body)."""
         connection = self.connection(timeout)
         try:
@@ -132,7 +134,7 @@ class Process:
             headers["Content-Type"] = content_type
         return self.request("POST", path, body, headers, **options)
 
-    def socket(self, timeout=30):
+    def socket(self, timeout=PATIENCE_S):
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
 

@@ -319,7 +319,8 @@ class States(Contract):
             self.json(server, "embedText", 200, {"text": "there is room again"})
 
     def test_a_request_may_be_larger_than_the_queue(self):
-        with Server(MODEL, args=setting("engine.queue_limit", 1)) as server:
+        args = setting("engine.queue_limit", 1) + setting("limits.deadline", "10m")
+        with Server(MODEL, args=args) as server:
             ready(server)
             for operation, body in self.requests.items():
                 self.json(server, operation, 200, body)
