@@ -42,12 +42,21 @@ run_one() {
 }
 export -f run_one
 
+# Those of training/ run nothing that was built here, so once is enough; and the commands whose
+# threads are the engine's show the thread sanitizer nothing that servers do not.
+choose() {
+    case $folder in
+    build/release) cat ;;
+    build/tsan) grep -Ev '^tests/(training/|cli/test_(bench|commands|quantize|readme)\.py)' ;;
+    *) grep -v '^tests/training/' ;;
+    esac
+}
+
 # The Python tests take longest, so they start first; one more than there are CPUs, because
-# some of them mostly wait. Those of training/ run nothing that
-# was built here, so once is enough.
+# some of them mostly wait.
 # shellcheck disable=SC2016 # the inner shell expands it
 {
-    find tests -name 'test_*.py' | sort | if [ "$folder" = build/release ]; then cat; else grep -v '^tests/training/'; fi
+    find tests -name 'test_*.py' | sort | choose
     printf '%s\n' "$@"
 } | xargs -r -d '\n' -P "${TEST_JOBS:-$(($(nproc) + 1))}" -I '{}' bash -c 'run_one "$1"' - '{}'
 
