@@ -229,7 +229,7 @@ static void check_wrong(size_t number) {
 START_TEST(passes_and_fails) {
     char *folder = folder_make();
     struct conformance found;
-    open_model((struct engine_options){.path = "models/starter"});
+    open_model((struct engine_options){.path = "models/starter", .image_size = 16});
     pen.wrong = 0;
     size_t numbers = write_folder(folder);
     conformance_run(&found, engine, folder);
@@ -248,7 +248,7 @@ START_TEST(another_model_fails) {
     struct conformance found;
     if (shared_missing()) return;
     char *folder = shared_path("reference");
-    open_model((struct engine_options){.path = "models/starter"});
+    open_model((struct engine_options){.path = "models/starter", .image_size = 16});
     conformance_run(&found, engine, folder);
     ck_assert_uint_eq(found.texts, TEXTS);
     ck_assert_uint_eq(found.images, IMAGES);

@@ -14,12 +14,14 @@
 #include "tests/support/files.h"
 
 #define STARTER "models/starter"
+enum { SIDE = 16 }; /* of its pictures: few tokens, little to wait for */
 
 static char folder[] = "/tmp/clipd-test-XXXXXX", profile_path[64], cache[64];
 
 static struct model_options options_of(const char *profile) {
     return (struct model_options){.path = STARTER,
                                   .precision = "int8",
+                                  .image_size = SIDE,
                                   .features = isa_detect(),
                                   .workers = 2,
                                   .cache = cache,
@@ -128,6 +130,7 @@ START_TEST(profile_in_use) {
     ck_assert_double_eq_tol(quality->cosines.min, profile_cosines(profile).min, 1e-8);
     ck_assert_uint_eq(quality->exceptions, plan_exceptions(&profile->plan, model_info(model)));
     options = (struct model_options){.path = STARTER,
+                                     .image_size = SIDE,
                                      .precision = "fp32",
                                      .features = options.features,
                                      .workers = 1,

@@ -22,9 +22,13 @@ enum { IMAGES = 3, SIDE = 32, PATCH = 8, PATCHES = 16, ROWS = 17, WIDTH = 64, DI
 
 static const double tolerance = 5e-5;
 
-static struct model *open_model(const char *path, const char *precision) {
-    struct model_options options = {
-        .path = path, .features = isa_detect(), .workers = 1, .precision = precision};
+/* image_size 0: the model's own. */
+static struct model *open_model(const char *path, const char *precision, uint32_t image_size) {
+    struct model_options options = {.path = path,
+                                    .features = isa_detect(),
+                                    .workers = 1,
+                                    .precision = precision,
+                                    .image_size = image_size};
     struct model *model = NULL;
     struct error err = ERROR_NONE;
     log_init(LOG_OFF, LOG_TEXT);
@@ -132,7 +136,7 @@ END_TEST
 
 /* ---- the starter: batches, and what follows from states ---- */
 
-enum { STARTER_SIDE = 64, STARTER_WIDTH = 192, MANY = 70 };
+enum { STARTER_SIDE = 16, STARTER_WIDTH = 192, MANY = 70 };
 
 static uint8_t pictures[MANY][STARTER_SIDE * STARTER_SIDE * 3];
 
@@ -147,7 +151,7 @@ static void draw_pictures(void) {
 /* More than one pass has room for: each image's states are those that it has alone. */
 START_TEST(no_states_depend_on_the_batch) {
     static const char *const precisions[] = {"fp32", "bf16", "int8"};
-    struct model *model = open_model("models/starter", precisions[_i]);
+    struct model *model = open_model("models/starter", precisions[_i], STARTER_SIDE);
     size_t size = model_states_rows(model_info(model)) * STARTER_WIDTH;
     float *all = calloc(MANY * size, sizeof(*all)), *one = calloc(size, sizeof(*one));
     ck_assert(all && one);
@@ -175,7 +179,7 @@ END_TEST
 /* The row that becomes the embedding is the same on both ways, and embeddings are what they
  * were after a pass for states. */
 START_TEST(the_class_token_is_traced_too) {
-    struct model *model = open_model("models/starter", "fp32");
+    struct model *model = open_model("models/starter", "fp32", STARTER_SIDE);
     const struct model_info *info = model_info(model);
     size_t rows = model_states_rows(info), layers = info->vision.layers;
     float *trace = calloc(layers * STARTER_WIDTH, sizeof(*trace));
@@ -200,7 +204,7 @@ START_TEST(the_class_token_is_traced_too) {
 END_TEST
 
 START_TEST(who_has_none) {
-    struct model *model = open_model("tests/golden/torch/diffusers", "fp32");
+    struct model *model = open_model("tests/golden/torch/diffusers", "fp32", 0);
     ck_assert_uint_eq(model_states_rows(model_info(model)), 0);
     model_close(model);
 }
