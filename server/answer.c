@@ -52,7 +52,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
     }
     exchange->paused_ns = now;
     connection_expect(exchange->connection, CLOCK_NEVER);
-    exchange_suspend(exchange);
+    if (!exchange_suspend(exchange)) return MHD_CONTENT_READER_END_WITH_ERROR;
     if (!stream_wait(exchange->stream)) exchange_resume(exchange);
     return 0;
 }

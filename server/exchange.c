@@ -38,9 +38,15 @@ void exchange_loop_wake(struct exchange_loop *loop) {
     (void)ignored;
 }
 
-void exchange_suspend(struct exchange *exchange) {
+bool exchange_suspend(struct exchange *exchange) {
+    /* Counted before the look: who stops the server says so, and then looks at the count. */
     atomic_fetch_add(&exchange->service->suspended, 1);
+    if (atomic_load(&exchange->service->stopping)) {
+        atomic_fetch_sub(&exchange->service->suspended, 1);
+        return false;
+    }
     MHD_suspend_connection(exchange->mhd);
+    return true;
 }
 
 void exchange_extend(struct exchange *exchange, size_t size) {

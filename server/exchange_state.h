@@ -50,8 +50,9 @@ struct exchange {
     char path[];          /* the target without its query, as it came */
 };
 
-/* Suspends the connection: from now on the exchange is the business of another thread. */
-void exchange_suspend(struct exchange *exchange);
+/* Suspends the connection: from now on the exchange is the business of another thread. false: the
+ * server stops, and nothing may be suspended any more. */
+bool exchange_suspend(struct exchange *exchange);
 /* The client has taken or sent so much: it may take that much longer, but never longer than a
  * request may take from now. */
 void exchange_extend(struct exchange *exchange, size_t size);
