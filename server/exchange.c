@@ -150,7 +150,6 @@ static enum status more(struct http_request *request, size_t used, bool *ended, 
 /* Collects a part of the body for the handler, which waits for it. Data that finds no
  * room stays with the library. */
 static enum MHD_Result collect(struct exchange *exchange, const char *data, size_t *size) {
-    struct exchange_service *service = exchange->service;
     size_t room = exchange->admission.body_max - exchange->body.size;
     size_t taken = *size < room ? *size : room;
     if (exchange->head_is_left) {
@@ -165,12 +164,7 @@ static enum MHD_Result collect(struct exchange *exchange, const char *data, size
         return MHD_YES;
     }
     connection_expect(exchange->connection, CLOCK_NEVER);
-    atomic_fetch_add(&service->suspended, 1);
-    if (atomic_load(&service->stopping)) {
-        atomic_fetch_sub(&service->suspended, 1);
-        return MHD_NO;
-    }
-    MHD_suspend_connection(exchange->mhd);
+    if (!exchange_suspend(exchange)) return MHD_NO;
     upload_give(exchange->upload);
     return MHD_YES;
 }
@@ -231,15 +225,13 @@ static void run(void *context, size_t index) {
 static enum MHD_Result submit(struct exchange *exchange) {
     struct exchange_service *service = exchange->service;
     struct error err = ERROR_NONE;
-    atomic_fetch_add(&service->suspended, 1);
     if (atomic_fetch_add(&service->running, 1) >= service->requests_max) {
         error_set(&err, STATUS_OVERLOADED, "%u requests are being handled, which is the limit",
                   service->requests_max);
-    } else if (atomic_load(&service->stopping)) {
+    } else if (!exchange_suspend(exchange)) {
         error_set(&err, STATUS_UNAVAILABLE, "the server is stopping");
     } else {
         exchange->stage = exchange->upload ? STAGE_UPLOADING : STAGE_RUNNING;
-        MHD_suspend_connection(exchange->mhd);
         if (thread_pool_submit(service->pool, run, exchange, &err) == STATUS_OK) return MHD_YES;
         refuse(exchange, 0, &err);
         /* Back to exchange_step(), which queues the refusal. */
@@ -247,7 +239,6 @@ static enum MHD_Result submit(struct exchange *exchange) {
         return MHD_YES;
     }
     atomic_fetch_sub(&service->running, 1);
-    atomic_fetch_sub(&service->suspended, 1);
     refuse(exchange, 0, &err);
     return answer_queue(exchange);
 }

@@ -37,7 +37,8 @@ static enum status take_logit_numbers(struct draft *draft, struct error *err) {
     enum status status = take_number(draft, "logit_scale", &exponent, err);
     if (!status) status = take_number(draft, "logit_bias", &bias, err);
     draft->info->logit_scale = expf(exponent);
-    if (draft->names.vision->is_apple) draft->info->logit_scale = fminf(expf(exponent), 100);
+    if (draft->names.vision->is_apple) /* as Apple's loader does */
+        draft->info->logit_scale = fminf(draft->info->logit_scale, 100);
     draft->info->logit_bias = bias;
     draft->info->sigmoid =
         draft->config->sigmoid || tensors_find(draft->tensors, "logit_bias") != NULL;
