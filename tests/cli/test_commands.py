@@ -182,8 +182,8 @@ class Classify(unittest.TestCase):
         table = os.read(master, 4096).decode().split("\r\n")
         os.close(master)
         self.assertEqual(table[0], SHIP)
-        self.assertRegex(table[1], r"^ +(9\d|100)\.\d %  ship$")
-        self.assertRegex(table[2], r"^ +\d\.\d %  dog$")
+        self.assertRegex(table[1], r"^  100\.0 %  ship$")
+        self.assertRegex(table[2], r"^    0\.0 %  dog$")
 
 
 class Info(unittest.TestCase):

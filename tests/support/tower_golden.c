@@ -8,6 +8,7 @@
 
 #include "core/kernels/isa.h"
 #include "core/model/calibrate.h"
+#include "tests/support/folder.h"
 #include "tests/support/kernel_sets.h"
 #include "tests/support/npy.h"
 
@@ -150,4 +151,27 @@ void tower_check_calibrated(const char *path, size_t products) {
     expect(least >= options.target, "%s: cosine %.6f, expected %g", path, least, options.target);
     calibration_close(calibration);
     free(profile);
+}
+
+void tower_check_packed(const char *path, bool (*holds)(const struct model_info *info),
+                        const struct model_text *text) {
+    char *cache = folder_make();
+    struct model_options options = {.precision = "int8", .cache = cache};
+    struct tower_pictures pictures;
+    tower_pictures_read(&pictures);
+    const uint8_t *picture = pictures.native[0];
+    float images[2][TOWER_DIM], texts[2][TOWER_DIM] = {{0}};
+    for (size_t i = 0; i < 2; i++) {
+        float *image = images[i], *of_text = texts[i];
+        bool is_file = false;
+        struct model *model = tower_open(path, &options);
+        expect(model_packed_bytes(model, &is_file) > 0 && is_file, "%s: no packed file", path);
+        expect(holds(model_info(model)), "%s: another model", path);
+        model_encode_images(model, 0, NULL, &picture, 1, &image);
+        if (text) model_encode_texts(model, 0, NULL, text, 1, &of_text);
+        model_close(model);
+    }
+    expect(same_bits(images[0], images[1], sizeof(images[0])), "%s: another image", path);
+    expect(same_bits(texts[0], texts[1], sizeof(texts[0])), "%s: another text", path);
+    folder_remove(cache);
 }

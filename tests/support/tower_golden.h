@@ -33,4 +33,9 @@ void tower_check_calibrated(const char *path, size_t products);
 /* More images than go through in one pass, each as if it were alone, bit for bit. */
 void tower_check_batches(const char *path);
 
+/* A mapped file of packed weights answers as the checkpoint did, and still `holds` what only its
+ * names told: to a corner, and to `text` unless it is NULL. */
+void tower_check_packed(const char *path, bool (*holds)(const struct model_info *info),
+                        const struct model_text *text);
+
 #endif

@@ -365,7 +365,6 @@ START_TEST(hf_refused) {
 }
 END_TEST
 
-/* What old and new versions of transformers write. */
 /* MobileCLIP2's repositories have open_clip's model_cfg as their config.json. */
 START_TEST(apple_forms) {
     static const struct {
@@ -417,6 +416,7 @@ START_TEST(apple_forms) {
 }
 END_TEST
 
+/* What old and new versions of transformers write. */
 START_TEST(preprocessor_forms) {
     static const struct {
         const char *json;

@@ -98,23 +98,12 @@ START_TEST(calibrated) {
 }
 END_TEST
 
-/* A mapped file of packed weights answers as the checkpoint did. */
+static bool has_blocks(const struct model_info *info) {
+    return info->resnet.blocks[0] == 2;
+}
+
 START_TEST(packed_file) {
-    char *cache = folder_make();
-    struct model_options options = {.precision = "int8", .cache = cache};
-    float first[TOWER_DIM], again[TOWER_DIM], *rows[] = {first, again};
-    const uint8_t *picture = pictures.native[0];
-    bool is_file;
-    for (size_t i = 0; i < 2; i++) {
-        struct model *model = tower_open(GOLDEN "open_clip", &options);
-        ck_assert_uint_gt(model_packed_bytes(model, &is_file), 0);
-        ck_assert(is_file);
-        ck_assert_uint_eq(model_info(model)->resnet.blocks[0], 2);
-        model_encode_images(model, 0, NULL, &picture, 1, &rows[i]);
-        model_close(model);
-    }
-    ck_assert_mem_eq(first, again, sizeof(first));
-    folder_remove(cache);
+    tower_check_packed(GOLDEN "open_clip", has_blocks, NULL);
 }
 END_TEST
 
