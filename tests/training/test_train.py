@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import torch_tests
 from torch_tests import CLIPD, ROOT, STARTER, missing
@@ -17,6 +19,7 @@ if not missing():
     from PIL import Image
 
     from training import checkpoint, initialise, losses, measure, optimise, recipes
+    from training import train as trainer
     from training.clip import Clip
 
 COLOURS = {"red": (230, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 230), "yellow": (230, 220, 30)}
@@ -99,6 +102,29 @@ class Tuning(unittest.TestCase):
     def test_resumes(self):
         self.tune("twice", steps=3)
         _, said = self.tune("twice", steps=6)
+        self.assertIn("goes on at step 3", said)
+
+    def test_stopped_by_a_signal(self):
+        """It finishes its step, keeps the state, and goes on from there."""
+        train_step = trainer.Trainer.train_step
+
+        def interrupted(self, progress):
+            if self.step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return train_step(self, progress)
+
+        arguments = ["train", "--model", STARTER, "--data", self.data, "--work", self.path("stopped"),
+                     "--steps", "100", "--batch", "8"]
+        before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            with mock.patch.object(trainer.Trainer, "train_step", interrupted), \
+                    mock.patch.object(sys, "argv", arguments), \
+                    self.assertRaisesRegex(SystemExit, "the same call goes on from here"):
+                trainer.main()
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+        _, said = self.tune("stopped", steps=4)
         self.assertIn("goes on at step 3", said)
 
     def test_two_processes(self):
