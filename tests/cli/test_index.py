@@ -25,6 +25,17 @@ def lines(output):
     return [json.loads(line) for line in output.splitlines()]
 
 
+def wait_until_idle(process):
+    """Until it has taken no time of the CPU for a second: it waits for something to happen."""
+    taken = None
+    while process.poll() is None:
+        with open(f"/proc/{process.pid}/stat", encoding="utf-8") as file:
+            before, taken = taken, file.read().rsplit(")", 1)[1].split()[11:13]
+        if taken == before:
+            return
+        time.sleep(1)
+
+
 class Library(unittest.TestCase):
     def setUp(self):
         self.folder = os.path.realpath(tempfile.mkdtemp())
@@ -167,7 +178,7 @@ class Library(unittest.TestCase):
             self.write("new/folder/second.png", png(10, 9))
             shutil.move(self.path("ship.jpg"), self.path("boat.jpg"))
             os.remove(self.path("deep/er/air plane.JPG"))
-            time.sleep(2)
+            wait_until_idle(process)
             self.assertIsNone(process.poll())
         finally:
             process.terminate()
