@@ -197,6 +197,8 @@ static enum status commit(struct sqlite_store *store, struct sqlite_collection *
                              change->added_count, err);
     if (!status) {
         status = sqlite_execute(store->writer, "COMMIT", 0, err);
+        if (!status && change->added_count && change->removed_count)
+            atomic_fetch_add(&collection->replaced, 1);
         if (status)
             vectors_remove(collection->vectors, change->added, change->added_count);
         else

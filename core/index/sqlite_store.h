@@ -6,8 +6,10 @@
  *
  * How file and memory stay agreed: a writer puts new rows into memory before it commits and takes
  * them out again if that fails, and takes old rows out after it. So a search may see rows that are
- * not (or no longer) in the file, and never misses one that is. It looks every hit up in the file
- * and starts again when one is not there; see sqlite_search.c. */
+ * not (or no longer) in the file: it looks every hit up there, and starts again when one is
+ * missing. It would miss an item whose new row came behind the rows that it looks at, and whose old
+ * one went before it got there: it starts again when rows were replaced meanwhile. See
+ * sqlite_search.c. */
 #ifndef CORE_INDEX_SQLITE_STORE_H
 #define CORE_INDEX_SQLITE_STORE_H
 
@@ -24,8 +26,9 @@ struct sqlite_collection {
     char *cache_path;
     struct vectors *vectors;
     _Atomic uint64_t items;
-    _Atomic uint64_t changes; /* odd while a writer makes file and memory differ */
-    uint64_t next_row;        /* under the writer's lock */
+    _Atomic uint64_t changes;  /* odd while a writer makes file and memory differ */
+    _Atomic uint64_t replaced; /* raised when new rows are in memory, before old ones leave it */
+    uint64_t next_row;         /* under the writer's lock */
     /* Under the store's lock. */
     size_t references;
     bool dropped; /* also only with the writer's lock */

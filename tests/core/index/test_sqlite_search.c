@@ -12,7 +12,7 @@
 #include "tests/support/store_steps.h"
 #include "tests/support/store_suite.h"
 
-enum { KEPT = 10, OTHERS = 60, RUN_MS = 1500, THREADS = 6 };
+enum { KEPT = 10, OTHERS = 60, RUN_MS = 1500, THREADS_MAX = 16 };
 
 struct scene {
     struct collections *c;
@@ -88,6 +88,18 @@ static void *search(void *argument) {
     return NULL;
 }
 
+/* In memory only, where nothing but the embeddings tells what is there. */
+static void *search_memory(void *argument) {
+    struct scene *scene = argument;
+    float e[STEP_DIM];
+    const struct search query = step_search_at(e, KEPT);
+    while (!atomic_load(&scene->stop)) {
+        step_search_sees(scene->c, "busy", &query, 1, kept_ids, "search in memory");
+        atomic_fetch_add(&scene->searches, 1);
+    }
+    return NULL;
+}
+
 static void *snapshot(void *argument) {
     struct scene *scene = argument;
     struct error err = ERROR_NONE;
@@ -112,27 +124,42 @@ static void *come_and_go(void *argument) {
     return NULL;
 }
 
-START_TEST(test_busy) {
+/* The first of `work` fills the collection, then all go on for a while. */
+static void run_scene(void *(*const *work)(void *), size_t count) {
     char *folder = folder_make();
     struct scene scene = {.c = step_open_store(folder), .folder = folder};
     struct collection_spec spec = step_spec_of("busy");
-    void *(*const work[THREADS])(void *) = {rewrite, disturb,  search,
-                                            search,  snapshot, come_and_go};
-    pthread_t threads[THREADS];
+    pthread_t threads[THREADS_MAX];
     step_add_field(&spec, "keep", COLLECTION_BOOL);
     step_make(scene.c, &spec);
     pthread_create(&threads[0], NULL, work[0], &scene);
     while (!atomic_load(&scene.writes)) continue;
-    for (size_t i = 1; i < THREADS; i++) pthread_create(&threads[i], NULL, work[i], &scene);
+    for (size_t i = 1; i < count; i++) pthread_create(&threads[i], NULL, work[i], &scene);
     uint64_t end = clock_now_ns() + (uint64_t)RUN_MS * CLOCK_NS_PER_MS;
     while (clock_now_ns() < end || !atomic_load(&scene.searches))
         nanosleep(&(struct timespec){.tv_nsec = CLOCK_NS_PER_MS}, NULL);
     atomic_store(&scene.stop, true);
-    for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < count; i++) pthread_join(threads[i], NULL);
     printf("%llu writes, %llu searches\n", (unsigned long long)scene.writes,
            (unsigned long long)scene.searches);
     collections_close(scene.c);
     folder_remove(folder);
+}
+
+START_TEST(test_busy) {
+    static void *(*const work[])(void *) = {rewrite, disturb,  search,
+                                            search,  snapshot, come_and_go};
+    run_scene(work, sizeof(work) / sizeof(*work));
+}
+END_TEST
+
+/* More threads than there are CPUs, so that searches are interrupted while rows are replaced. */
+START_TEST(test_replaced) {
+    static void *(*const work[])(void *) = {
+        rewrite,       rewrite,       rewrite,       rewrite,       search_memory, search_memory,
+        search_memory, search_memory, search_memory, search_memory, search_memory, search_memory,
+        search_memory, search_memory, search_memory, search_memory};
+    run_scene(work, sizeof(work) / sizeof(*work));
 }
 END_TEST
 
@@ -141,6 +168,7 @@ int main(void) {
     TCase *tcase = tcase_create("busy");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, test_busy);
+    tcase_add_test(tcase, test_replaced);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
