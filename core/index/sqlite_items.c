@@ -191,7 +191,6 @@ static void change_free(struct change *change) {
 static enum status commit(struct sqlite_store *store, struct sqlite_collection *collection,
                           const struct change *change, struct error *err) {
     enum status status = STATUS_OK;
-    atomic_fetch_add(&collection->changes, 1);
     if (change->added_count)
         status = vectors_put(collection->vectors, change->added, change->embeddings,
                              change->added_count, err);
@@ -207,7 +206,6 @@ static enum status commit(struct sqlite_store *store, struct sqlite_collection *
     if (!status) collection->items += change->added_count - change->removed_count;
     /* Also after a failure: memory may have seen these numbers. */
     collection->next_row += change->added_count;
-    atomic_fetch_add(&collection->changes, 1);
     return status;
 }
 

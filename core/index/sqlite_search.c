@@ -1,9 +1,9 @@
 /* sqlite_search.c - plans searches, runs them in memory, looks their hits up in the file.
  *
  * File and memory are read one after the other, and a writer may come between. Then a hit is not
- * in the file, or the rows of a filter are not those in memory any more, or an item's old row has
- * left memory and its new one had not come yet; counters tell. The search starts again, and after
- * a few times with writers locked out. */
+ * in the file, or an item's old row has left memory while its new one is none of the filter's, or
+ * had not come yet; the counter of what was replaced tells. The search starts again, and after a
+ * few times with writers locked out. */
 #include "core/index/sqlite_search.h"
 
 #include <stdlib.h>
@@ -336,15 +336,8 @@ static enum status score(const struct run *run, struct plan *plan, struct error 
     return plan->search->words.size ? score_hybrid(run, plan, err) : score_embedding(plan, err);
 }
 
-/* What a search that began at these counts may not have seen as it is. */
-static bool has_changed(const struct run *run, bool reads, uint64_t changes, uint64_t replaced) {
-    if (!reads) return atomic_load(&run->collection->replaced) != replaced;
-    return changes % 2 || atomic_load(&run->collection->changes) != changes;
-}
-
 static enum status attempt(struct run *run, struct error *err) {
     bool reads = reads_first(run);
-    uint64_t changes = atomic_load(&run->collection->changes);
     uint64_t replaced = atomic_load(&run->collection->replaced);
     enum status status = STATUS_OK;
     struct vectors_stats stats;
@@ -358,7 +351,8 @@ static enum status attempt(struct run *run, struct error *err) {
     }
     if (!status) status = ask_all(run, err);
     for (size_t i = 0; i < run->count && !status; i++) status = score(run, &run->plans[i], err);
-    if (!status && !run->locked && has_changed(run, reads, changes, replaced)) return STATUS_AGAIN;
+    if (!status && !run->locked && atomic_load(&run->collection->replaced) != replaced)
+        return STATUS_AGAIN;
     if (!status && !reads)
         status = sqlite_store_read(&run->reader, run->store, run->collection, err);
     for (size_t i = 0; i < run->count && !status; i++) status = finish(run, &run->plans[i], err);

@@ -26,7 +26,6 @@ struct sqlite_collection {
     char *cache_path;
     struct vectors *vectors;
     _Atomic uint64_t items;
-    _Atomic uint64_t changes;  /* odd while a writer makes file and memory differ */
     _Atomic uint64_t replaced; /* raised when new rows are in memory, before old ones leave it */
     uint64_t next_row;         /* under the writer's lock */
     /* Under the store's lock. */
