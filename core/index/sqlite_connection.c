@@ -136,12 +136,17 @@ static sqlite3_stmt *find_kept(struct sqlite_connection *connection, const char 
     return NULL;
 }
 
+/* In the place of the one that was used longest ago, but for those that stand at a row: their
+ * callers go on with them, however much they prepare for each. Calls are a few deep, so that
+ * there always is one that is not. */
 static void keep(struct sqlite_connection *connection, sqlite3_stmt *statement) {
-    size_t oldest = 0;
-    for (size_t i = 1; i < SQLITE_KEPT; i++) {
-        if (connection->kept[i].used < connection->kept[oldest].used) oldest = i;
+    size_t oldest = SQLITE_KEPT;
+    for (size_t i = 0; i < SQLITE_KEPT; i++) {
+        if (sqlite3_stmt_busy(connection->kept[i].statement)) continue;
+        if (oldest == SQLITE_KEPT || connection->kept[i].used < connection->kept[oldest].used)
+            oldest = i;
     }
-    assert(!sqlite3_stmt_busy(connection->kept[oldest].statement));
+    assert(oldest < SQLITE_KEPT);
     sqlite3_finalize(connection->kept[oldest].statement);
     connection->kept[oldest].statement = statement;
     connection->kept[oldest].used = ++connection->uses;

@@ -17,7 +17,7 @@ enum { SQLITE_KEPT = 32 };
 struct sqlite_connection {
     sqlite3 *db;
     char *path;
-    /* Statements stay prepared, the least recently used makes room. */
+    /* Statements stay prepared; the least recently used that stands at no row makes room. */
     struct {
         sqlite3_stmt *statement;
         uint64_t used;

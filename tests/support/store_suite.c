@@ -317,6 +317,7 @@ static const struct {
     {"ties", store_suite_run_ties},
     {"words", store_suite_run_words},
     {"reopen", store_suite_run_reopen},
+    {"many", store_suite_run_many},
 };
 
 size_t store_suite_count(void) {

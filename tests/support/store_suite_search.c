@@ -184,3 +184,29 @@ void store_suite_run_reopen(const char *store) {
     step_drop(c, "suite-q");
     collections_close(c);
 }
+
+/* So many collections that reading them takes more statements than a connection keeps. */
+void store_suite_run_many(const char *store) {
+    enum { MANY = 12 };
+    struct collections *c = step_open_store(store);
+    float e[STEP_DIM];
+    char name[16], ids[MANY][16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "suite-m%02d", i);
+        snprintf(ids[i], sizeof(ids[i]), " i%d", i);
+        struct collection_spec spec = step_spec_of(name);
+        step_make(c, &spec);
+        step_put_at(c, name, ids[i] + 1, 0.1);
+    }
+    collections_close(c);
+
+    c = step_open_store(store);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "suite-m%02d", i);
+        struct search query = step_search_at(e, 10);
+        step_search_sees(c, name, &query, 1, ids[i], name);
+        step_scroll_sees(c, name, NULL, "", 10, ids[i], name);
+        step_drop(c, name);
+    }
+    collections_close(c);
+}
