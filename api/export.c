@@ -35,6 +35,9 @@ static enum status visit(void *context, const struct item *item, struct error *e
     struct buffer *piece = &export->piece;
     enum status status = STATUS_OK;
     struct writer writer;
+    if (item->dim != export->dim)
+        return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
+                         export->name);
     if (export->npy && !export->rows) return STATUS_OK;
     export->visited++;
     export->last.size = 0;

@@ -60,11 +60,20 @@ static enum status embed_inputs(struct search_body *body, struct api *api,
     return status;
 }
 
+/* A term whose embedding is that of an item. */
+struct fetching {
+    struct search_term *term;
+    const struct collection_spec *spec; /* that the term has room for */
+};
+
 static enum status take_embedding(void *context, const struct item *item, struct error *err) {
-    struct search_term *term = context;
-    (void)err;
-    memcpy(term->embedding, item->embedding, item->dim * sizeof(float));
-    term->input = 1;
+    const struct fetching *fetching = context;
+    const struct collection_spec *spec = fetching->spec;
+    if (item->dim != spec->dim)
+        return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
+                         spec->name);
+    memcpy(fetching->term->embedding, item->embedding, item->dim * sizeof(float));
+    fetching->term->input = 1;
     return STATUS_OK;
 }
 
@@ -73,11 +82,12 @@ static enum status fetch_items(const struct search_body *body, struct collection
     enum status status = STATUS_OK;
     for (size_t i = 0; i < body->terms_count && !status; i++) {
         struct search_term *term = &body->terms[i];
+        struct fetching fetching = {term, spec};
         char pointer[JSON_POINTER_SIZE];
         if (term->kind != SEARCH_ID) continue;
-        status =
-            collection_fetch(collections, spec->name, &term->id, 1,
-                             &(struct item_visitor){ITEM_EMBEDDING, take_embedding, term}, err);
+        status = collection_fetch(collections, spec->name, &term->id, 1,
+                                  &(struct item_visitor){ITEM_EMBEDDING, take_embedding, &fetching},
+                                  err);
         if (status || term->input) continue;
         search_body_point(pointer, body, term);
         status = error_set_at(

@@ -209,6 +209,9 @@ static enum status note_embedding(void *context, const struct item *item, struct
     finder->last.size = 0;
     enum status status = buffer_append(&finder->last, item->id.data, item->id.size, err);
     if (status || !find_item(finder, item->id, &index)) return status;
+    if (item->dim != finder->dim)
+        return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
+                         finder->name);
     memcpy(finder->embeddings + finder->batch_count * finder->dim, item->embedding,
            finder->dim * sizeof(float));
     finder->batch[finder->batch_count++] = index;

@@ -117,6 +117,31 @@ START_TEST(it_can_be_ended) {
 }
 END_TEST
 
+static enum status make_wider(void *context, struct error *err) {
+    struct collection_spec spec = step_spec_of("c");
+    struct collection_upserted upserted;
+    float embedding[2 * STEP_DIM] = {1};
+    struct item item = {.id = bytes_of("a"), .embedding = embedding, .dim = 2 * STEP_DIM};
+    (void)context;
+    spec.dim = 2 * STEP_DIM;
+    step_make(collections, &spec);
+    return collection_upsert(collections, "c", step_digest_a, &item, 1, &upserted, err);
+}
+
+/* Of other dimensions than those that the search began with. */
+START_TEST(made_anew_meanwhile) {
+    struct duplicates_options options = {.threshold = 0.999F, .embeddings = true};
+    struct found found = {.pauses_max = 0};
+    struct duplicates_visitor visitor = {note, make_wider, &found};
+    struct error err = ERROR_NONE;
+    uint64_t items;
+    put("a", 0, 0);
+    ck_assert_int_eq(duplicates_find(collections, "c", &options, &visitor, &items, &err),
+                     STATUS_CONFLICT);
+    ck_assert_msg(strstr(err.message, "made anew") != NULL, "%s", err.message);
+}
+END_TEST
+
 int main(void) {
     char *folder = folder_make();
     collections = step_open_store(folder);
@@ -127,6 +152,7 @@ int main(void) {
     tcase_add_test(tests, both_tiers);
     tcase_add_test(tests, a_crowd_is_one_cluster);
     tcase_add_test(tests, it_can_be_ended);
+    tcase_add_test(tests, made_anew_meanwhile);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

@@ -1,0 +1,111 @@
+/* Exports of a collection that changes between the request and its answer. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/context.h"
+#include "tests/support/fake_request.h"
+#include "tests/support/folder.h"
+#include "tests/support/store_steps.h"
+
+enum { ITEMS = 3, HEADER = 128 }; /* of a .npy file */
+
+static char *folder;
+static struct api *api;
+static struct collections *c;
+
+/* What an export writes. */
+struct taken {
+    struct http_sink sink;
+    struct buffer bytes;
+};
+
+static enum status take(struct http_sink *sink, struct bytes data, struct error *err) {
+    struct taken *taken = (struct taken *)sink;
+    return buffer_append(&taken->bytes, data.data, data.size, err);
+}
+
+static void setup(void) {
+    struct collection_spec spec = step_spec_of("c");
+    ck_assert_int_eq(api_create(&api, &api_options_default, NULL, NULL), STATUS_OK);
+    folder = folder_make();
+    c = step_open_store(folder);
+    step_make(c, &spec);
+    step_put_at(c, "c", "a", 0);
+    step_put_at(c, "c", "b", 1);
+    step_put_at(c, "c", "c", 2);
+    api_set_collections(api, c, NULL);
+}
+
+static void teardown(void) {
+    api_destroy(api);
+    collections_close(c);
+    folder_remove(folder);
+}
+
+/* Asks for an export, does `change`, and lets it be made; *size says how much came. */
+static enum status export(const char *format, void (*change)(void), size_t *size) {
+    struct fake_request fake; struct http_response response = {0};
+    struct taken taken = {.sink = {.write = take}};
+    struct error err = ERROR_NONE;
+    fake_request_init(&fake, "/collections/c/export", NULL, (struct bytes){0});
+    fake.request.params[0] = "c";
+    fake.query[0] = "format";
+    fake.query[1] = format;
+    ck_assert_msg(collection_export(api, &fake.request, &response, &err) == STATUS_OK, "%s",
+                  err.message);
+    change();
+    buffer_init(&taken.bytes, 1 << 20);
+    enum status status = response.produce(response.context, &taken.sink, &err);
+    response.release(response.context);
+    *size = taken.bytes.size;
+    buffer_free(&taken.bytes);
+    return status;
+}
+
+static void nothing(void) {}
+
+/* More dimensions than those that the answer says. */
+static void make_wider(void) {
+    struct collection_spec spec = step_spec_of("c");
+    struct collection_upserted upserted;
+    float embedding[2 * STEP_DIM] = {1};
+    struct item item = {.id = bytes_of("a"), .embedding = embedding, .dim = 2 * STEP_DIM};
+    spec.dim = 2 * STEP_DIM;
+    step_make(c, &spec);
+    ck_assert_int_eq(collection_upsert(c, "c", step_digest_a, &item, 1, &upserted, NULL),
+                     STATUS_OK);
+}
+
+START_TEST(unchanged) {
+    size_t size;
+    ck_assert_int_eq(export("npy", nothing, &size), STATUS_OK);
+    ck_assert_uint_eq(size, HEADER + (size_t)ITEMS * STEP_DIM * sizeof(float));
+    ck_assert_int_eq(export("ndjson", nothing, &size), STATUS_OK);
+}
+END_TEST
+
+START_TEST(made_anew) {
+    static const char *const formats[] = {"npy", "ndjson"};
+    size_t size;
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(export(formats[i], make_wider, &size), STATUS_CONFLICT);
+        teardown();
+        setup();
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("export");
+    TCase *tests = tcase_create("export");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, unchanged);
+    tcase_add_test(tests, made_anew);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
