@@ -19,6 +19,15 @@ enum status collection_model_acquire(struct encode *out, struct api *api,
     enum status status =
         registry_acquire_digest(api->registry, spec->model_digest, spec->model,
                                 encode_deadline(api, request), &out->engine, &error);
+    /* Who made the collection may have named our model, with dimensions that are not its own. */
+    if (!status && engine_info(out->engine)->embed_dim != spec->dim) {
+        status = error_set(err, STATUS_CONFLICT,
+                           "collection \"%s\" has %u dimensions, its model %s has %u: only ready "
+                           "embeddings can be used with it",
+                           spec->name, spec->dim, spec->model, engine_info(out->engine)->embed_dim);
+        encode_free(out);
+        return status;
+    }
     if (status != STATUS_NOT_FOUND) return error_pass(err, &error);
     return error_set(err, STATUS_CONFLICT,
                      "collection \"%s\" is of model %s (%.12s...), which is not here: only "

@@ -10,7 +10,8 @@ enum status collection_model_store(struct collections **out, const struct api *a
                                    struct error *err);
 
 /* Takes hold of the model with the collection's digest, whatever its name is by now;
- * STATUS_CONFLICT when there is none. To be released with encode_free(). */
+ * STATUS_CONFLICT when there is none, or it has other dimensions. To be released with
+ * encode_free(). */
 enum status collection_model_acquire(struct encode *out, struct api *api,
                                      struct http_request *request,
                                      const struct collection_spec *spec, struct error *err);

@@ -224,6 +224,14 @@ class Items(Store):
         self.put({"id": "b", "text": "a dog"}, status=409)
         self.json_on("search", {"text": "a dog"}, 409)
         self.json_on("search", {"embedding": [1.0] * 3}, 409)
+        # The digest of one that is, with dimensions that are not its own.
+        digest = json.loads(self.server.get("/models")[2])["models"][0]["sha256"]
+        for dim in (8, 4096):
+            self.json_on("putCollection", {"model": "starter", "model_digest": digest, "dim": dim},
+                         name=f"of-{dim}")
+            for value in ({"text": "a dog"}, {"image": text(RED)}):
+                self.json_on("upsertItems", {"items": [dict(value, id="b")]}, 409, name=f"of-{dim}")
+                self.json_on("search", value, 409, name=f"of-{dim}")
 
     def test_the_last_of_equal_ids_counts(self):
         self.put({"id": "x", "embedding": at(0)}, {"id": "x", "embedding": at(1), "metadata": {"n": 2}})
