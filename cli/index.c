@@ -188,11 +188,12 @@ static void add_thumbnail(struct index *index, struct batch *batch, size_t from,
 
 static size_t make_items(struct index *index, struct batch *batch,
                          const struct collection_spec *spec) {
+    uint32_t dim = engine_info(index->session.engine)->embed_dim;
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct item item = {.id = bytes_of(batch->paths[i]),
-                            .embedding = batch->embeddings + i * spec->dim,
-                            .dim = spec->dim,
+                            .embedding = batch->embeddings + i * dim,
+                            .dim = dim,
                             .metadata = buffer_view(&batch->metadata[i]),
                             .has_digest = true};
         if (batch->errors[i].status || collection_check_item(spec, &item, &batch->errors[i])) {
@@ -214,7 +215,8 @@ static enum status put_batch(struct index *index, struct batch *batch, struct er
     enum status status =
         collection_describe(index->session.collections, index->collection, &spec, err);
     if (status) return status;
-    batch->embeddings = calloc((size_t)GROUP_MAX * spec.dim, sizeof(*batch->embeddings));
+    batch->embeddings =
+        calloc((size_t)GROUP_MAX * engine_info(engine)->embed_dim, sizeof(*batch->embeddings));
     if (!batch->embeddings) return error_set(err, STATUS_NO_MEMORY, "out of memory");
     read_files(index, batch);
     if (!batch->count) return STATUS_OK;

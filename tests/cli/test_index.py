@@ -220,6 +220,20 @@ class Library(unittest.TestCase):
             self.assertIn("is of model starter", err)
             self.run_it("search", "x", "--collection", "photos", code=DATA)
 
+    def test_other_dimensions(self):
+        with Server(MODEL, args=["--set", "store.location=" + self.env["CLIPD_STORE"]]) as server:
+            while server.get("/readyz")[0] != 200:
+                time.sleep(0.01)
+            [model] = json.loads(server.get("/models")[2])["models"]
+            spec = {"model": "starter", "model_digest": model["sha256"], "dim": 1}
+            status, _, body = server.request("PUT", "/collections/photos", json.dumps(spec),
+                                             {"Content-Type": "application/json"})
+            self.assertEqual(status, 200, body)
+            server.stop()
+        self.assertEqual(self.index(code=DATA), (0, 0, 2, 0))
+        _, err = self.run_it("search", "x", "--collection", "photos", code=DATA)
+        self.assertIn("192 dimensions, those of collection \"photos\" have 1", err)
+
     def test_wrong_usage(self):
         for arguments in (["index"], ["index", "x"], ["index", "--collection", "x"], ["search"],
                           ["search", "x"], ["search", "x", "y", "--collection", "z"],
