@@ -26,7 +26,7 @@ struct indexer {
     pthread_mutex_t lock; /* protects what follows */
     pthread_cond_t wake;
     bool ready, changed, rebuild;
-    uint64_t first_put; /* the lowest row that was put when all was ready; UINT64_MAX: none */
+    uint64_t first_put; /* the lowest row expected when all was ready; UINT64_MAX: none */
     _Atomic bool stopping, interrupted; /* read without the lock, too */
 
     /* Shared: searching and forgetting. Exclusive: adding and replacing, by the thread. */
@@ -182,7 +182,7 @@ static void complain(const struct error *err) {
                 err->message);
 }
 
-/* See indexer_wake(): of rows that were put while the cache was read. */
+/* See indexer_expect(): of rows that were put while the cache was read. */
 static bool is_ahead(struct indexer *indexer, uint64_t through) {
     pthread_mutex_lock(&indexer->lock);
     bool ahead = indexer->first_put <= through;
@@ -343,16 +343,21 @@ void indexer_ready(struct indexer *indexer) {
     pthread_mutex_unlock(&indexer->lock);
 }
 
-void indexer_wake(struct indexer *indexer, uint64_t first) {
+void indexer_expect(struct indexer *indexer, uint64_t first) {
     pthread_mutex_lock(&indexer->lock);
     if (indexer->ready && first < indexer->first_put) indexer->first_put = first;
-    signal_thread(indexer);
     pthread_mutex_unlock(&indexer->lock);
-    /* A cache of a store that was ahead of this one: the rows in between would be missed. */
+    /* The rows in between would be missed. */
     pthread_rwlock_rdlock(&indexer->index_lock);
     bool behind = indexer->index && first <= indexer->through;
     pthread_rwlock_unlock(&indexer->index_lock);
     if (behind) indexer_rebuild(indexer);
+}
+
+void indexer_wake(struct indexer *indexer) {
+    pthread_mutex_lock(&indexer->lock);
+    signal_thread(indexer);
+    pthread_mutex_unlock(&indexer->lock);
 }
 
 void indexer_forget(struct indexer *indexer, const uint64_t *rows, size_t count) {
@@ -361,10 +366,7 @@ void indexer_forget(struct indexer *indexer, const uint64_t *rows, size_t count)
     for (size_t i = 0; indexer->index && i < count; i++) hnsw_forget(indexer->index, rows[i]);
     if (indexer->index) worn_out = is_worn_out(indexer->index);
     pthread_rwlock_unlock(&indexer->index_lock);
-    if (!worn_out) return;
-    pthread_mutex_lock(&indexer->lock);
-    signal_thread(indexer);
-    pthread_mutex_unlock(&indexer->lock);
+    if (worn_out) indexer_wake(indexer);
 }
 
 /* Whether the index answers faster than a scan. Needs the lock. */

@@ -27,8 +27,11 @@ void indexer_destroy(struct indexer *indexer);
 
 /* All rows of the store have been put: the thread may begin. */
 void indexer_ready(struct indexer *indexer);
-/* Rows have been put, from this number on. */
-void indexer_wake(struct indexer *indexer, uint64_t first);
+/* Rows are about to be put, from this number on. An index that has come further already was read
+ * from the cache of a store that was ahead of this one, and is built anew. */
+void indexer_expect(struct indexer *indexer, uint64_t first);
+/* They have been put. */
+void indexer_wake(struct indexer *indexer);
 /* Rows have been removed from the chunks. */
 void indexer_forget(struct indexer *indexer, const uint64_t *rows, size_t count);
 /* Drops the index and the cache, and begins anew. */

@@ -71,8 +71,11 @@ void vectors_destroy(struct vectors *vectors) {
 
 enum status vectors_put(struct vectors *vectors, const uint64_t *rows, const float *embeddings,
                         size_t count, struct error *err) {
+    if (!count) return STATUS_OK;
+    /* Before the rows can be seen: after it the index may have them already. */
+    if (vectors->indexer) indexer_expect(vectors->indexer, rows[0]);
     enum status status = chunks_put(&vectors->chunks, rows, embeddings, count, err);
-    if (!status && count && vectors->indexer) indexer_wake(vectors->indexer, rows[0]);
+    if (!status && vectors->indexer) indexer_wake(vectors->indexer);
     return status;
 }
 

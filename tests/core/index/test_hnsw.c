@@ -488,6 +488,24 @@ START_TEST(searches_while_the_index_changes) {
 }
 END_TEST
 
+/* However soon the thread adds what is put: the index stays the one that it is. */
+START_TEST(the_index_stays_while_rows_come) {
+    struct vectors *vectors = make(COLLECTION_INT8, NULL);
+    put(vectors, embeddings, 0, 1000);
+    vectors_ready(vectors);
+    wait_for(vectors, 1000);
+    for (size_t i = 1000; i < 1500; i++) {
+        struct vectors_stats stats = {0};
+        put(vectors, embeddings, i, i + 1);
+        while (stats.indexed <= i) {
+            vectors_read_stats(vectors, &stats);
+            ck_assert(stats.approximate);
+        }
+    }
+    vectors_destroy(vectors);
+}
+END_TEST
+
 /* At any moment of a build; what was done by then is used the next time. */
 START_TEST(an_end_amid_the_build) {
     unlink(cache);
@@ -524,6 +542,7 @@ int main(void) {
     tcase_add_test(tests, damaged_graphs_are_refused_or_harmless);
     tcase_add_test(tests, another_process_writes);
     tcase_add_test(tests, searches_while_the_index_changes);
+    tcase_add_test(tests, the_index_stays_while_rows_come);
     tcase_add_test(tests, an_end_amid_the_build);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
