@@ -119,15 +119,15 @@ static size_t effort_of(const struct vectors_query *query) {
     return query->effort ? query->effort : INDEXER_EFFORT;
 }
 
-/* More than there are would be memory for nothing. */
+/* More than there are would be memory for nothing. But as many as are wanted: by the time of the
+ * scan more may have come. */
 static size_t fetch_of(const struct vectors *vectors, const struct vectors_query *query) {
     size_t most = query->only ? query->only_count : atomic_load(&vectors->chunks.live);
-    size_t top = query->top < most ? query->top : most;
-    size_t fetch = top * FETCH_FACTOR;
-    if (fetch < top + FETCH_MORE) fetch = top + FETCH_MORE;
+    size_t fetch = query->top * FETCH_FACTOR;
+    if (fetch < query->top + FETCH_MORE) fetch = query->top + FETCH_MORE;
     if (may_approximate(vectors, query) && fetch < effort_of(query)) fetch = effort_of(query);
     if (fetch > most) fetch = most;
-    return fetch ? fetch : 1;
+    return fetch > query->top ? fetch : query->top;
 }
 
 static enum status begin_call(struct call *call, struct vectors *vectors,

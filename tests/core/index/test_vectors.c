@@ -325,6 +325,58 @@ START_TEST(searches_while_rows_come_and_go) {
 }
 END_TEST
 
+/* ---- more rows than there were when the search began ---- */
+
+enum { FEW = 300, MORE = 50, FEW_TOP = 1000, FEW_QUERIES = 500, FEW_CALLS = 20 };
+
+/* Puts rows in that are nearer than the few, and takes them out again. */
+static void *come_and_go(void *argument) {
+    struct busy *busy = argument;
+    for (size_t at = FEW; !atomic_load(&busy->over); at += MORE) {
+        uint64_t rows[MORE];
+        float near[MORE * BUSY_DIM];
+        for (size_t i = 0; i < MORE; i++) {
+            rows[i] = number_of(at + i);
+            memcpy(near + i * BUSY_DIM, busy->embeddings, BUSY_DIM * sizeof(float));
+        }
+        ck_assert_int_eq(vectors_put(busy->vectors, rows, near, MORE, NULL), STATUS_OK);
+        vectors_remove(busy->vectors, rows, MORE);
+    }
+    return NULL;
+}
+
+/* Many queries in a call, so that rows come between its begin and its scans. */
+START_TEST(all_are_found_while_others_come) {
+    float *embeddings = embeddings_make(FEW, BUSY_DIM, 1);
+    struct busy busy = {.vectors = make(BUSY_DIM, COLLECTION_INT8), .embeddings = embeddings};
+    struct vectors_query queries[FEW_QUERIES];
+    struct vectors_hit *hits[FEW_QUERIES];
+    size_t counts[FEW_QUERIES];
+    pthread_t thread;
+    put(busy.vectors, embeddings, BUSY_DIM, 0, FEW);
+    for (size_t i = 0; i < FEW_QUERIES; i++) {
+        queries[i] =
+            (struct vectors_query){.embedding = embeddings, .top = FEW_TOP, .score_min = -2};
+        hits[i] = malloc(FEW_TOP * sizeof(*hits[i]));
+    }
+    pthread_create(&thread, NULL, come_and_go, &busy);
+    for (size_t call = 0; call < FEW_CALLS; call++) {
+        ck_assert_int_eq(vectors_search(busy.vectors, queries, FEW_QUERIES, hits, counts, NULL),
+                         STATUS_OK);
+        for (size_t i = 0; i < FEW_QUERIES; i++) {
+            size_t found = 0;
+            for (size_t k = 0; k < counts[i]; k++) found += hits[i][k].row < number_of(FEW);
+            ck_assert_uint_eq(found, FEW);
+        }
+    }
+    atomic_store(&busy.over, true);
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < FEW_QUERIES; i++) free(hits[i]);
+    vectors_destroy(busy.vectors);
+    free(embeddings);
+}
+END_TEST
+
 int main(void) {
     if (crew_create(&crew, 3, NULL)) return 1;
     Suite *suite = suite_create("vectors");
@@ -336,6 +388,7 @@ int main(void) {
     tcase_add_test(tests, removed_rows_stay_away);
     tcase_add_test(tests, many_queries_at_once);
     tcase_add_test(tests, searches_while_rows_come_and_go);
+    tcase_add_test(tests, all_are_found_while_others_come);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
