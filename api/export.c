@@ -38,7 +38,8 @@ static enum status visit(void *context, const struct item *item, struct error *e
     if (item->dim != export->dim)
         return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
                          export->name);
-    if (export->npy && !export->rows) return STATUS_OK;
+    if (export->npy && !export->rows)
+        return error_set(err, STATUS_CONFLICT, "items were put in meanwhile");
     export->visited++;
     export->last.size = 0;
     writer_init(&writer, piece);

@@ -77,6 +77,16 @@ static void make_wider(void) {
                      STATUS_OK);
 }
 
+static void put_in(void) {
+    step_put_at(c, "c", "aa", 0);
+}
+
+static void take_out(void) {
+    struct bytes id = bytes_of("b");
+    uint64_t deleted;
+    ck_assert_int_eq(collection_delete(c, "c", &id, 1, &deleted, NULL), STATUS_OK);
+}
+
 START_TEST(unchanged) {
     size_t size;
     ck_assert_int_eq(export("npy", nothing, &size), STATUS_OK);
@@ -96,12 +106,23 @@ START_TEST(made_anew) {
 }
 END_TEST
 
+/* A .npy file says before its rows how many there are: others would be left out. */
+START_TEST(more_or_fewer) {
+    size_t size;
+    ck_assert_int_eq(export("npy", put_in, &size), STATUS_CONFLICT);
+    ck_assert_int_eq(export("npy", take_out, &size), STATUS_CONFLICT);
+    ck_assert_int_eq(export("npy", nothing, &size), STATUS_OK);
+    ck_assert_int_eq(export("ndjson", take_out, &size), STATUS_OK);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("export");
     TCase *tests = tcase_create("export");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, unchanged);
     tcase_add_test(tests, made_anew);
+    tcase_add_test(tests, more_or_fewer);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
