@@ -60,14 +60,19 @@ static enum status add(struct indexer *indexer, struct hnsw *hnsw, const struct 
     return hnsw_add(hnsw, chunk->rows[at], code, scale, err);
 }
 
-/* Adds one row to the index that others search. Who removes a row marks it before asking
- * the index to forget it, so that one of both sees that it is gone. */
+/* Adds one row to the index that others search. Who removes a row takes it out of the chunks before
+ * asking the index to forget it, so that one of both sees that it is gone; in the chunks as they
+ * are now, as the row may have moved since the thread took its view. */
 static enum status add_published(struct indexer *indexer, const struct chunk *chunk, size_t at,
                                  struct error *err) {
+    uint64_t row = chunk->rows[at];
+    struct place place;
     pthread_rwlock_wrlock(&indexer->index_lock);
     enum status status = add(indexer, indexer->index, chunk, at, err);
-    if (!status) indexer->through = chunk->rows[at];
-    if (!status && chunk_is_gone(chunk, at)) hnsw_forget(indexer->index, chunk->rows[at]);
+    if (!status) indexer->through = row;
+    struct view *view = chunks_take_view(indexer->options.chunks);
+    if (!status && !view_find(view, row, &place)) hnsw_forget(indexer->index, row);
+    chunks_release_view(view);
     pthread_rwlock_unlock(&indexer->index_lock);
     return status;
 }

@@ -506,6 +506,25 @@ START_TEST(the_index_stays_while_rows_come) {
 }
 END_TEST
 
+/* Most of the rows that the thread is about to add are removed, so that the others move, and then
+ * some of these. */
+START_TEST(removed_rows_that_moved) {
+    struct vectors *vectors = make(COLLECTION_INT8, NULL);
+    struct vectors_stats stats = {0};
+    uint64_t rows[ROWS];
+    put(vectors, embeddings, 0, 200);
+    vectors_ready(vectors);
+    wait_for(vectors, 200);
+    put(vectors, embeddings, 200, ROWS);
+    while (stats.indexed < 210) vectors_read_stats(vectors, &stats);
+    for (size_t i = 0; i < ROWS; i++) rows[i] = number_of(i);
+    vectors_remove(vectors, rows + 1400, ROWS - 1400);
+    vectors_remove(vectors, rows + 1000, 400);
+    wait_for(vectors, 1000);
+    vectors_destroy(vectors);
+}
+END_TEST
+
 /* At any moment of a build; what was done by then is used the next time. */
 START_TEST(an_end_amid_the_build) {
     unlink(cache);
@@ -543,6 +562,7 @@ int main(void) {
     tcase_add_test(tests, another_process_writes);
     tcase_add_test(tests, searches_while_the_index_changes);
     tcase_add_test(tests, the_index_stays_while_rows_come);
+    tcase_add_test(tests, removed_rows_that_moved);
     tcase_add_test(tests, an_end_amid_the_build);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
