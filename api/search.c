@@ -121,6 +121,7 @@ static enum status mix(struct search_body *body, const struct collection_spec *s
         }
         query->search.embedding = mixed;
         query->search.dim = spec->dim;
+        query->search.model_digest = spec->model_digest;
     }
     return STATUS_OK;
 }

@@ -102,8 +102,11 @@ static enum status search(struct output *output, const struct session *session,
     if (status) return status;
     float *embedding = calloc(info->embed_dim, sizeof(*embedding));
     if (!embedding) return error_set(err, STATUS_NO_MEMORY, "out of memory");
-    struct search wanted = {
-        .embedding = embedding, .dim = info->embed_dim, .top_k = arguments->top_k, .score_min = -1};
+    struct search wanted = {.embedding = embedding,
+                            .dim = info->embed_dim,
+                            .model_digest = info->sha256,
+                            .top_k = arguments->top_k,
+                            .score_min = -1};
     status = embed(embedding, session->engine, arguments, err);
     if (!status && output->html)
         status = gallery_begin(&output->text, arguments->text ? arguments->text : "clipd", err);

@@ -74,6 +74,15 @@ static enum status check_dim(const struct collection_spec *spec, uint32_t dim, s
                      spec->name, spec->dim);
 }
 
+static enum status check_model(const struct collection_spec *spec, const char *digest,
+                               struct error *err) {
+    if (strcmp(digest, spec->model_digest) == 0) return STATUS_OK;
+    return error_set(err, STATUS_CONFLICT,
+                     "collection \"%s\" holds embeddings of the model with digest %s, these are of "
+                     "%.64s",
+                     spec->name, spec->model_digest, digest);
+}
+
 /* The sum of squares, which no float can make overflow in double precision. */
 static enum status check_embedding(double *sum, const float *embedding, size_t dim,
                                    struct error *err) {
@@ -313,13 +322,8 @@ enum status collection_upsert(struct collections *collections, const char *name,
     struct collection_spec spec;
     *out = (struct collection_upserted){0};
     enum status status = collection_describe(collections, name, &spec, err);
-    if (status) return status;
-    if (strcmp(spec.model_digest, model_digest) != 0)
-        return error_set(err, STATUS_CONFLICT,
-                         "collection \"%s\" holds embeddings of the model with digest %s, these "
-                         "are of %.64s",
-                         name, spec.model_digest, model_digest);
-    if (count == 0) return STATUS_OK;
+    if (!status) status = check_model(&spec, model_digest, err);
+    if (status || count == 0) return status;
     if (count > COLLECTION_BATCH_MAX)
         return error_set(err, STATUS_TOO_LARGE, "%zu items in one call, the limit is %d", count,
                          COLLECTION_BATCH_MAX);
@@ -392,6 +396,8 @@ static enum status check_search(const struct collection_spec *spec, const struct
                                 struct error *err) {
     enum status status = check_text(search->words, COLLECTION_WORDS_MAX, "a search by words", err);
     if (!status && search->embedding) status = check_dim(spec, search->dim, err);
+    if (!status && search->embedding && search->model_digest)
+        status = check_model(spec, search->model_digest, err);
     if (!status) status = filter_check(search->filter, err);
     if (status) return status;
     if (!search->embedding && !search->words.size)

@@ -164,8 +164,9 @@ enum status collection_delete_where(struct collections *collections, const char 
 /* ---- search ---- */
 
 struct search {
-    const float *embedding; /* [dim], of any length but 0; NULL: by words alone */
-    uint32_t dim;           /* STATUS_CONFLICT if it is not the collection's */
+    const float *embedding;   /* [dim], of any length but 0; NULL: by words alone */
+    uint32_t dim;             /* STATUS_CONFLICT if it is not the collection's */
+    const char *model_digest; /* of what made the embedding, the same; NULL: it is not known */
     /* For the items' text; empty: by embedding alone. A text matches if it has all of them,
      * in any order, whatever their case. */
     struct bytes words;

@@ -15,7 +15,7 @@ struct finder {
     const char *name;
     const struct duplicates_options *options;
     const struct duplicates_visitor *visitor;
-    uint32_t dim;
+    struct collection_spec spec; /* as it was at the beginning */
 
     /* Of all items, in the order of their ids, [count]. */
     struct buffer ids;   /* one behind the other */
@@ -113,7 +113,8 @@ static enum status allocate(struct finder *finder, struct error *err) {
     finder->order = calloc(count + 1, sizeof(*finder->order));
     finder->starts = calloc(count + 1, sizeof(*finder->starts));
     finder->score = calloc(count + 1, sizeof(*finder->score));
-    finder->embeddings = calloc((size_t)BATCH_ITEMS * finder->dim, sizeof(*finder->embeddings));
+    finder->embeddings =
+        calloc((size_t)BATCH_ITEMS * finder->spec.dim, sizeof(*finder->embeddings));
     if (!finder->file_of || !finder->parent || !finder->order || !finder->starts ||
         !finder->score || !finder->embeddings) {
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu items", count);
@@ -188,8 +189,9 @@ static enum status search_batch(struct finder *finder, struct error *err) {
     struct search searches[BATCH_ITEMS];
     for (size_t i = 0; i < finder->batch_count; i++) {
         searches[i] = (struct search){
-            .embedding = finder->embeddings + i * finder->dim,
-            .dim = finder->dim,
+            .embedding = finder->embeddings + i * finder->spec.dim,
+            .dim = finder->spec.dim,
+            .model_digest = finder->spec.model_digest,
             .top_k = NEIGHBOURS,
             .score_min = finder->options->threshold,
             .filter = finder->options->filter,
@@ -209,11 +211,11 @@ static enum status note_embedding(void *context, const struct item *item, struct
     finder->last.size = 0;
     enum status status = buffer_append(&finder->last, item->id.data, item->id.size, err);
     if (status || !find_item(finder, item->id, &index)) return status;
-    if (item->dim != finder->dim)
+    if (item->dim != finder->spec.dim)
         return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
                          finder->name);
-    memcpy(finder->embeddings + finder->batch_count * finder->dim, item->embedding,
-           finder->dim * sizeof(float));
+    memcpy(finder->embeddings + finder->batch_count * finder->spec.dim, item->embedding,
+           finder->spec.dim * sizeof(float));
     finder->batch[finder->batch_count++] = index;
     return STATUS_OK;
 }
@@ -280,12 +282,10 @@ enum status duplicates_find(struct collections *collections, const char *name,
                             const struct duplicates_options *options,
                             const struct duplicates_visitor *visitor, uint64_t *items,
                             struct error *err) {
-    struct collection_spec spec;
     struct finder finder = {
         .collections = collections, .name = name, .options = options, .visitor = visitor};
-    enum status status = collection_describe(collections, name, &spec, err);
+    enum status status = collection_describe(collections, name, &finder.spec, err);
     if (status) return status;
-    finder.dim = spec.dim;
     buffer_init(&finder.ids, (size_t)DUPLICATES_ITEMS_MAX * COLLECTION_ID_MAX);
     buffer_init(&finder.ends, DUPLICATES_ITEMS_MAX * sizeof(size_t));
     buffer_init(&finder.files, DUPLICATES_ITEMS_MAX * sizeof(struct file));

@@ -1,4 +1,4 @@
-/* Searches by the ids of items, of a collection that is made anew all the time. */
+/* Searches in a collection that is made anew all the time. */
 #include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "api/context.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
 #include "tests/support/fake_request.h"
 #include "tests/support/folder.h"
 #include "tests/support/store_steps.h"
@@ -16,60 +18,78 @@ enum { SPACES = 2 << 20, TIMES = 100, WIDE = 4096 };
 static char *folder;
 static struct api *api;
 static struct collections *c;
+static struct registry *registry;
+static struct engine *engine;
 static struct buffer body;
 static _Atomic bool over;
 
 static void setup(void) {
+    struct registry_model model = {.engine = {.name = "starter", .path = "models/starter"}};
+    struct registry_setup models = {.models = &model, .models_count = 1};
     struct error err = ERROR_NONE;
-    ck_assert_int_eq(api_create(&api, &api_options_default, NULL, NULL), STATUS_OK);
+    log_init(LOG_OFF, LOG_TEXT);
+    registry_create(&registry, &runtime_options_default, &err);
+    registry_configure(registry, &models, &err);
+    registry_acquire(registry, NULL, CLOCK_NEVER, &engine, &err);
+    api_create(&api, &api_options_default, registry, &err);
+    ck_assert_msg(err.status == STATUS_OK, "%s", err.message);
     folder = folder_make();
     c = step_open_store(folder);
     api_set_collections(api, c, NULL);
     atomic_store(&over, false);
-    /* Long to read, so that what is made anew is so amid a request. */
-    buffer_init(&body, SPACES + 100);
-    ck_assert_int_eq(
-        buffer_printf(&body, &err, "%*s{\"id\":\"x\",\"top_k\":1,\"include\":[]}", SPACES, ""),
-        STATUS_OK);
 }
 
 static void teardown(void) {
     api_destroy(api);
+    registry_release(registry, engine);
+    registry_destroy(registry);
     collections_close(c);
     buffer_free(&body);
     folder_remove(folder);
 }
 
-static void make(uint32_t dim, const char *digest, const char *first, const char *second) {
+static void make(uint32_t dim, const char *digest, const char *id) {
     struct collection_spec spec = step_spec_of("c");
     struct collection_upserted upserted;
     struct error err = ERROR_NONE;
-    float embeddings[2][WIDE] = {{1}, {0, 1}};
-    struct item items[] = {{.id = bytes_of(first), .embedding = embeddings[0], .dim = dim},
-                           {.id = bytes_of(second), .embedding = embeddings[1], .dim = dim}};
+    float embedding[WIDE] = {1};
+    struct item item = {.id = bytes_of(id), .embedding = embedding, .dim = dim};
     spec.dim = dim;
     memcpy(spec.model_digest, digest, sizeof(spec.model_digest));
     step_make(c, &spec);
-    step_must_be(collection_upsert(c, "c", digest, items, 2, &upserted, &err), STATUS_OK, &err,
+    step_must_be(collection_upsert(c, "c", digest, &item, 1, &upserted, &err), STATUS_OK, &err,
                  "upsert");
 }
 
 static void *make_wider(void *unused) {
-    for (int i = 0; i < TIMES; i++) make(i % 2 ? STEP_DIM : WIDE, step_digest_a, "x", "y");
+    for (int i = 0; i < TIMES; i++) make(i % 2 ? STEP_DIM : WIDE, step_digest_a, "x");
     atomic_store(&over, true);
     return unused;
 }
 
-/* Searches until all has been made; an answer finds every item by itself. */
-static void search_meanwhile(void *(*change)(void *)) {
+/* Of the model that is there, and of another with as many dimensions. */
+static void *make_of_another_model(void *unused) {
+    const struct engine_info *info = engine_info(engine);
+    for (int i = 0; i < TIMES; i++)
+        make(info->embed_dim, i % 2 ? step_digest_a : info->sha256, i % 2 ? "other" : "x");
+    atomic_store(&over, true);
+    return unused;
+}
+
+/* Searches for `what` until all has been made; what is found is "x". */
+static void search_meanwhile(const char *what, void *(*change)(void *)) {
     pthread_t thread;
+    struct error err = ERROR_NONE;
     size_t found = 0, refused = 0;
-    make(STEP_DIM, step_digest_a, "x", "y");
+    /* Long to read, so that what is made anew is so amid a request. */
+    buffer_init(&body, SPACES + 100);
+    ck_assert_int_eq(buffer_printf(&body, &err, "%*s{%s,\"include\":[]}", SPACES, "", what),
+                     STATUS_OK);
     pthread_create(&thread, NULL, change, NULL);
     while (!atomic_load(&over)) {
         struct fake_request fake;
         struct http_response response = {0};
-        struct error err = ERROR_NONE;
+        err = ERROR_NONE;
         fake_request_init(&fake, "/collections/c/search", "application/json", buffer_view(&body));
         fake.request.params[0] = "c";
         enum status status = collection_search_post(api, &fake.request, &response, &err);
@@ -79,8 +99,7 @@ static void search_meanwhile(void *(*change)(void *)) {
             refused++;
         } else {
             struct bytes text = buffer_view(&response.body);
-            ck_assert_ptr_nonnull(memmem(text.data, text.size, "\"x\"", 3));
-            ck_assert_ptr_null(memmem(text.data, text.size, "\"y\"", 3));
+            ck_assert_ptr_null(memmem(text.data, text.size, "other", 5));
             found++;
         }
         buffer_free(&response.body);
@@ -90,7 +109,12 @@ static void search_meanwhile(void *(*change)(void *)) {
 }
 
 START_TEST(made_wider) {
-    search_meanwhile(make_wider);
+    search_meanwhile("\"id\":\"x\"", make_wider);
+}
+END_TEST
+
+START_TEST(made_of_another_model) {
+    search_meanwhile("\"text\":\"a dog\"", make_of_another_model);
 }
 END_TEST
 
@@ -100,6 +124,7 @@ int main(void) {
     tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, made_wider);
+    tcase_add_test(tests, made_of_another_model);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -59,6 +59,14 @@ void store_suite_run_search(const char *store) {
                                        &(struct hit_visitor){0, step_see_hit, &seen}, &err),
                      STATUS_INVALID, &err, "a bad search");
     }
+    /* An embedding of another model has nothing to find here. */
+    query.model_digest = step_digest_a;
+    step_search_sees(c, "suite-s", &query, 1, " e b c d a", "the same model");
+    query.model_digest = step_digest_b;
+    err = ERROR_NONE;
+    step_must_be(collection_search(c, "suite-s", &query, 1,
+                                   &(struct hit_visitor){0, step_see_hit, &seen}, &err),
+                 STATUS_CONFLICT, &err, "another model");
     step_drop(c, "suite-s");
     collections_close(c);
 }
