@@ -55,10 +55,7 @@ enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_stor
     if (!status)
         status = sqlite_read_number(&found, *out, "SELECT 1 FROM collections WHERE number = @",
                                     collection->number, 0, err);
-    if (!status && !found)
-        status = error_set(err, STATUS_NOT_FOUND, "collection \"%s\" was dropped meanwhile",
-                           collection->spec.name);
-    if (!status) return STATUS_OK;
+    if (!status && found) return STATUS_OK;
     sqlite_store_give_back(store, *out);
     *out = NULL;
     return status;

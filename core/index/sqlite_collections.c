@@ -222,6 +222,33 @@ enum status sqlite_collections_acquire_writing(struct sqlite_collection **out,
     return status;
 }
 
+enum status sqlite_collections_report_missing(const struct sqlite_store *store, const char *name,
+                                              struct error *err) {
+    error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: collection \"%s\" is missing", store->path,
+              name);
+    return STATUS_UNPROCESSABLE;
+}
+
+enum status sqlite_collections_acquire_reading(struct sqlite_collection **out,
+                                               struct sqlite_connection **reader,
+                                               struct sqlite_store *store,
+                                               const struct collection_spec *spec,
+                                               struct error *err) {
+    enum status status = STATUS_OK;
+    *reader = NULL;
+    for (int locked = 0; locked < 2 && !status && !*reader; locked++) {
+        if (locked) sqlite_store_lock(store);
+        status = sqlite_collections_acquire(out, store, spec, err);
+        if (!status) {
+            status = sqlite_store_read(reader, store, *out, err);
+            if (!*reader) sqlite_collections_release(store, *out);
+        }
+        if (locked) sqlite_store_unlock(store);
+    }
+    if (status || *reader) return status;
+    return sqlite_collections_report_missing(store, spec->name, err);
+}
+
 /* ---- opening and closing ---- */
 
 static enum status open_collection(void *context, int64_t number,
@@ -333,16 +360,13 @@ enum status sqlite_collections_stats(void *self, const struct collection_spec *s
     struct sqlite_connection *reader;
     struct vectors_stats vectors;
     int64_t bytes = 0;
-    enum status status = sqlite_collections_acquire(&collection, store, spec, err);
+    enum status status = sqlite_collections_acquire_reading(&collection, &reader, store, spec, err);
     if (status) return status;
-    status = sqlite_store_read(&reader, store, collection, err);
-    if (!status) {
-        status = sqlite_read_number(&bytes, reader,
-                                    "SELECT page_count * page_size FROM pragma_page_count(), "
-                                    "pragma_page_size()",
-                                    0, 0, err);
-        sqlite_store_give_back(store, reader);
-    }
+    status = sqlite_read_number(&bytes, reader,
+                                "SELECT page_count * page_size FROM pragma_page_count(), "
+                                "pragma_page_size()",
+                                0, 0, err);
+    sqlite_store_give_back(store, reader);
     vectors_read_stats(collection->vectors, &vectors);
     out->items = collection->items;
     out->bytes_stored = (uint64_t)bytes;

@@ -16,7 +16,16 @@ enum status sqlite_collections_acquire_writing(struct sqlite_collection **out,
                                                struct sqlite_store *store,
                                                const struct collection_spec *spec,
                                                struct error *err);
+/* The same with a connection that looks at the file, see sqlite_store_read(). */
+enum status sqlite_collections_acquire_reading(struct sqlite_collection **out,
+                                               struct sqlite_connection **reader,
+                                               struct sqlite_store *store,
+                                               const struct collection_spec *spec,
+                                               struct error *err);
 void sqlite_collections_release(struct sqlite_store *store, struct sqlite_collection *collection);
+/* For one that is not in the file while writers are locked out. */
+enum status sqlite_collections_report_missing(const struct sqlite_store *store, const char *name,
+                                              struct error *err);
 
 /* For restoring. All with the writer's lock. Makes a collection that is in no list yet. */
 enum status sqlite_collections_make(struct sqlite_collection **out, struct sqlite_store *store,

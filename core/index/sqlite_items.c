@@ -377,20 +377,16 @@ struct reading {
 static enum status reading_begin(struct reading *reading, const struct collection_spec *spec,
                                  struct error *err) {
     struct sqlite_item_reader *reader = &reading->reader;
-    enum status status =
-        sqlite_collections_acquire(&reading->collection, reading->store, spec, err);
-    if (status) return status;
-    *reader = (struct sqlite_item_reader){.collection = reading->collection,
-                                          .parts = reading->visitor->parts,
-                                          .embedding = malloc(spec->dim * sizeof(float))};
-    if (!reader->embedding)
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for an embedding");
-    if (!status)
-        status = sqlite_store_read(&reader->connection, reading->store, reading->collection, err);
-    if (status) {
-        free(reader->embedding);
-        sqlite_collections_release(reading->store, reading->collection);
+    float *embedding = malloc(spec->dim * sizeof(*embedding));
+    if (!embedding) {
+        error_set(err, STATUS_NO_MEMORY, "out of memory for an embedding");
+        return STATUS_NO_MEMORY;
     }
+    *reader = (struct sqlite_item_reader){.parts = reading->visitor->parts, .embedding = embedding};
+    enum status status = sqlite_collections_acquire_reading(
+        &reading->collection, &reader->connection, reading->store, spec, err);
+    if (status) free(embedding);
+    reader->collection = reading->collection;
     return status;
 }
 
@@ -470,18 +466,17 @@ enum status sqlite_items_count(void *self, const struct collection_spec *spec,
     struct sqlite_store *store = self;
     struct sqlite_collection *collection;
     struct sqlite_connection *reader;
-    enum status status = sqlite_collections_acquire(&collection, store, spec, err);
+    enum status status =
+        filter ? sqlite_collections_acquire_reading(&collection, &reader, store, spec, err)
+               : sqlite_collections_acquire(&collection, store, spec, err);
     if (status) return status;
     *out = collection->items;
     if (filter) {
         uint64_t *rows = NULL;
         size_t count = 0;
-        status = sqlite_store_read(&reader, store, collection, err);
-        if (!status) {
-            status = sqlite_filter_rows(&rows, &count, reader, collection->number,
-                                        &collection->spec, filter, err);
-            sqlite_store_give_back(store, reader);
-        }
+        status = sqlite_filter_rows(&rows, &count, reader, collection->number, &collection->spec,
+                                    filter, err);
+        sqlite_store_give_back(store, reader);
         free(rows);
         *out = count;
     }

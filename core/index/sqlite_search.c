@@ -2,8 +2,9 @@
  *
  * File and memory are read one after the other, and a writer may come between. Then a hit is not
  * in the file, or an item's old row has left memory while its new one is none of the filter's, or
- * had not come yet; the counter of what was replaced tells. The search starts again, and after a
- * few times with writers locked out. */
+ * had not come yet; the counter of what was replaced tells. Or all of the collection is not in the
+ * file, as it was restored. The search starts again, and after a few times with writers locked
+ * out. */
 #include "core/index/sqlite_search.h"
 
 #include <stdlib.h>
@@ -51,7 +52,8 @@ struct plan {
 
 struct run {
     struct sqlite_store *store;
-    struct sqlite_collection *collection;
+    const struct collection_spec *spec;
+    struct sqlite_collection *collection; /* acquired by each attempt */
     struct sqlite_connection *reader;
     struct plan *plans; /* [count] */
     size_t count;
@@ -336,15 +338,23 @@ static enum status score(const struct run *run, struct plan *plan, struct error 
     return plan->search->words.size ? score_hybrid(run, plan, err) : score_embedding(plan, err);
 }
 
+static enum status read_file(struct run *run, struct error *err) {
+    enum status status = sqlite_store_read(&run->reader, run->store, run->collection, err);
+    if (status || run->reader) return status;
+    if (!run->locked) return STATUS_AGAIN;
+    return sqlite_collections_report_missing(run->store, run->spec->name, err);
+}
+
 static enum status attempt(struct run *run, struct error *err) {
     bool reads = reads_first(run);
-    uint64_t replaced = atomic_load(&run->collection->replaced);
-    enum status status = STATUS_OK;
     struct vectors_stats stats;
+    enum status status = sqlite_collections_acquire(&run->collection, run->store, run->spec, err);
+    if (status) return status;
+    uint64_t replaced = atomic_load(&run->collection->replaced);
     vectors_read_stats(run->collection->vectors, &stats);
     run->approximate = stats.approximate;
     run->ids.size = 0;
-    if (reads) status = sqlite_store_read(&run->reader, run->store, run->collection, err);
+    if (reads) status = read_file(run, err);
     for (size_t i = 0; i < run->count && !status; i++) {
         plan_clear(&run->plans[i]);
         if (reads) status = plan_read(run, &run->plans[i], err);
@@ -353,10 +363,16 @@ static enum status attempt(struct run *run, struct error *err) {
     for (size_t i = 0; i < run->count && !status; i++) status = score(run, &run->plans[i], err);
     if (!status && !run->locked && atomic_load(&run->collection->replaced) != replaced)
         return STATUS_AGAIN;
-    if (!status && !reads)
-        status = sqlite_store_read(&run->reader, run->store, run->collection, err);
+    if (!status && !reads) status = read_file(run, err);
     for (size_t i = 0; i < run->count && !status; i++) status = finish(run, &run->plans[i], err);
     return status;
+}
+
+static void let_go(struct run *run) {
+    if (run->reader) sqlite_store_give_back(run->store, run->reader);
+    if (run->collection) sqlite_collections_release(run->store, run->collection);
+    run->reader = NULL;
+    run->collection = NULL;
 }
 
 /* Leaves run->reader looking at the file that the hits were found in, unless it fails. */
@@ -367,10 +383,7 @@ static enum status find(struct run *run, struct error *err) {
         if (run->locked) sqlite_store_lock(run->store);
         status = attempt(run, err);
         if (run->locked) sqlite_store_unlock(run->store);
-        if (status && run->reader) {
-            sqlite_store_give_back(run->store, run->reader);
-            run->reader = NULL;
-        }
+        if (status) let_go(run);
     }
     return status;
 }
@@ -397,14 +410,14 @@ static enum status visit_hits(struct run *run, const struct hit_visitor *visitor
 
 static enum status search(struct run *run, const struct search *searches,
                           const struct hit_visitor *visitor, struct error *err) {
-    float *embedding = malloc(run->collection->spec.dim * sizeof(*embedding));
+    float *embedding = malloc(run->spec->dim * sizeof(*embedding));
     if (!embedding) return no_memory(err);
     for (size_t i = 0; i < run->count; i++)
         run->plans[i] =
             (struct plan){.search = &searches[i], .wanted = searches[i].top_k + searches[i].offset};
     enum status status = find(run, err);
     if (!status) status = visit_hits(run, visitor, embedding, err);
-    if (run->reader) sqlite_store_give_back(run->store, run->reader);
+    let_go(run);
     for (size_t i = 0; i < run->count; i++) plan_clear(&run->plans[i]);
     free(embedding);
     return status;
@@ -413,14 +426,11 @@ static enum status search(struct run *run, const struct search *searches,
 enum status sqlite_search(void *self, const struct collection_spec *spec,
                           const struct search *searches, size_t count,
                           const struct hit_visitor *visitor, struct error *err) {
-    struct run run = {.store = self, .count = count};
-    enum status status = sqlite_collections_acquire(&run.collection, run.store, spec, err);
-    if (status) return status;
+    struct run run = {.store = self, .spec = spec, .count = count};
     buffer_init(&run.ids, SIZE_MAX / 2);
     run.plans = calloc(count, sizeof(*run.plans));
-    status = run.plans ? search(&run, searches, visitor, err) : no_memory(err);
+    enum status status = run.plans ? search(&run, searches, visitor, err) : no_memory(err);
     buffer_free(&run.ids);
     free(run.plans);
-    sqlite_collections_release(run.store, run.collection);
     return status;
 }

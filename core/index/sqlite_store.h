@@ -9,7 +9,8 @@
  * not (or no longer) in the file: it looks every hit up there, and starts again when one is
  * missing. It would miss an item whose new row came behind the rows that it looks at, and whose old
  * one went before it got there: it starts again when rows were replaced meanwhile. See
- * sqlite_search.c. */
+ * sqlite_search.c. A collection that is restored is another one, in the file for a moment before it
+ * is in the list: who finds his is not in the file acquires it again. */
 #ifndef CORE_INDEX_SQLITE_STORE_H
 #define CORE_INDEX_SQLITE_STORE_H
 
@@ -60,8 +61,8 @@ void sqlite_store_unlock(struct sqlite_store *store);
 /* A connection to read with, in no transaction yet. */
 enum status sqlite_store_reader(struct sqlite_connection **out, struct sqlite_store *store,
                                 struct error *err);
-/* The same, looking at the file as it is now until it is given back. STATUS_NOT_FOUND if the
- * collection was dropped. */
+/* The same, looking at the file as it is now until it is given back; *out is NULL if the
+ * collection is in it no more: it was dropped, or restored, after it was acquired. */
 enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_store *store,
                               const struct sqlite_collection *collection, struct error *err);
 void sqlite_store_give_back(struct sqlite_store *store, struct sqlite_connection *reader);

@@ -110,7 +110,7 @@ static void *snapshot(void *argument) {
     return NULL;
 }
 
-/* Other collections come and go, this one is restored to what it is. */
+/* Other collections come and go. */
 static void *come_and_go(void *argument) {
     struct scene *scene = argument;
     struct collection_spec spec = step_spec_of("passing");
@@ -120,6 +120,35 @@ static void *come_and_go(void *argument) {
         step_put_at(scene->c, "passing", "a", 0);
         collection_stats(scene->c, "passing", &stats, NULL);
         step_drop(scene->c, "passing");
+    }
+    return NULL;
+}
+
+/* This one is restored to what it was, of which the kept items are the same. */
+static void *restore(void *argument) {
+    struct scene *scene = argument;
+    struct error err = ERROR_NONE;
+    char path[256];
+    snprintf(path, sizeof(path), "%s/restored.db", scene->folder);
+    step_must_be(collections_snapshot(scene->c, path, &err), STATUS_OK, &err, "snapshot");
+    while (!atomic_load(&scene->stop))
+        step_must_be(collection_restore(scene->c, "busy", path, &err), STATUS_OK, &err, "restore");
+    return NULL;
+}
+
+/* What reads the file alone. */
+static void *count(void *argument) {
+    struct scene *scene = argument;
+    struct bytes id = bytes_of("k3");
+    struct collection_stats stats;
+    struct error err = ERROR_NONE;
+    while (!atomic_load(&scene->stop)) {
+        struct seen seen = {0};
+        step_must_be(collection_stats(scene->c, "busy", &stats, &err), STATUS_OK, &err, "stats");
+        step_must_be(collection_fetch(scene->c, "busy", &id, 1,
+                                      &(struct item_visitor){0, step_see, &seen}, &err),
+                     STATUS_OK, &err, "fetch");
+        step_must_see(&seen, " k3", "fetch");
     }
     return NULL;
 }
@@ -163,12 +192,20 @@ START_TEST(test_replaced) {
 }
 END_TEST
 
+START_TEST(test_restored) {
+    static void *(*const work[])(void *) = {rewrite, restore,       search, search,
+                                            search,  search_memory, count,  count};
+    run_scene(work, sizeof(work) / sizeof(*work));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sqlite_search");
     TCase *tcase = tcase_create("busy");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, test_busy);
     tcase_add_test(tcase, test_replaced);
+    tcase_add_test(tcase, test_restored);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
