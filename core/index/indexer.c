@@ -27,7 +27,7 @@ struct indexer {
     pthread_cond_t wake;
     bool ready, changed, rebuild;
     uint64_t first_put; /* the lowest row expected when all was ready; UINT64_MAX: none */
-    _Atomic bool stopping, interrupted; /* read without the lock, too */
+    _Atomic bool stopping, interrupted, discarded; /* read without the lock, too */
 
     /* Shared: searching and forgetting. Exclusive: adding and replacing, by the thread. */
     pthread_rwlock_t index_lock;
@@ -131,6 +131,7 @@ static void publish(struct indexer *indexer, struct hnsw *index, uint64_t throug
 static void save(struct indexer *indexer, const struct hnsw *hnsw) {
     struct error err = ERROR_NONE;
     if (!indexer->cache_path || hnsw_count(hnsw) == indexer->saved) return;
+    if (atomic_load(&indexer->discarded)) return;
     if (graph_file_write(indexer->cache_path, hnsw, &indexer->graph, indexer->precision, &err))
         log_message(LOG_WARNING, "the approximate index is not kept: %s", err.message);
     indexer->saved = hnsw_count(hnsw);
@@ -337,6 +338,10 @@ void indexer_destroy(struct indexer *indexer) {
     free(indexer->cache_path);
     free(indexer->code);
     free(indexer);
+}
+
+void indexer_discard(struct indexer *indexer) {
+    atomic_store(&indexer->discarded, true);
 }
 
 /* ---- callers ---- */

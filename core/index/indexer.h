@@ -24,6 +24,8 @@ enum status indexer_create(struct indexer **out, const struct indexer_options *o
                            struct error *err);
 /* Writes the cache if it is out of date. NULL is allowed. */
 void indexer_destroy(struct indexer *indexer);
+/* From now on the cache is not written any more. */
+void indexer_discard(struct indexer *indexer);
 
 /* All rows of the store have been put: the thread may begin. */
 void indexer_ready(struct indexer *indexer);

@@ -22,6 +22,7 @@ int64_t sqlite_collections_checksum(uint64_t row, struct bytes embedding) {
 
 void sqlite_collections_free(struct sqlite_collection *collection) {
     if (!collection) return;
+    if (collection->dropped) vectors_discard(collection->vectors);
     vectors_destroy(collection->vectors);
     if (collection->dropped) unlink(collection->cache_path);
     free(collection->cache_path);
@@ -166,6 +167,7 @@ void sqlite_collections_swap(struct sqlite_store *store, struct sqlite_collectio
         while (*link != removed) link = &(*link)->next;
         *link = removed->next;
         removed->dropped = true;
+        removed->references++;
     }
     link = &store->collections;
     while (added && *link && strcmp((*link)->spec.name, added->spec.name) < 0)
@@ -174,9 +176,7 @@ void sqlite_collections_swap(struct sqlite_store *store, struct sqlite_collectio
         added->next = *link;
         *link = added;
     }
-    bool unused = removed && removed->references == 0;
     pthread_mutex_unlock(&store->lock);
-    if (unused) sqlite_collections_free(removed);
 }
 
 static enum status not_found(const char *name, struct error *err) {
@@ -333,6 +333,7 @@ enum status sqlite_collections_drop(void *self, const char *name, struct error *
     if (!status) status = sqlite_execute(writer, "COMMIT", 0, err);
     if (!status) sqlite_collections_swap(store, collection, NULL);
     sqlite_store_unlock(store);
+    if (!status) sqlite_collections_release(store, collection);
     return status;
 }
 

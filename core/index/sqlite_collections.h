@@ -31,7 +31,8 @@ enum status sqlite_collections_report_missing(const struct sqlite_store *store, 
 enum status sqlite_collections_make(struct sqlite_collection **out, struct sqlite_store *store,
                                     const struct collection_spec *spec, int64_t number,
                                     struct error *err);
-/* Lists `added` in the place of `removed`; either may be NULL. */
+/* Lists `added` in the place of `removed`; either may be NULL. The removed one is acquired: to be
+ * released when the lock is given back, as others need not wait until it is freed. */
 void sqlite_collections_swap(struct sqlite_store *store, struct sqlite_collection *removed,
                              struct sqlite_collection *added);
 /* NULL if there is none; not acquired. */

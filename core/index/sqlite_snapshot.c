@@ -145,9 +145,11 @@ static enum status copy_items(struct sqlite_store *store, struct sqlite_collecti
 }
 
 /* With the writer's lock. The collection gets a new number, so that nothing of the old one, in
- * memory or beside the file, can be mistaken for it. */
-static enum status restore(struct sqlite_store *store, struct sqlite_connection *source,
-                           const struct found *found, struct error *err) {
+ * memory or beside the file, can be mistaken for it. *replaced is the old one, NULL if there was
+ * none, to be released. */
+static enum status restore(struct sqlite_collection **replaced, struct sqlite_store *store,
+                           struct sqlite_connection *source, const struct found *found,
+                           struct error *err) {
     struct sqlite_collection *old = sqlite_collections_find(store, found->spec.name), *new = NULL;
     struct sqlite_connection *writer = store->writer;
     int64_t number = 0;
@@ -164,6 +166,7 @@ static enum status restore(struct sqlite_store *store, struct sqlite_connection 
     }
     vectors_ready(new->vectors);
     sqlite_collections_swap(store, old, new);
+    *replaced = old;
     return STATUS_OK;
 }
 
@@ -171,13 +174,15 @@ enum status sqlite_snapshot_restore(void *self, const char *name, const char *pa
                                     struct error *err) {
     struct sqlite_store *store = self;
     struct sqlite_connection *source = NULL;
+    struct sqlite_collection *replaced = NULL;
     struct found found;
     enum status status = open_source(&source, &found, name, path, err);
     if (!status) {
         sqlite_store_lock(store);
-        status = restore(store, source, &found, err);
+        status = restore(&replaced, store, source, &found, err);
         sqlite_store_unlock(store);
     }
+    if (replaced) sqlite_collections_release(store, replaced);
     sqlite_connection_close(source);
     return status;
 }

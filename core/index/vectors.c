@@ -69,6 +69,10 @@ void vectors_destroy(struct vectors *vectors) {
     free(vectors);
 }
 
+void vectors_discard(struct vectors *vectors) {
+    if (vectors->indexer) indexer_discard(vectors->indexer);
+}
+
 enum status vectors_put(struct vectors *vectors, const uint64_t *rows, const float *embeddings,
                         size_t count, struct error *err) {
     if (!count) return STATUS_OK;

@@ -36,6 +36,8 @@ enum status vectors_create(struct vectors **out, const struct vectors_options *o
                            struct error *err);
 /* Writes the cache if it is out of date, then ends. NULL is allowed. */
 void vectors_destroy(struct vectors *vectors);
+/* From now on the cache is not written any more. */
+void vectors_discard(struct vectors *vectors);
 
 /* Adds rows in ascending order of their numbers, each above all before; embeddings is
  * [count, dim], of length 1. STATUS_NO_MEMORY leaves everything as it was. */

@@ -241,6 +241,22 @@ START_TEST(a_restart_uses_the_cache) {
 }
 END_TEST
 
+START_TEST(a_discarded_cache_is_not_written) {
+    unlink(cache);
+    struct vectors *vectors = make(COLLECTION_INT8, cache);
+    put(vectors, embeddings, 0, 1000);
+    vectors_ready(vectors);
+    wait_for(vectors, 1000);
+    uint64_t written = written_at(cache);
+    put(vectors, embeddings, 1000, 1010);
+    wait_for(vectors, 1010);
+    vectors_discard(vectors);
+    vectors_destroy(vectors);
+    ck_assert_uint_ne(written, 0);
+    ck_assert_uint_eq(written_at(cache), written);
+}
+END_TEST
+
 /* Files that are whole, but of other rows, another precision or another size. */
 START_TEST(a_stale_cache_is_built_anew) {
     unlink(cache);
@@ -555,6 +571,7 @@ int main(void) {
     tcase_add_test(tests, hits_behind_removed_rows);
     tcase_add_test(tests, identical_rows);
     tcase_add_test(tests, a_restart_uses_the_cache);
+    tcase_add_test(tests, a_discarded_cache_is_not_written);
     tcase_add_test(tests, a_stale_cache_is_built_anew);
     tcase_add_test(tests, a_cache_that_is_ahead);
     tcase_add_test(tests, damaged_files_are_refused);
