@@ -331,6 +331,13 @@ static bool reads_first(const struct run *run) {
     return false;
 }
 
+static bool asks_memory(const struct run *run) {
+    for (size_t i = 0; i < run->count; i++) {
+        if (run->plans[i].search->embedding) return true;
+    }
+    return false;
+}
+
 static enum status score(const struct run *run, struct plan *plan, struct error *err) {
     if (!plan->search->embedding) return score_words(plan, err);
     enum status status = settle(run, plan, err);
@@ -361,7 +368,8 @@ static enum status attempt(struct run *run, struct error *err) {
     }
     if (!status) status = ask_all(run, err);
     for (size_t i = 0; i < run->count && !status; i++) status = score(run, &run->plans[i], err);
-    if (!status && !run->locked && atomic_load(&run->collection->replaced) != replaced)
+    if (!status && asks_memory(run) && !run->locked &&
+        atomic_load(&run->collection->replaced) != replaced)
         return STATUS_AGAIN;
     if (!status && !reads) status = read_file(run, err);
     for (size_t i = 0; i < run->count && !status; i++) status = finish(run, &run->plans[i], err);
