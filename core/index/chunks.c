@@ -60,8 +60,10 @@ static struct chunk *make_chunk(const struct chunks *chunks, size_t capacity) {
     return chunk;
 }
 
+/* Who sees that a row is gone sees what its writer did before, too: sqlite_search.c asks whether
+ * the row was replaced. */
 bool chunk_is_gone(const struct chunk *chunk, size_t at) {
-    return atomic_load_explicit(&chunk->gone[at], memory_order_relaxed) != 0;
+    return atomic_load_explicit(&chunk->gone[at], memory_order_acquire) != 0;
 }
 
 const float *chunk_embedding(const struct chunks *chunks, const struct chunk *chunk, size_t at) {
@@ -342,7 +344,7 @@ void chunks_remove(struct chunks *chunks, const uint64_t *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
         struct place place;
         if (!view_find(chunks->view, rows[i], &place)) continue;
-        atomic_store_explicit(&place.chunk->gone[place.at], 1, memory_order_relaxed);
+        atomic_store_explicit(&place.chunk->gone[place.at], 1, memory_order_release);
         place.chunk->gone_count++;
         removed++;
     }

@@ -191,12 +191,12 @@ template <typename visitor> void each_twin(const hnsw &hnsw, node at, visitor vi
     if (list == hnsw.twins_of_.end()) return;
     for (uint32_t i = list->second.first; i != UINT32_MAX; i = hnsw.twins_[i].next) {
         const twin &twin = hnsw.twins_[i];
-        if (!twin.forgotten.load(std::memory_order_relaxed) && !visit(twin)) return;
+        if (!twin.forgotten.load(std::memory_order_acquire) && !visit(twin)) return;
     }
 }
 
 bool is_node_forgotten(const hnsw &hnsw, node at) {
-    return hnsw.forgotten_[at].load(std::memory_order_relaxed);
+    return hnsw.forgotten_[at].load(std::memory_order_acquire);
 }
 
 /* No row of it is to be found. */
