@@ -75,6 +75,18 @@ static void list_names(const struct registry *registry, char *text, size_t size)
     }
 }
 
+/* Needs the lock, and lets go of it while waiting. For a request: only so many may wait. */
+static enum status acquire(struct resident *resident, uint64_t deadline_ns, struct engine **out,
+                           struct error *err) {
+    const struct residents *residents = resident->residents;
+    uint32_t most = residents->waiting_max;
+    if (resident->state != REGISTRY_LOADED && most && residents->waiting >= most) {
+        return error_set(err, STATUS_OVERLOADED, "%u requests wait for models to be loaded",
+                         residents->waiting);
+    }
+    return resident_hold(resident, deadline_ns, out, err);
+}
+
 enum status registry_acquire(struct registry *registry, const char *name, uint64_t deadline_ns,
                              struct engine **out, struct error *err) {
     enum status status;
@@ -83,7 +95,7 @@ enum status registry_acquire(struct registry *registry, const char *name, uint64
     pthread_mutex_lock(&registry->residents.lock);
     struct resident *resident = find(registry, name);
     if (resident) {
-        status = resident_hold(resident, deadline_ns, out, err);
+        status = acquire(resident, deadline_ns, out, err);
     } else if (!name || !*name) {
         status = error_set(err, STATUS_UNAVAILABLE, "no model is loaded yet");
     } else {
@@ -114,7 +126,7 @@ enum status registry_acquire_digest(struct registry *registry, const char *diges
     pthread_mutex_lock(&registry->residents.lock);
     struct resident *resident;
     while (!status && !*out && (resident = find_digest(registry, digest, name))) {
-        status = resident_hold(resident, deadline_ns, out, err);
+        status = acquire(resident, deadline_ns, out, err);
         if (status || !strcmp(engine_info(*out)->sha256, digest)) continue;
         resident_release(resident); /* its digest is known now */
         *out = NULL;
@@ -188,7 +200,12 @@ static void mark(struct change *change, bool failed) {
     pthread_mutex_lock(&residents->lock);
     for (struct resident *r = residents->first; r; r = r->next) {
         bool stays = failed;
-        for (size_t i = 0; i < change->setup->models_count; i++) stays |= change->residents[i] == r;
+        r->load = r->names.model.load;
+        for (size_t i = 0; i < change->setup->models_count && !failed; i++) {
+            if (change->residents[i] != r) continue;
+            stays = true;
+            r->load = change->setup->models[i].load;
+        }
         if (r->standing != RESIDENT_COMING) r->standing = stays ? RESIDENT_SERVING : RESIDENT_GOING;
     }
     residents->memory_max = failed ? change->old_memory_max : change->setup->memory_max;

@@ -35,6 +35,7 @@ enum status resident_create(struct resident **out, struct residents *residents,
     struct resident *resident = calloc(1, sizeof(*resident));
     if (!resident) return error_set(err, STATUS_NO_MEMORY, "out of memory for a model");
     resident->residents = residents;
+    resident->load = model->load;
     histogram_init(&resident->load_ns, &histogram_durations);
     enum status status = registry_copy_init(&resident->options, model, err);
     if (!status) status = registry_copy_init(&resident->names, model, err);
@@ -121,7 +122,7 @@ static void describe_failure(struct error *out, const struct resident *resident,
 static void start_load(struct resident *resident);
 
 static bool can_be_evicted(const struct resident *resident) {
-    return resident->engine && resident->names.model.load == REGISTRY_LAZY &&
+    return resident->engine && resident->load == REGISTRY_LAZY &&
            resident->standing == RESIDENT_SERVING;
 }
 
@@ -165,7 +166,7 @@ static size_t bytes_in_use(const struct residents *residents, bool only_eager) {
     size_t sum = 0;
     for (const struct resident *r = residents->first; r; r = r->next) {
         if (r->standing == RESIDENT_GOING || r->standing == RESIDENT_GONE) continue;
-        if (only_eager && r->names.model.load != REGISTRY_EAGER) continue;
+        if (only_eager && r->load != REGISTRY_EAGER) continue;
         sum += r->bytes;
     }
     return sum;
@@ -207,12 +208,14 @@ static enum status seek_room(struct resident *resident, size_t bytes, struct err
 }
 
 /* Takes the lock. */
-static enum status reserve_room(struct resident *resident, size_t bytes, struct error *err) {
+static enum status reserve_room(struct resident *resident, const struct engine_needs *needs,
+                                struct error *err) {
     struct residents *residents = resident->residents;
     pthread_mutex_lock(&residents->lock);
+    memcpy(resident->identity, needs->identity, sizeof(resident->identity));
     residents->seeking++;
-    enum status status = seek_room(resident, bytes, err);
-    if (!status) resident->bytes = bytes;
+    enum status status = seek_room(resident, needs->bytes, err);
+    if (!status) resident->bytes = needs->bytes;
     if (--residents->seeking == 0) reprieve(residents);
     pthread_mutex_unlock(&residents->lock);
     return status;
@@ -234,7 +237,7 @@ void residents_trim(struct residents *residents) {
 
 /* Takes the lock. */
 static void finish_load(struct resident *resident, struct engine *engine,
-                        const struct engine_needs *needs, const struct error *failure) {
+                        const struct error *failure) {
     struct residents *residents = resident->residents;
     struct error told;
     pthread_mutex_lock(&residents->lock);
@@ -244,7 +247,6 @@ static void finish_load(struct resident *resident, struct engine *engine,
         resident->state = REGISTRY_LOADED;
         resident->loads++;
         memcpy(resident->digest, engine_info(engine)->sha256, sizeof(resident->digest));
-        memcpy(resident->identity, needs->identity, sizeof(resident->identity));
         answer_waiters(resident, NULL);
     } else {
         resident->state = REGISTRY_UNLOADED;
@@ -267,7 +269,7 @@ static enum status load(struct resident *resident, struct error *err) {
     struct engine *engine = NULL;
     uint64_t started = clock_now_ns();
     enum status status = engine_measure(&needs, runtime, options, &failure);
-    if (!status) status = reserve_room(resident, needs.bytes, &failure);
+    if (!status) status = reserve_room(resident, &needs, &failure);
     if (!status) status = engine_open(&engine, runtime, options, &failure);
     uint64_t load_ns = clock_now_ns() - started;
     if (!status) {
@@ -276,7 +278,7 @@ static enum status load(struct resident *resident, struct error *err) {
     } else if (!err) {
         log_message(LOG_ERROR, "model %s cannot be loaded: %s", options->name, failure.message);
     }
-    finish_load(resident, engine, &needs, &failure);
+    finish_load(resident, engine, &failure);
     return status ? error_pass(err, &failure) : STATUS_OK;
 }
 
@@ -327,7 +329,8 @@ bool resident_is_current(struct resident *resident) {
     bool found = engine_measure(&needs, residents->runtime, options, NULL) == STATUS_OK;
     pthread_mutex_lock(&residents->lock);
     /* What is not loaded will be loaded as it is then. */
-    bool current = !resident->engine || (found && !strcmp(needs.identity, resident->identity));
+    bool loads = resident->engine || resident->state == REGISTRY_LOADING;
+    bool current = !loads || (found && !strcmp(needs.identity, resident->identity));
     pthread_mutex_unlock(&residents->lock);
     return current;
 }
@@ -363,10 +366,6 @@ enum status resident_hold(struct resident *resident, uint64_t deadline_ns, struc
         resident->held++;
         *out = resident->engine;
         return STATUS_OK;
-    }
-    if (residents->waiting_max && residents->waiting >= residents->waiting_max) {
-        return error_set(err, STATUS_OVERLOADED, "%u requests wait for models to be loaded",
-                         residents->waiting);
     }
     return wait_for_load(resident, deadline_ns, out, err);
 }

@@ -27,6 +27,8 @@ struct resident {
 
     /* Under the lock. */
     struct registry_copy names; /* what it is called, and when it is loaded */
+    /* The same of the configuration that is being tried: whether it may make room. */
+    enum registry_load load;
     enum resident_standing standing;
     enum registry_state state;
     struct engine *engine; /* while it can be used, and while its last requests run */
@@ -35,7 +37,7 @@ struct resident {
     uint64_t used;         /* the residents' clock when it was last asked for */
     struct resident_waiter *waiters;
     char digest[SHA256_HEX_SIZE];   /* of the weights; "" before the first load */
-    char identity[SHA256_HEX_SIZE]; /* of the files that were loaded */
+    char identity[SHA256_HEX_SIZE]; /* of the files that were loaded, or are being loaded */
     struct error failure;           /* of the last load */
     uint64_t loads, failures, evictions;
     struct resident *next;

@@ -289,6 +289,23 @@ START_TEST(eager_models_stay) {
 }
 END_TEST
 
+/* What is eager is judged by the configuration that comes, not by the one that was. */
+START_TEST(eager_and_lazy_change_places) {
+    struct registry_model models[MODELS];
+    struct error err = ERROR_NONE;
+    configure_lazy(bytes_of_model);
+    for (size_t i = 0; i < 2; i++) models[i] = model_of(i, REGISTRY_EAGER);
+    ck_assert_int_eq(configure(models, 2, bytes_of_model, &err), STATUS_UNPROCESSABLE);
+    models[1].load = REGISTRY_LAZY;
+    configure_well(models, 2, bytes_of_model);
+    models[0].load = REGISTRY_LAZY;
+    models[1].load = REGISTRY_EAGER;
+    configure_well(models, 2, bytes_of_model);
+    ck_assert_uint_eq(view_of("b").loads, 1);
+    check_model(1);
+}
+END_TEST
+
 /* ---- failures ---- */
 
 /* The starter in a folder that is not there yet. */
@@ -414,17 +431,9 @@ START_TEST(what_is_unchanged_stays) {
 }
 END_TEST
 
-START_TEST(files_that_change_are_loaded_anew) {
-    char *folder = folder_make(), path[300];
-    float found[DIM_MAX];
-    struct registry_model model = model_of(1, REGISTRY_EAGER);
-    link_starter(folder);
-    model.engine.path = folder;
-    configure_well(&model, 1, 0);
-    configure_well(&model, 1, 0);
-    ck_assert_uint_eq(view_of("b").loads, 1);
-    check_model(1);
-    /* Images are normalised in another way from now on. */
+/* Images are normalised in another way from now on. */
+static void change_files(const char *folder) {
+    char path[300];
     struct buffer text = files_load("models/starter/preprocessor_config.json");
     ck_assert_int_eq(buffer_append(&text, "", 1, NULL), STATUS_OK);
     char *mean = strstr((char *)text.data, "0.48145466");
@@ -437,8 +446,60 @@ START_TEST(files_that_change_are_loaded_anew) {
     fputs((const char *)text.data, file);
     fclose(file);
     buffer_free(&text);
+}
+
+START_TEST(files_that_change_are_loaded_anew) {
+    char *folder = folder_make();
+    float found[DIM_MAX];
+    struct registry_model model = model_of(1, REGISTRY_EAGER);
+    link_starter(folder);
+    model.engine.path = folder;
+    configure_well(&model, 1, 0);
+    configure_well(&model, 1, 0);
+    ck_assert_uint_eq(view_of("b").loads, 1);
+    check_model(1);
+    change_files(folder);
     check_model(1);
     configure_well(&model, 1, 0);
+    ck_assert_int_eq(embed("b", CLOCK_NEVER, found, NULL), STATUS_OK);
+    ck_assert(!same(found, expected[1]));
+    folder_remove(folder);
+}
+END_TEST
+
+static void *ask_for_b(void *argument) {
+    enum status *status = argument;
+    float found[DIM_MAX];
+    *status = embed("b", CLOCK_NEVER, found, NULL);
+    return NULL;
+}
+
+static void *configure_again(void *argument) {
+    configure_well(argument, 2, bytes_of_model);
+    return NULL;
+}
+
+/* What a load has read already is not what the new configuration is about. */
+START_TEST(files_that_change_while_they_are_loaded) {
+    char *folder = folder_make();
+    float found[DIM_MAX];
+    struct engine *engine;
+    enum status theirs;
+    pthread_t waits, configures;
+    struct registry_model models[] = {model_of(0, REGISTRY_LAZY), model_of(1, REGISTRY_LAZY)};
+    link_starter(folder);
+    models[1].engine.path = folder;
+    configure_well(models, 2, bytes_of_model);
+    ck_assert_int_eq(registry_acquire(registry, "a", CLOCK_NEVER, &engine, NULL), STATUS_OK);
+    ck_assert_int_eq(pthread_create(&waits, NULL, ask_for_b, &theirs), 0);
+    wait_until_it_is_to_go("a"); /* "b" has been measured and wants the room */
+    change_files(folder);
+    ck_assert_int_eq(pthread_create(&configures, NULL, configure_again, models), 0);
+    while (view_of("b").state != REGISTRY_UNLOADED) usleep(1000); /* until it is the new one */
+    registry_release(registry, engine);
+    pthread_join(waits, NULL);
+    pthread_join(configures, NULL);
+    ck_assert_int_eq(theirs, STATUS_OK);
     ck_assert_int_eq(embed("b", CLOCK_NEVER, found, NULL), STATUS_OK);
     ck_assert(!same(found, expected[1]));
     folder_remove(folder);
@@ -517,11 +578,13 @@ int main(void) {
     tcase_add_test(tests, what_is_in_use_stays);
     tcase_add_test(tests, taking_turns_under_load);
     tcase_add_test(tests, eager_models_stay);
+    tcase_add_test(tests, eager_and_lazy_change_places);
     tcase_add_test(tests, a_failed_load_is_told_and_tried_again);
     tcase_add_test(tests, a_wrong_configuration_changes_nothing);
     tcase_add_test(tests, too_many_do_not_wait);
     tcase_add_test(tests, what_is_unchanged_stays);
     tcase_add_test(tests, files_that_change_are_loaded_anew);
+    tcase_add_test(tests, files_that_change_while_they_are_loaded);
     tcase_add_test(tests, collections_find_their_model_by_its_digest);
     tcase_add_test(tests, changes_under_load);
     suite_add_tcase(suite, tests);
