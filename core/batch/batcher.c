@@ -279,13 +279,13 @@ static enum status wait_for(struct batch_queue *queue, struct batch_ticket *tick
     pthread_mutex_t *lock = &queue->batcher->lock;
     enum status status = STATUS_OK;
     struct timespec until = clock_timespec(deadline_ns);
-    while (ticket->remaining && status == STATUS_OK) {
+    while (ticket->remaining && clock_now_ns() < deadline_ns)
         pthread_cond_clockwait(&ticket->done, lock, CLOCK_MONOTONIC, &until);
-        if (ticket->remaining && clock_now_ns() >= deadline_ns && withdraw(queue, ticket)) {
-            note_waiting(queue->batcher);
-            status = error_set(err, STATUS_TIMEOUT, "the deadline passed in the encoder's queue");
-        }
+    if (ticket->remaining && withdraw(queue, ticket)) {
+        note_waiting(queue->batcher);
+        status = error_set(err, STATUS_TIMEOUT, "the deadline passed in the encoder's queue");
     }
+    /* What a worker has is waited for. */
     while (ticket->remaining) pthread_cond_wait(&ticket->done, lock);
     return status;
 }
