@@ -3,6 +3,7 @@
 
 #include "api/problem.h"
 #include "api/upsert.h"
+#include "core/base/clock.h"
 
 /* Lines about batches are kept until the body has ended, as nothing can be sent before. */
 enum { REPORT_MAX = 4 << 20 };
@@ -72,6 +73,8 @@ static enum status run_batch(struct lines *lines, struct error *err) {
     struct upsert *upsert = lines->upsert;
     struct item_batch_result result;
     if (!upsert->batch.count) return STATUS_OK;
+    /* A part may hold thousands of lines: the deadline is for those that are put in together. */
+    upsert->request->waiting_ns = clock_now_ns();
     enum status status = item_batch_prepare(&upsert->batch, upsert->api, upsert->request, err);
     if (!status) status = item_batch_put(&result, &upsert->batch, upsert->api, err);
     if (!status) status = report(lines, &result, err);

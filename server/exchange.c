@@ -234,11 +234,13 @@ static enum MHD_Result submit(struct exchange *exchange) {
         exchange->stage = exchange->upload ? STAGE_UPLOADING : STAGE_RUNNING;
         if (thread_pool_submit(service->pool, run, exchange, &err) == STATUS_OK) return MHD_YES;
         refuse(exchange, 0, &err);
+        if (exchange->upload) end_upload(exchange);
         /* Back to exchange_step(), which queues the refusal. */
         resume(exchange);
         return MHD_YES;
     }
     atomic_fetch_sub(&service->running, 1);
+    if (exchange->upload) connection_linger(exchange->connection);
     refuse(exchange, 0, &err);
     return answer_queue(exchange);
 }
