@@ -50,7 +50,12 @@ void item_counts_set(struct item_counts *counts, const char *name, uint64_t item
 void item_counts_add(struct item_counts *counts, const char *name, int64_t difference) {
     pthread_mutex_lock(&counts->lock);
     struct entry *entry = find(counts, name, false);
-    if (entry) entry->items += (uint64_t)difference;
+    uint64_t size = difference < 0 ? 0 - (uint64_t)difference : (uint64_t)difference;
+    /* What another process put in may be deleted here. */
+    if (entry && difference < 0)
+        entry->items -= size < entry->items ? size : entry->items;
+    else if (entry)
+        entry->items += size;
     pthread_mutex_unlock(&counts->lock);
 }
 

@@ -29,6 +29,8 @@ START_TEST(they_move) {
     item_counts_add(counts, "a", 2);
     item_counts_add(counts, "a", -4);
     ck_assert_ptr_nonnull(strstr(text(), "clipd_collection_items{collection=\"a\"} 3\n"));
+    item_counts_add(counts, "a", -4); /* another process put one of them in */
+    ck_assert_ptr_nonnull(strstr(text(), "clipd_collection_items{collection=\"a\"} 0\n"));
     item_counts_drop(counts, "a");
     item_counts_drop(counts, "a");
     ck_assert_ptr_null(strstr(text(), "\"a\""));
