@@ -30,6 +30,7 @@ enum status api_create(struct api **out, const struct api_options *options,
     struct api *api = calloc(1, sizeof(*api));
     if (!api) return error_set(err, STATUS_NO_MEMORY, "out of memory for the service");
     api->options = *options;
+    api->states.max = options->states_max;
     api->registry = registry;
     atomic_init(&api->state, API_LOADING);
     enum status status = metrics_create(&api->metrics, err);
@@ -181,7 +182,7 @@ static uint64_t body_size(const struct http_request *request) {
 void api_finish(struct api *api, struct http_request *request, const struct http_response *response,
                 bool sent) {
     uint64_t duration_ns = clock_now_ns() - request->received_ns;
-    atomic_fetch_sub(&api->states_bytes, request->states_bytes);
+    budget_give(&api->states, request->states_bytes);
     request->states_bytes = 0;
     metrics_count_request(api->metrics, request, response->status, duration_ns);
     if (!log_enabled(LOG_INFO)) return;

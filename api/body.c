@@ -222,7 +222,8 @@ static enum status read_content(struct body *body, const struct http_request *re
     if (status) return status;
     switch (content) {
     case BODY_JSON:
-        status = json_body_parse(&body->json, request->body, body_json_values_max(options), err);
+        status = json_body_parse(&body->json, request->body, body_json_values_max(options),
+                                 request->memory, err);
         if (!status) status = read_members(body, allowed, false, err);
         body->images.tolerant = body->partial;
         return status ? status : read_members(body, allowed, true, err);

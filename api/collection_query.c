@@ -24,7 +24,7 @@ static enum status read_filter(struct collection_query *out, const char *text, s
     out->text = strdup(text);
     if (!out->text) return error_set(err, STATUS_NO_MEMORY, "out of memory for a filter");
     enum status status = json_body_parse(&out->json, bytes_of(out->text),
-                                         FILTER_NODES_MAX + FILTER_VALUES_MAX, &error);
+                                         FILTER_NODES_MAX + FILTER_VALUES_MAX, NULL, &error);
     if (status) return error_set_at(err, STATUS_INVALID, "/filter", "filter: %s", error.message);
     out->has_filter = true;
     return filter_json_read(&out->filter, &out->json, out->json.root, "/filter", err);

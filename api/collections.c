@@ -184,7 +184,7 @@ enum status collection_put(struct api *api, struct http_request *request,
     enum status status = collection_model_store(&collections, api, err);
     if (!status) {
         struct bytes text = request->body.size ? request->body : bytes_of("{}");
-        status = json_body_parse(&json, text, 16 + 4 * COLLECTION_FIELDS_MAX, err);
+        status = json_body_parse(&json, text, 16 + 4 * COLLECTION_FIELDS_MAX, request->memory, err);
     }
     if (!status) status = read_spec(&spec, api, request, &json, err);
     if (!status) status = collection_create(collections, &spec, &created, err);

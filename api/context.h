@@ -18,7 +18,7 @@ struct api {
     struct classifier *classifier;
     struct metrics *metrics;
     _Atomic int state;                      /* enum api_state */
-    _Atomic size_t states_bytes;            /* of hidden states in answers that are not sent yet */
+    struct budget states;                   /* hidden states in answers that are not sent yet */
     api_server_stats_fn *read_server_stats; /* NULL: not set */
     void *server_context;
 };

@@ -124,7 +124,8 @@ static enum status read_body(struct finding *finding, struct bytes body, struct 
     buffer_init(&finding->text, body.size);
     enum status status = buffer_append(&finding->text, body.data, body.size, err);
     if (!status)
-        status = json_body_parse(&finding->json, buffer_view(&finding->text), VALUES_MAX, err);
+        status =
+            json_body_parse(&finding->json, buffer_view(&finding->text), VALUES_MAX, NULL, err);
     const json_t *root = finding->json.root;
     if (!status) status = json_body_members(root, "", "this request", names, 3, err);
     const json_t *given = json_object_get(root, "threshold");

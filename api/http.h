@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "core/base/budget.h"
 #include "core/base/bytes.h"
 #include "core/engine.h"
 
@@ -37,6 +38,7 @@ struct http_request {
     struct bytes body;             /* empty for multipart */
     const struct http_part *parts; /* multipart/form-data only */
     size_t parts_count;
+    struct budget *memory; /* of all bodies and what is parsed from them; NULL: unlimited */
 
     /* Of an admission that is streamed, else NULL: `body` is a part of what is sent, and
      * empty at first. Forgets the first `used` bytes of it, which makes its views void, and

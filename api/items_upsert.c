@@ -74,8 +74,9 @@ static enum status upsert_json(struct upsert *upsert, struct error *err) {
     const struct api_options *options = &upsert->api->options;
     struct json_body json = {0};
     bool partial = false;
-    enum status status = json_body_parse(&json, upsert->request->body,
-                                         upsert_values_max(upsert, options->items_max), err);
+    enum status status =
+        json_body_parse(&json, upsert->request->body, upsert_values_max(upsert, options->items_max),
+                        upsert->request->memory, err);
     if (!status) status = check_members(upsert, &json, &partial, err);
     const json_t *items = json_object_get(json.root, "items");
     size_t count = json_array_size(items);

@@ -7,9 +7,12 @@
 /* Strings from STAND_IN_MIN bytes are worth a stand-in: NUL, offset, ":", size. */
 enum { DEPTH_MAX = 48, STAND_IN_MIN = 1024, STAND_IN_SIZE = 48 };
 
+/* What jansson allocates: a number and its place in an array; an object besides. */
+enum { BYTES_OF_VALUE = 48, BYTES_OF_CONTAINER = 176 };
+
 /* What was learnt about a text before it is parsed. */
 struct scan {
-    size_t values, depth;
+    size_t values, containers, depth;
     size_t long_strings;
     bool has_nul; /* a string with an escaped NUL: it could be taken for a stand-in */
 };
@@ -69,6 +72,7 @@ static enum status scan_byte(struct scan *scan, struct bytes text, size_t *at, s
     case '[':
     case '{':
         scan->depth++;
+        scan->containers++;
         scan->values++;
         break;
     case ']':
@@ -161,26 +165,43 @@ static enum status load(json_t **out, struct bytes text, struct error *err) {
     return STATUS_INVALID;
 }
 
+/* Takes what jansson's tree will need, about. */
+static enum status charge(struct json_body *out, const struct scan *scan, struct bytes text,
+                          struct error *err) {
+    size_t bytes =
+        scan->values * BYTES_OF_VALUE + scan->containers * BYTES_OF_CONTAINER + text.size;
+    if (!out->memory) return STATUS_OK;
+    if (!budget_take(out->memory, bytes)) {
+        return error_set(err, STATUS_OVERLOADED,
+                         "no memory for a body of %zu values, %zu bytes are in use", scan->values,
+                         budget_used(out->memory));
+    }
+    out->charged = bytes;
+    return STATUS_OK;
+}
+
 enum status json_body_parse(struct json_body *out, struct bytes text, size_t values_max,
-                            struct error *err) {
+                            struct budget *memory, struct error *err) {
     struct scan scan;
     struct buffer shortened = {0};
-    *out = (struct json_body){.text = text};
+    *out = (struct json_body){.text = text, .memory = memory};
     if (text.size == 0) {
         return error_set(err, STATUS_INVALID, "the body is empty, a JSON object is expected");
     }
     enum status status = scan_text(&scan, text, values_max, err);
     out->has_stand_ins = scan.long_strings && !scan.has_nul;
     if (!status && out->has_stand_ins) status = shorten(&shortened, text, err);
-    if (!status) {
-        status = load(&out->root, out->has_stand_ins ? buffer_view(&shortened) : text, err);
-    }
+    struct bytes parsed = out->has_stand_ins ? buffer_view(&shortened) : text;
+    if (!status) status = charge(out, &scan, parsed, err);
+    if (!status) status = load(&out->root, parsed, err);
     buffer_free(&shortened);
+    if (status) json_body_free(out);
     return status;
 }
 
 void json_body_free(struct json_body *json) {
     json_decref(json->root);
+    if (json->memory) budget_give(json->memory, json->charged);
     *json = (struct json_body){0};
 }
 

@@ -2,7 +2,8 @@
  *
  * A tree costs far more than its text: 3 bytes of "{}," become 224. So the text is
  * scanned once before, and refused when it holds more values than the request could
- * need or nests deeper. Failures name the value at fault by JSON pointer.
+ * need, nests deeper, or would take more memory than there is for all requests. Failures name the
+ * value at fault by JSON pointer.
  *
  * jansson takes 30 ns for each byte of a string, which for an image in base64 is more
  * than decoding it. So long strings stay out of the tree: it holds stand-ins, which
@@ -14,19 +15,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/budget.h"
 #include "core/base/bytes.h"
 
 struct json_body {
     json_t *root;      /* an object */
     struct bytes text; /* borrowed: what stand-ins point into */
     bool has_stand_ins;
+    struct budget *memory; /* borrowed; NULL: unlimited */
+    size_t charged;        /* of it */
 };
 
 /* STATUS_INVALID for what is not JSON, has a member twice or is no object;
- * STATUS_TOO_LARGE for more than `values_max` values. On failure there is nothing to
- * free; freeing zeroed memory does nothing. */
+ * STATUS_TOO_LARGE for more than `values_max` values; STATUS_OVERLOADED when `memory` (may be
+ * NULL) has not so much left as the tree takes until it is freed. On failure there is nothing
+ * to free; freeing zeroed memory does nothing. */
 enum status json_body_parse(struct json_body *out, struct bytes text, size_t values_max,
-                            struct error *err);
+                            struct budget *memory, struct error *err);
 void json_body_free(struct json_body *json);
 
 /* The pointer to a member or item of what `pointer` points to, cut when it is too long. */

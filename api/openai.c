@@ -99,7 +99,7 @@ static enum status answer(struct http_response *response, const struct embedding
 enum status openai_embeddings(struct api *api, struct http_request *request,
                               struct http_response *response, struct error *err) {
     struct embedding_request r = {0};
-    enum status status = openai_body_read(&r.body, request->body, &api->options, err);
+    enum status status = openai_body_read(&r.body, request, &api->options, err);
     if (!status) status = encode_init(&r.encode, api, request, r.body.model, err);
     if (!status) status = run(&r, err);
     if (!status) status = answer(response, &r, err);

@@ -194,12 +194,13 @@ static enum status read_all(struct openai_body *body, struct error *err) {
     return read_inputs(body, err);
 }
 
-enum status openai_body_read(struct openai_body *out, struct bytes text,
+enum status openai_body_read(struct openai_body *out, const struct http_request *request,
                              const struct api_options *options, struct error *err) {
     *out = (struct openai_body){.normalize = true, .truncate = true};
     inputs_init(&out->images, "images", options->images_max);
     inputs_init(&out->texts, "texts", options->texts_max);
-    enum status status = json_body_parse(&out->json, text, body_json_values_max(options), err);
+    enum status status = json_body_parse(&out->json, request->body, body_json_values_max(options),
+                                         request->memory, err);
     return status ? status : read_all(out, err);
 }
 

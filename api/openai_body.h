@@ -18,8 +18,9 @@ struct openai_body {
     struct json_body json;
 };
 
-/* Views borrow from `text`. Release `out` with openai_body_free(), on failure as well. */
-enum status openai_body_read(struct openai_body *out, struct bytes text,
+/* Views borrow from the request's body. Release `out` with openai_body_free(), on failure as well.
+ */
+enum status openai_body_read(struct openai_body *out, const struct http_request *request,
                              const struct api_options *options, struct error *err);
 void openai_body_free(struct openai_body *body);
 

@@ -279,7 +279,8 @@ enum status search_body_read(struct search_body *out, const struct api *api,
     *out = (struct search_body){.json = {0}};
     inputs_init(&out->texts, "texts", api->options.texts_max);
     inputs_init(&out->images, "images", api->options.images_max);
-    enum status status = json_body_parse(&out->json, request->body, values_max, err);
+    enum status status =
+        json_body_parse(&out->json, request->body, values_max, request->memory, err);
     if (!status) status = read_whole(out, err);
     if (!status) status = allocate(out, spec, err);
     for (size_t i = 0; i < out->queries_count && !status; i++) {

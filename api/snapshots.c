@@ -186,7 +186,7 @@ static enum status read_name(char out[NAME_MAX_SIZE + 1], const struct http_requ
     static const char *const names[] = {"snapshot"};
     struct json_body json;
     struct bytes name;
-    enum status status = json_body_parse(&json, request->body, 16, err);
+    enum status status = json_body_parse(&json, request->body, 16, request->memory, err);
     if (status) return status;
     status = json_body_members(json.root, "", "this request", names, 1, err);
     if (!status) {

@@ -24,13 +24,10 @@ static enum status reserve(struct api *api, struct http_request *request, size_t
         return error_set(err, STATUS_TOO_LARGE,
                          "these hidden states have %zu bytes, the limit is %zu", bytes, most);
     }
-    size_t used = atomic_load(&api->states_bytes);
-    do {
-        if (used > most - bytes) {
-            return error_set(err, STATUS_OVERLOADED,
-                             "answers with hidden states hold %zu bytes of %zu", used, most);
-        }
-    } while (!atomic_compare_exchange_weak(&api->states_bytes, &used, used + bytes));
+    if (!budget_take(&api->states, bytes)) {
+        return error_set(err, STATUS_OVERLOADED, "answers with hidden states hold %zu bytes of %zu",
+                         budget_used(&api->states), most);
+    }
     request->states_bytes += bytes;
     return STATUS_OK;
 }

@@ -90,7 +90,8 @@ static void add_line(struct lines *lines, struct bytes line) {
     struct item_batch *batch = &lines->upsert->batch;
     struct json_body *json = &lines->json[batch->count];
     struct error error = ERROR_NONE;
-    enum status status = json_body_parse(json, line, upsert_values_max(lines->upsert, 1), &error);
+    enum status status = json_body_parse(json, line, upsert_values_max(lines->upsert, 1),
+                                         lines->upsert->request->memory, &error);
     if (status) *json = (struct json_body){0};
     item_batch_add(batch, json, json->root, "");
     if (status) batch->errors[batch->count - 1] = error;

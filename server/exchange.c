@@ -81,6 +81,7 @@ void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd)
     exchange->mhd = mhd;
     exchange->connection = connection;
     exchange->request.received_ns = exchange->request.waiting_ns = now;
+    exchange->request.memory = &shared->memory;
     exchange->target = target ? target : "";
     exchange->target_size = strlen(exchange->target);
     exchange->target_is_sound = guard_is_target(exchange->target);
@@ -94,20 +95,23 @@ static void refuse(struct exchange *exchange, int http_status, const struct erro
 
 static void release_body(struct exchange *exchange) {
     buffer_free(&exchange->body);
-    atomic_fetch_sub(&exchange->service->body_bytes, exchange->charged);
+    budget_give(&exchange->service->memory, exchange->charged);
     exchange->charged = 0;
 }
 
 /* Adds to the body, as far as the memory for all bodies goes. */
 static enum status append(struct exchange *exchange, const char *data, size_t size,
                           struct error *err) {
-    struct exchange_service *service = exchange->service;
+    struct budget *memory = &exchange->service->memory;
     enum status status = buffer_append(&exchange->body, data, size, err);
     size_t grown = exchange->body.capacity - exchange->charged;
+    if (status) return status;
+    if (!budget_take(memory, grown)) {
+        return error_set(err, STATUS_OVERLOADED, "no memory for the body, %zu bytes are in use",
+                         budget_used(memory));
+    }
     exchange->charged += grown;
-    size_t total = atomic_fetch_add(&service->body_bytes, grown) + grown;
-    if (status || total <= service->memory_max) return status;
-    return error_set(err, STATUS_OVERLOADED, "no memory for the body, %zu bytes are in use", total);
+    return STATUS_OK;
 }
 
 static void receive(struct exchange *exchange, const char *data, size_t size) {

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "core/base/budget.h"
 #include "core/base/thread_pool.h"
 #include "server/connections.h"
 
@@ -23,19 +24,18 @@ struct exchange_service {
     struct thread_pool *pool; /* runs requests_max tasks at a time */
     struct connections *connections;
     uint32_t requests_max;
-    size_t memory_max;
     uint64_t idle_timeout_ns, request_timeout_ns;
     bool checks_layout; /* see guard_begin() */
     _Atomic uint64_t id_seed;
 
-    _Atomic uint64_t begun;    /* exchanges since the start */
-    _Atomic size_t open;       /* begun and not ended */
-    _Atomic size_t running;    /* in api_handle() on the pool */
-    _Atomic size_t uploads;    /* of these, with bodies that are handled while they come */
-    _Atomic size_t suspended;  /* running, or just resumed */
-    _Atomic size_t body_bytes; /* allocated for bodies */
-    _Atomic bool draining;     /* each answer closes its connection */
-    _Atomic bool stopping;     /* nothing goes to the pool any more */
+    _Atomic uint64_t begun;   /* exchanges since the start */
+    _Atomic size_t open;      /* begun and not ended */
+    _Atomic size_t running;   /* in api_handle() on the pool */
+    _Atomic size_t uploads;   /* of these, with bodies that are handled while they come */
+    _Atomic size_t suspended; /* running, or just resumed */
+    struct budget memory;     /* of bodies, and of what is parsed from them */
+    _Atomic bool draining;    /* each answer closes its connection */
+    _Atomic bool stopping;    /* nothing goes to the pool any more */
 };
 
 /* What the exchanges of an I/O thread share. */

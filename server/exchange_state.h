@@ -34,7 +34,7 @@ struct exchange {
     struct framing framing;
     struct api_admission admission;
     struct buffer body, parts;
-    size_t charged; /* of service->body_bytes */
+    size_t charged; /* of service->memory, for the body */
 
     /* Of a body that is handled while it comes; else NULL. */
     struct upload *upload;

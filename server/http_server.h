@@ -24,7 +24,7 @@ struct http_server_options {
     uint32_t io_threads;
     uint32_t idle_timeout_s;    /* keep-alive connections are closed after this */
     uint32_t request_timeout_s; /* a request must be complete so long after it began */
-    size_t memory_max;          /* bytes of all bodies together; more get 503 */
+    size_t memory_max; /* bytes of all bodies, and of what is parsed from them; more get 503 */
 };
 
 extern const struct http_server_options http_server_options_default;

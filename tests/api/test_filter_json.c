@@ -18,7 +18,7 @@ static enum status read_text(const char *text) {
     buffer_init(&body, 1 << 20);
     err = ERROR_NONE;
     buffer_printf(&body, NULL, "{\"filter\":%s}", text);
-    ck_assert_int_eq(json_body_parse(&json, buffer_view(&body), 10000, NULL), STATUS_OK);
+    ck_assert_int_eq(json_body_parse(&json, buffer_view(&body), 10000, NULL, NULL), STATUS_OK);
     return filter_json_read(&filter, &json, json_object_get(json.root, "filter"), "/filter", &err);
 }
 

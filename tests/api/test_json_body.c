@@ -14,7 +14,7 @@ enum { VALUES_MAX = 1000 };
 
 static enum status parse(struct bytes text, struct error *err) {
     struct json_body json = {0};
-    enum status status = json_body_parse(&json, text, VALUES_MAX, err);
+    enum status status = json_body_parse(&json, text, VALUES_MAX, NULL, err);
     ck_assert_int_eq(json.root != NULL, status == STATUS_OK);
     json_body_free(&json);
     return status;
@@ -132,6 +132,30 @@ START_TEST(reads_values) {
 }
 END_TEST
 
+/* What the tree costs is taken while it lives, and what is not left is refused. */
+START_TEST(counts_the_memory_of_the_tree) {
+    enum { COUNT = 900, LEAST = COUNT * 40, MOST = COUNT * 64 };
+    char text[2 * COUNT + 16] = "{\"a\":[0", *end = text + strlen(text);
+    struct budget memory = {.max = MOST};
+    struct json_body first, second;
+    struct error err = ERROR_NONE;
+    for (int i = 1; i < COUNT; i++) end += sprintf(end, ",0");
+    strcpy(end, "]}");
+    ck_assert_int_eq(json_body_parse(&first, bytes_of(text), VALUES_MAX, &memory, NULL), STATUS_OK);
+    ck_assert_uint_ge(budget_used(&memory), LEAST);
+    ck_assert_int_eq(json_body_parse(&second, bytes_of(text), VALUES_MAX, &memory, &err),
+                     STATUS_OVERLOADED);
+    ck_assert_ptr_nonnull(strstr(err.message, "902 values"));
+    json_body_free(&first);
+    json_body_free(&second);
+    ck_assert_uint_eq(budget_used(&memory), 0);
+    strcpy(end, "]");
+    ck_assert_int_eq(json_body_parse(&first, bytes_of(text), VALUES_MAX, &memory, NULL),
+                     STATUS_INVALID);
+    ck_assert_uint_eq(budget_used(&memory), 0);
+}
+END_TEST
+
 /* {"a": `first` + filler, "b": ["c"]} as the strings that come out. */
 static void check_long(const char *first, size_t size, bool outside) {
     struct buffer text;
@@ -142,7 +166,7 @@ static void check_long(const char *first, size_t size, bool outside) {
     size_t start = text.size - strlen(first);
     for (size_t i = strlen(first); i < size; i++) buffer_append(&text, "x", 1, NULL);
     buffer_printf(&text, NULL, "\" , \"b\":[\"c\"]}");
-    ck_assert_int_eq(json_body_parse(&json, buffer_view(&text), 10, NULL), STATUS_OK);
+    ck_assert_int_eq(json_body_parse(&json, buffer_view(&text), 10, NULL, NULL), STATUS_OK);
     ck_assert_int_eq(json_body_string(&a, &json, json_object_get(json.root, "a"), "/a", NULL),
                      STATUS_OK);
     const json_t *inner = json_array_get(json_object_get(json.root, "b"), 0);
@@ -174,7 +198,7 @@ START_TEST(stand_ins_cannot_be_forged) {
     struct bytes forged;
     buffer_init(&text, 1 << 20);
     buffer_printf(&text, NULL, "{\"f\":\"\\u00001:fffffff\",\"a\":\"%05000d\"}", 0);
-    ck_assert_int_eq(json_body_parse(&json, buffer_view(&text), 10, NULL), STATUS_OK);
+    ck_assert_int_eq(json_body_parse(&json, buffer_view(&text), 10, NULL, NULL), STATUS_OK);
     json_body_string(&forged, &json, json_object_get(json.root, "f"), "/f", NULL);
     ck_assert_uint_eq(forged.size, 10);
     ck_assert_mem_eq(forged.data, "\0001:fffffff", 10);
@@ -244,6 +268,7 @@ int main(void) {
     tcase_add_test(tests, bounds_the_values);
     tcase_add_test(tests, refuses_bombs_at_once);
     tcase_add_test(tests, reads_values);
+    tcase_add_test(tests, counts_the_memory_of_the_tree);
     tcase_add_test(tests, long_strings_stay_outside);
     tcase_add_test(tests, stand_ins_cannot_be_forged);
     tcase_add_test(tests, long_names_and_open_strings);

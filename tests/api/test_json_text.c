@@ -12,7 +12,7 @@ static void expect(const char *text, const char *expected) {
     struct writer writer;
     buffer_init(&out, 1 << 20);
     writer_init(&writer, &out);
-    ck_assert_int_eq(json_body_parse(&json, bytes_of(text), 1000, NULL), STATUS_OK);
+    ck_assert_int_eq(json_body_parse(&json, bytes_of(text), 1000, NULL, NULL), STATUS_OK);
     json_text_write(&writer, &json, json.root);
     ck_assert_int_eq(writer_finish(&writer, NULL), STATUS_OK);
     ck_assert_uint_eq(out.size, strlen(expected));

@@ -9,8 +9,9 @@ static struct openai_body body;
 static struct error err;
 
 static enum status read_body(const char *text) {
+    const struct http_request request = {.body = bytes_of(text)};
     err = ERROR_NONE;
-    return openai_body_read(&body, bytes_of(text), &options, &err);
+    return openai_body_read(&body, &request, &options, &err);
 }
 
 static void check_refused(const char *text, enum status expected, const char *where) {

@@ -47,7 +47,7 @@ static void read_filter(struct bytes text) {
     struct json_body json;
     struct filter_json filter;
     struct error err = ERROR_NONE;
-    if (json_body_parse(&json, text, 10000, NULL)) return;
+    if (json_body_parse(&json, text, 10000, NULL, NULL)) return;
     enum status status = filter_json_read(&filter, &json, json.root, "/filter", &err);
     if (status) check_refusal(status, &err);
     require(filter.nodes_count <= FILTER_NODES_MAX && filter.values_count <= FILTER_VALUES_MAX);
