@@ -163,6 +163,11 @@ static enum status read_options(struct search_query *query, const struct json_bo
     if (!status) status = read_uint(&search->effort, object, pointer, "effort", 1, err);
     if (!status) status = read_float(&search->score_min, object, pointer, "score_min", err);
     if (!status) status = read_float(&search->words_weight, object, pointer, "words_weight", err);
+    json_body_point(where, pointer, "effort");
+    if (!status && search->effort > COLLECTION_EFFORT_MAX) {
+        status = error_set_at(err, STATUS_INVALID, where, "effort is %u, the limit is %d",
+                              search->effort, COLLECTION_EFFORT_MAX);
+    }
     json_body_point(where, pointer, "words_weight");
     if (!status && !(search->words_weight >= 0 && search->words_weight <= 1)) {
         status = error_set_at(err, STATUS_INVALID, where, "words_weight is %g, expected 0 to 1",

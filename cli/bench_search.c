@@ -412,7 +412,7 @@ static bool read_option(struct options *options, int option, const char *text) {
         options->queries = (size_t)number;
         return good;
     case 'e':
-        good = read_number(text, 1, COLLECTION_HITS_MAX, &number);
+        good = read_number(text, 1, COLLECTION_EFFORT_MAX, &number);
         options->effort = (uint32_t)number;
         return good;
     case 'S':

@@ -407,6 +407,9 @@ static enum status check_search(const struct collection_spec *spec, const struct
         return error_set(err, STATUS_INVALID,
                          "top_k is %u and offset %u, expected at least 1 and together at most %d",
                          search->top_k, search->offset, COLLECTION_HITS_MAX);
+    if (search->effort > COLLECTION_EFFORT_MAX)
+        return error_set(err, STATUS_INVALID, "the effort is %u, expected at most %d",
+                         search->effort, COLLECTION_EFFORT_MAX);
     if (!(search->words_weight >= 0 && search->words_weight <= 1))
         return error_set(err, STATUS_INVALID, "the weight of words is %g, expected 0 to 1",
                          (double)search->words_weight);

@@ -38,6 +38,7 @@ enum {
     COLLECTION_WORDS_MAX = 4096,           /* bytes of a search by words */
     COLLECTION_HITS_MAX = 10000,           /* offset + top_k; ids in one call */
     COLLECTION_HITS_TOGETHER_MAX = 100000, /* of the searches of one call */
+    COLLECTION_EFFORT_MAX = 10000,
 };
 
 struct collections_options {

@@ -131,6 +131,7 @@ class Searches(Store):
                  ({"text": "a", "id": "1"}, "/text"), ({"id": "1", "top_k": 0}, "/top_k"),
                  ({"id": "1", "top_k": 10001}, "/top_k"), ({"id": "1", "offset": 9995}, "/top_k"),
                  ({"id": "1", "offset": -1}, "/offset"), ({"id": "1", "effort": 0}, "/effort"),
+                 ({"id": "1", "effort": 10001}, "/effort"),
                  ({"id": "1", "exact": 1}, "/exact"), ({"id": "1", "score_min": "x"}, "/score_min"),
                  ({"id": "1", "words": "x", "words_weight": 2}, "/words_weight"),
                  ({"id": "1", "words": 2}, "/words"), ({"id": "1", "include": ["x"]}, "/include/0"),

@@ -46,14 +46,15 @@ void store_suite_run_search(const char *store) {
     step_put_at(c, "suite-s", "e", 0.0);
     step_search_sees(c, "suite-s", &query, 1, " e b c d a", "moved items");
 
-    struct search bad[] = {query, query, query, query, query};
+    struct search bad[] = {query, query, query, query, query, query};
     float zero[STEP_DIM] = {0};
     bad[0].top_k = 0;
     bad[1].top_k = COLLECTION_HITS_MAX, bad[1].offset = 1;
     bad[2].embedding = zero;
     bad[3].embedding = NULL;
     bad[4].words_weight = 2;
-    for (size_t i = 0; i < 5; i++) {
+    bad[5].effort = COLLECTION_EFFORT_MAX + 1;
+    for (size_t i = 0; i < 6; i++) {
         err = ERROR_NONE;
         step_must_be(collection_search(c, "suite-s", &bad[i], 1,
                                        &(struct hit_visitor){0, step_see_hit, &seen}, &err),
