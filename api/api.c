@@ -7,6 +7,7 @@
 
 #include "api/body.h"
 #include "api/context.h"
+#include "api/item_counts.h"
 #include "api/metrics.h"
 #include "api/problem.h"
 #include "api/response.h"
@@ -23,6 +24,8 @@ const struct api_options api_options_default = {
     .text_body_max = 2 << 20,
     .label_cache_max = 64 << 20,
     .states_max = 256 << 20,
+    .collections_max = ITEM_COUNTS_MAX,
+    .snapshots_max = 16,
 };
 
 enum status api_create(struct api **out, const struct api_options *options,

@@ -15,10 +15,12 @@
 struct api;
 
 struct api_options {
-    uint32_t images_max;    /* in one request */
-    uint32_t texts_max;     /* in one request: texts, or labels x templates */
-    uint32_t items_max;     /* of a collection in one request or page, but NDJSON */
-    uint32_t timeout_ms;    /* from the first byte of a request to its answer; 0: none */
+    uint32_t images_max; /* in one request */
+    uint32_t texts_max;  /* in one request: texts, or labels x templates */
+    uint32_t items_max;  /* of a collection in one request or page, but NDJSON */
+    uint32_t timeout_ms; /* from the first byte of a request to its answer; 0: none */
+    uint32_t collections_max;
+    uint32_t snapshots_max;
     size_t body_max;        /* bytes, bodies with images */
     size_t text_body_max;   /* bytes, bodies of text-only routes */
     size_t label_cache_max; /* bytes */

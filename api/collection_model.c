@@ -11,6 +11,31 @@ enum status collection_model_store(struct collections **out, const struct api *a
                      "this server keeps no collections: store.location is none");
 }
 
+struct tally {
+    const char *name;
+    size_t others;
+    bool there;
+};
+
+static enum status count(void *context, const struct collection_spec *spec, struct error *err) {
+    struct tally *tally = context;
+    (void)err;
+    if (strcmp(spec->name, tally->name) != 0)
+        tally->others++;
+    else
+        tally->there = true;
+    return STATUS_OK;
+}
+
+enum status collection_model_room(const struct api *api, const char *name, struct error *err) {
+    struct tally tally = {.name = name};
+    size_t most = api->options.collections_max;
+    enum status status = collection_list(api->collections, count, &tally, err);
+    if (status || tally.there || tally.others < most) return status;
+    return error_set(err, STATUS_CONFLICT, "there are %zu collections, the limit is %zu",
+                     tally.others, most);
+}
+
 enum status collection_model_acquire(struct encode *out, struct api *api,
                                      struct http_request *request,
                                      const struct collection_spec *spec, struct error *err) {

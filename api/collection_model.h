@@ -9,6 +9,9 @@
 enum status collection_model_store(struct collections **out, const struct api *api,
                                    struct error *err);
 
+/* STATUS_CONFLICT when a collection of that name would be one too many. */
+enum status collection_model_room(const struct api *api, const char *name, struct error *err);
+
 /* Takes hold of the model with the collection's digest, whatever its name is by now;
  * STATUS_CONFLICT when there is none, or it has other dimensions. To be released with
  * encode_free(). */

@@ -107,6 +107,18 @@ enum status snapshots_get(struct api *api, struct http_request *request,
 
 /* ---- PUT and DELETE /snapshots/{snapshot} ---- */
 
+/* Each takes as much of the disk as the store does. */
+static enum status check_room(const struct api *api, const char *path, struct error *err) {
+    struct dirent **entries = NULL;
+    int most = (int)api->options.snapshots_max;
+    if (!access(path, F_OK)) return STATUS_OK;
+    int count = scandir(api->snapshots, &entries, is_snapshot, NULL);
+    for (int i = 0; i < count; i++) free(entries[i]);
+    free(entries);
+    if (count < most) return STATUS_OK;
+    return error_set(err, STATUS_CONFLICT, "there are %d snapshots, the limit is %d", count, most);
+}
+
 /* In the place of one of the same name, once it is whole. */
 enum status snapshot_put(struct api *api, struct http_request *request,
                          struct http_response *response, struct error *err) {
@@ -116,6 +128,8 @@ enum status snapshot_put(struct api *api, struct http_request *request,
     if (status) return status;
     if (mkdir(api->snapshots, 0700) && errno != EEXIST)
         return error_set_errno(err, STATUS_IO, "make", api->snapshots);
+    status = check_room(api, path, err);
+    if (status) return status;
     status = collections_snapshot(api->collections, path, err);
     if (status) return status;
     if (stat(path, &info)) return error_set_errno(err, STATUS_IO, "read", "the snapshot");
@@ -212,6 +226,7 @@ enum status collection_restore_post(struct api *api, struct http_request *reques
     if (!status) status = read_name(name, request, err);
     if (!status) status = find_path(path, api, name, err);
     if (!status && access(path, F_OK)) status = refuse_name(name, err);
+    if (!status) status = collection_model_room(api, request->params[0], err);
     if (!status) status = collection_restore(api->collections, request->params[0], path, err);
     if (!status) status = collection_stats(api->collections, request->params[0], &stats, err);
     if (status) return status;

@@ -390,6 +390,26 @@ class States(Contract):
                 body = json.dumps(BODIES[operation]) if operation in BODIES else None
                 self.call(server, operation, 503, body, "application/json" if body else None)
 
+    def test_as_many_as_there_may_be(self):
+        with tempfile.TemporaryDirectory() as folder:
+            args = (setting("store.location", folder + "/store") + setting("limits.collections_max", "2")
+                    + setting("limits.snapshots_max", "1"))
+            with Server(MODEL, args=args) as server:
+                ready(server)
+                for name in "ab":
+                    self.json(server, "putCollection", 200, {}, path={"name": name})
+                problem = self.json(server, "putCollection", 409, {}, path={"name": "c"})
+                self.assertIn("the limit is 2", problem["detail"])
+                self.json(server, "putCollection", 200, {}, path={"name": "a"})
+                self.call(server, "putSnapshot", 200, path={"snapshot": "x"})
+                self.call(server, "putSnapshot", 200, path={"snapshot": "x"})
+                problem = self.call(server, "putSnapshot", 409, path={"snapshot": "y"})
+                self.assertIn("the limit is 1", problem["detail"])
+                for name, status in (("c", 409), ("b", 200)):
+                    self.json(server, "restoreCollection", status, {"snapshot": "x"}, path={"name": name})
+                self.call(server, "deleteCollection", 200, path={"name": "a"})
+                self.json(server, "putCollection", 200, {}, path={"name": "c"})
+
     def test_504(self):
         with tempfile.TemporaryDirectory() as folder:
             args = setting("store.location", folder + "/store") + setting("limits.deadline", "1ms")
