@@ -146,8 +146,9 @@ static enum status put_rows(struct upsert *upsert, struct bytes data, const char
 
 static enum status upsert_npy(struct upsert *upsert, struct error *err) {
     const char *prefix = upsert->request->query(upsert->request, "prefix");
+    struct error error = ERROR_NONE;
     struct bytes data;
-    size_t rows;
+    size_t rows, put = 0;
     enum status status = npy_body_read(&data, &rows, upsert->request->body, upsert->spec.dim, err);
     if (!status && prefix && strlen(prefix) > COLLECTION_ID_MAX) {
         status = error_set_at(err, STATUS_INVALID, "/prefix",
@@ -155,11 +156,17 @@ static enum status upsert_npy(struct upsert *upsert, struct error *err) {
                               "is %d",
                               strlen(prefix), COLLECTION_ID_MAX);
     }
-    for (size_t from = 0; !status && from < rows; from += UPSERT_BATCH) {
-        size_t count = rows - from < UPSERT_BATCH ? rows - from : UPSERT_BATCH;
-        status = put_rows(upsert, data, prefix ? prefix : "", from, count, err);
-    }
     if (status) return status;
+    while (!status && put < rows) {
+        size_t count = rows - put < UPSERT_BATCH ? rows - put : UPSERT_BATCH;
+        status = put_rows(upsert, data, prefix ? prefix : "", put, count, &error);
+        if (!status) put += count;
+    }
+    if (status && put) {
+        return error_set(err, status, "rows 0 to %zu are in, the others are not: %s", put - 1,
+                         error.message);
+    }
+    if (status) return error_pass(err, &error);
     writer_begin_object(upsert->writer);
     upsert_write_result(upsert->writer, &upsert->total);
     writer_end_object(upsert->writer);

@@ -287,6 +287,11 @@ class Items(Store):
                     npy(rows).replace(b"(300,", b"(999999999999999,")):
             self.call_on("upsertItems", 400, bad, "application/x-npy")
         self.call_on("upsertItems", 409, npy([[1.0] * 3], 3), "application/x-npy")
+        rows[280] = [0.0] * DIM
+        problem = self.call_on("upsertItems", 400, npy(rows), "application/x-npy", "?prefix=s")
+        self.assertIn("rows 0 to 255 are in, the others are not: row 280: ", problem["detail"])
+        self.call_on("getItem", item="s255")
+        self.call_on("getItem", 404, item="s256")
 
     def test_pages(self):
         self.put(*[{"id": f"{i:03}", "embedding": at(i), "metadata": {"n": i}} for i in range(250)])
