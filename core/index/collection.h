@@ -39,6 +39,7 @@ enum {
     COLLECTION_HITS_MAX = 10000,           /* offset + top_k; ids in one call */
     COLLECTION_HITS_TOGETHER_MAX = 100000, /* of the searches of one call */
     COLLECTION_EFFORT_MAX = 10000,
+    COLLECTION_TIMEOUT_MS = 10000,
 };
 
 struct collections_options {
@@ -50,7 +51,7 @@ struct collections_options {
      * UINT64_MAX: never. */
     uint64_t approximate_from;
     uint32_t connections; /* to PostgreSQL at most; 0: the default */
-    uint32_t timeout_ms;  /* for an answer of PostgreSQL; 0: the default */
+    uint32_t timeout_ms;  /* for an answer of the store; 0: COLLECTION_TIMEOUT_MS */
 };
 
 enum status collections_open(struct collections **out, const struct collections_options *options,

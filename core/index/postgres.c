@@ -11,7 +11,6 @@
 
 enum {
     CONNECTIONS_DEFAULT = 16,
-    TIMEOUT_DEFAULT_MS = 10000,
     /* The exact scan takes some 50 ms for so many of 512 dimensions. */
     APPROXIMATE_FROM_DEFAULT = 20000,
 };
@@ -57,7 +56,7 @@ enum status postgres_store_open(const struct store **out, void **self,
     struct postgres_pool_options pool = {
         .uri = options->store,
         .connections = options->connections ? options->connections : CONNECTIONS_DEFAULT,
-        .timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_DEFAULT_MS};
+        .timeout_ms = options->timeout_ms ? options->timeout_ms : COLLECTION_TIMEOUT_MS};
     enum status status = postgres_pool_create(&store->pool, &pool, err);
     if (!status) status = postgres_schema_migrate(store->pool, err);
     if (!status) status = postgres_catalogue_open(&store->catalogue, err);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/cpu.h"
 #include "core/base/file.h"
 #include "core/index/sqlite_collections.h"
@@ -50,6 +51,7 @@ enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_stor
                               const struct sqlite_collection *collection, struct error *err) {
     int64_t found = 0;
     enum status status = sqlite_store_reader(out, store, err);
+    if (!status) (*out)->until_ns = clock_now_ns() + store->timeout_ns;
     if (status) return status;
     status = sqlite_execute(*out, "BEGIN", 0, err);
     if (!status)
@@ -158,6 +160,8 @@ enum status sqlite_store_open(const struct store **out, void **self,
     if (!store) return error_set(err, STATUS_NO_MEMORY, "out of memory for a store");
     store->features = options->features;
     store->approximate_from = options->approximate_from;
+    store->timeout_ns = (options->timeout_ms ? options->timeout_ms : COLLECTION_TIMEOUT_MS) *
+                        (uint64_t)CLOCK_NS_PER_MS;
     store->lock_file = -1;
     pthread_mutex_init(&store->queue, NULL);
     pthread_mutex_init(&store->writing, NULL);

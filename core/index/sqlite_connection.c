@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
+
 enum {
     LENGTH_MAX = 16 << 20, /* bytes of a row; the largest that we write has 2 MiB */
     TEXT_MAX = 1 << 20,    /* bytes of a statement: a filter with all its values has less */
     WRITER_CACHE_KIB = 64 << 10,
     READER_CACHE_KIB = 8 << 10,
-    BUSY_MS = 5000, /* for others who look into the file, sqlite3(1) for one */
+    LATE_STEPS = 1000, /* of SQLite's machine, between two looks at the clock: some 50 us */
+    BUSY_MS = 5000,    /* for others who look into the file, sqlite3(1) for one */
 };
 
 static enum status status_of(int code) {
@@ -21,6 +24,7 @@ static enum status status_of(int code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return STATUS_OVERLOADED;
     case SQLITE_TOOBIG: return STATUS_TOO_LARGE;
+    case SQLITE_INTERRUPT: return STATUS_TIMEOUT;
     case SQLITE_IOERR:
     case SQLITE_FULL:
     case SQLITE_CANTOPEN:
@@ -38,8 +42,16 @@ static enum status status_of(int code) {
 enum status sqlite_report(struct sqlite_connection *connection, const char *action,
                           struct error *err) {
     int code = sqlite3_extended_errcode(connection->db);
+    if (code == SQLITE_INTERRUPT)
+        return error_set(err, STATUS_TIMEOUT, "%s did not answer within store.timeout",
+                         connection->path);
     return error_set(err, status_of(code), "cannot %s %s: %s", action, connection->path,
                      sqlite3_errmsg(connection->db));
+}
+
+static int is_late(void *context) {
+    const struct sqlite_connection *connection = context;
+    return connection->until_ns && clock_now_ns() > connection->until_ns;
 }
 
 static enum status configure(struct sqlite_connection *connection, enum sqlite_access access,
@@ -47,6 +59,7 @@ static enum status configure(struct sqlite_connection *connection, enum sqlite_a
     sqlite3 *db = connection->db;
     sqlite3_extended_result_codes(db, 1);
     sqlite3_busy_timeout(db, BUSY_MS);
+    sqlite3_progress_handler(db, LATE_STEPS, is_late, connection);
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
@@ -98,6 +111,7 @@ void sqlite_connection_close(struct sqlite_connection *connection) {
 }
 
 void sqlite_connection_reset(struct sqlite_connection *connection) {
+    connection->until_ns = 0;
     for (size_t i = 0; i < SQLITE_KEPT; i++) sqlite3_reset(connection->kept[i].statement);
     if (!sqlite3_get_autocommit(connection->db))
         sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);

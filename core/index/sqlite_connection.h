@@ -23,6 +23,7 @@ struct sqlite_connection {
         uint64_t used;
     } kept[SQLITE_KEPT];
     uint64_t uses;
+    uint64_t until_ns;              /* a query that goes on for longer is given up; 0: none */
     struct sqlite_connection *next; /* in the store's list of idle ones */
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/index/sqlite_collections.h"
 #include "core/index/sqlite_filter.h"
 
@@ -277,9 +278,12 @@ static enum status find_rows(struct change *out, struct sqlite_connection *write
 
 static enum status find_matches(struct change *out, struct sqlite_connection *writer,
                                 const struct sqlite_collection *collection,
-                                const struct filter *filter, struct error *err) {
+                                const struct filter *filter, uint64_t timeout_ns,
+                                struct error *err) {
+    writer->until_ns = clock_now_ns() + timeout_ns;
     enum status status = sqlite_filter_rows(&out->removed, &out->removed_count, writer,
                                             collection->number, &collection->spec, filter, err);
+    writer->until_ns = 0; /* what it found is deleted, however long that takes */
     for (size_t i = 0; i < out->removed_count && !status; i++)
         status = erase(writer, collection, out->removed[i], err);
     return status;
@@ -296,7 +300,7 @@ enum status sqlite_items_remove(void *self, const struct collection_spec *spec,
     if (ids)
         status = find_rows(&change, store->writer, collection, ids, count, err);
     else
-        status = find_matches(&change, store->writer, collection, filter, err);
+        status = find_matches(&change, store->writer, collection, filter, store->timeout_ns, err);
     if (!status && change.removed_count) status = commit(store, collection, &change, err);
     sqlite_store_unlock(store);
     sqlite_collections_release(store, collection);

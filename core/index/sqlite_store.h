@@ -38,7 +38,8 @@ struct sqlite_collection {
 struct sqlite_store {
     unsigned features;
     uint64_t approximate_from;
-    struct crew *crew; /* helps searches */
+    uint64_t timeout_ns; /* for all that a call reads from the file */
+    struct crew *crew;   /* helps searches */
     char *directory, *path;
     int lock_file;
 
@@ -61,8 +62,9 @@ void sqlite_store_unlock(struct sqlite_store *store);
 /* A connection to read with, in no transaction yet. */
 enum status sqlite_store_reader(struct sqlite_connection **out, struct sqlite_store *store,
                                 struct error *err);
-/* The same, looking at the file as it is now until it is given back; *out is NULL if the
- * collection is in it no more: it was dropped, or restored, after it was acquired. */
+/* The same, looking at the file as it is now until it is given back, or for timeout_ns; *out
+ * is NULL if the collection is in it no more: it was dropped, or restored, after it was
+ * acquired. */
 enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_store *store,
                               const struct sqlite_collection *collection, struct error *err);
 void sqlite_store_give_back(struct sqlite_store *store, struct sqlite_connection *reader);

@@ -428,6 +428,27 @@ class States(Contract):
                 items = [dict(item, id=str(i)) for i, item in enumerate(many)]
                 self.json(server, "upsertItems", 504, {"items": items}, path={"name": "c"})
 
+    def test_filters_that_take_too_long(self):
+        slow = {"or": [{"field": f"f{i}", "eq": "x"} for i in range(120)]}
+        with tempfile.TemporaryDirectory() as folder:
+            args = setting("store.location", folder + "/store") + setting("store.timeout", "1ms")
+            with Server(MODEL, args=args) as server:
+                ready(server)
+                path = {"name": "c"}
+                self.json(server, "putCollection", 200, {"model": "m", "model_digest": DIGEST, "dim": DIM},
+                          path=path)
+                for i in range(4):
+                    items = [{"id": f"{i}-{n}", "embedding": at(n), "metadata": {"n": n, "a": "b" * 500}}
+                             for n in range(1000)]
+                    self.json(server, "upsertItems", 200, {"items": items}, path=path)
+                for operation in ("countItems", "listItems", "deleteItems"):
+                    problem = self.call(server, operation, 504, query="?filter=" + quote(json.dumps(slow)),
+                                        path=path)
+                    self.assertIn("store.timeout", problem["detail"])
+                self.json(server, "search", 504, {"embedding": at(0), "filter": slow}, path=path)
+                # Nothing was deleted, and all goes on.
+                self.assertEqual(self.call(server, "countItems", 200, path=path), {"items": 4000})
+
     def test_two_servers_cannot_have_one_store(self):
         with tempfile.TemporaryDirectory() as folder:
             args = setting("store.location", folder + "/store")

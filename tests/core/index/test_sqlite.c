@@ -15,7 +15,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("sqlite");
     TCase *tcase = tcase_create("suite");
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, 120); /* each commit waits for the disk */
     tcase_add_loop_test(tcase, test_suite, 0, (int)store_suite_count());
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
