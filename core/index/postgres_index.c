@@ -24,9 +24,7 @@ struct want {
 struct postgres_builder {
     struct postgres_store *store;
     pthread_t thread;
-    struct postgres_link *link; /* the thread's, while it builds */
-    _Atomic uint64_t stopped;   /* 0 or 1; link->current points here */
-    pthread_mutex_t lock;       /* protects what follows */
+    pthread_mutex_t lock; /* protects what follows */
     pthread_cond_t changed;
     struct want wants[WANTS_MAX];
     size_t count;
@@ -111,9 +109,8 @@ static enum status allow_memory(struct postgres_link *link, int64_t items, uint3
     return run_one(link, &query, err);
 }
 
-static enum status build(struct postgres_builder *builder, const struct want *want,
-                         struct error *err) {
-    struct postgres_link *link = builder->link;
+static enum status build(const struct postgres_builder *builder, struct postgres_link *link,
+                         const struct want *want, struct error *err) {
     struct state state = {0};
     struct postgres_query query;
     unsigned long long table = want->number;
@@ -140,19 +137,25 @@ static enum status build(struct postgres_builder *builder, const struct want *wa
     return run_one(link, &query, err);
 }
 
+static bool is_stopped(struct postgres_builder *builder) {
+    pthread_mutex_lock(&builder->lock);
+    bool stop = builder->stop;
+    pthread_mutex_unlock(&builder->lock);
+    return stop;
+}
+
 static void work_off(struct postgres_builder *builder, const struct want *want) {
     struct error err = ERROR_NONE;
-    enum status status = postgres_pool_open_link(builder->store->pool, &builder->link, &err);
-    if (!status) {
-        builder->link->current = &builder->stopped;
-        builder->link->generation = 0;
-        status = build(builder, want, &err);
+    struct postgres_link *link = NULL;
+    enum status status = postgres_pool_open_link(builder->store->pool, &link, &err);
+    /* Only a connection that was there when destroy() came is given up by it. */
+    if (!status && !is_stopped(builder)) {
+        status = build(builder, link, want, &err);
         /* A collection may be dropped at any time. */
-        if (builder->link->fault == POSTGRES_FAULT_MISSING) status = STATUS_OK;
+        if (link->fault == POSTGRES_FAULT_MISSING) status = STATUS_OK;
     }
-    postgres_link_close(builder->link);
-    builder->link = NULL;
-    if (status && !atomic_load(&builder->stopped))
+    postgres_link_close(link);
+    if (status && !is_stopped(builder))
         log_message(LOG_WARNING, "collections: no index of clipd_items_%llu: %s",
                     (unsigned long long)want->number, err.message);
 }
@@ -210,9 +213,9 @@ void postgres_builder_destroy(struct postgres_builder *builder) {
     if (!builder) return;
     pthread_mutex_lock(&builder->lock);
     builder->stop = true;
-    atomic_store(&builder->stopped, 1);
     pthread_cond_signal(&builder->changed);
     pthread_mutex_unlock(&builder->lock);
+    postgres_pool_renew(builder->store->pool);
     pthread_join(builder->thread, NULL);
     pthread_cond_destroy(&builder->changed);
     pthread_mutex_destroy(&builder->lock);

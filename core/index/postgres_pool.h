@@ -27,7 +27,7 @@ enum status postgres_pool_create(struct postgres_pool **out,
 /* NULL is allowed. */
 void postgres_pool_destroy(struct postgres_pool *pool);
 
-/* Connections opened before are not used any more. */
+/* Connections opened before are not used any more: whoever waits on one gives up. */
 void postgres_pool_renew(struct postgres_pool *pool);
 
 /* STATUS_OK while the database answers; does not ask it. */
@@ -45,7 +45,7 @@ enum status postgres_pool_run(struct postgres_pool *pool, postgres_work_fn *work
                               enum postgres_fault *fault, struct error *err);
 
 /* A connection of its own, for work that takes as long as it takes. It is given up when the
- * pool is destroyed or the database is down. */
+ * pool is renewed or destroyed, or the database is down. */
 enum status postgres_pool_open_link(struct postgres_pool *pool, struct postgres_link **out,
                                     struct error *err);
 

@@ -1,0 +1,158 @@
+/* The store in PostgreSQL when its connections break and its statements hang, as a real server
+ * can be made to do by SQL alone. What happens when servers die is in tests/chaos/. */
+#include <check.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/index/collection.h"
+#include "tests/support/postgres_database.h"
+#include "tests/support/store_steps.h"
+
+static char *address;
+static const char *database; /* its name, in the address */
+
+/* Runs SQL in the test's database; frees the answer. */
+static void run(const char *sql) {
+    free(postgres_database_run(address, sql));
+}
+
+/* In the server's own, where `%s` is the name of the test's. */
+static char *ask_server(const char *format) {
+    char sql[512];
+    snprintf(sql, sizeof(sql), format, database);
+    return postgres_database_run(getenv("CLIPD_POSTGRES"), sql);
+}
+
+/* Waits until the answer is true. */
+static void wait_until(const char *format) {
+    for (int i = 0; i < 600; i++) {
+        char *answer = ask_server(format);
+        bool holds = strcmp(answer, "t") == 0;
+        free(answer);
+        if (holds) return;
+        usleep(50000);
+    }
+    ck_abort_msg("in vain: %s", format);
+}
+
+/* ---- what holds others up ---- */
+
+/* A loop that goes on until let_go(). */
+#define HOLD "WHILE (SELECT held FROM hold) LOOP PERFORM pg_sleep(0.01); END LOOP"
+
+static void *run_hold(void *context) {
+    run(context);
+    return NULL;
+}
+
+/* Somebody writes to the collection's table and does not come to an end. */
+static pthread_t hold_table(const char *name) {
+    static char sql[512];
+    pthread_t thread;
+    run("CREATE TABLE hold AS SELECT true AS held");
+    snprintf(sql, sizeof(sql),
+             "DO $$ BEGIN EXECUTE (SELECT 'LOCK TABLE clipd_items_' || number || "
+             "' IN ROW EXCLUSIVE MODE' FROM clipd_collections WHERE name = '%s'); " HOLD "; END $$",
+             name);
+    pthread_create(&thread, NULL, run_hold, sql);
+    wait_until("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '%s' AND "
+               "query LIKE 'DO %%' AND wait_event = 'PgSleep')");
+    return thread;
+}
+
+static void let_go(pthread_t thread) {
+    run("UPDATE hold SET held = false");
+    pthread_join(thread, NULL);
+    run("DROP TABLE hold");
+}
+
+/* ---- the builder ---- */
+
+static struct collections *open_with_index(const char *name) {
+    struct collections_options options = {.store = address, .approximate_from = 2};
+    struct collection_spec spec = step_spec_of(name);
+    struct collections *c = NULL;
+    struct error err = ERROR_NONE;
+    step_must_be(collections_open(&c, &options, &err), STATUS_OK, &err, "open");
+    step_make(c, &spec);
+    return c;
+}
+
+static void put_some(struct collections *c, const char *name) {
+    static const char *const ids[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++) step_put_at(c, name, ids[i], 0.1 * (double)i);
+}
+
+static void wait_until_building(void) {
+    wait_until("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE datname = '%s' "
+               "AND phase LIKE 'waiting for writers%%')");
+}
+
+/* A build that hangs on a database which is down ends, and the next one is begun. */
+START_TEST(a_build_is_given_up_with_its_database) {
+    struct collections *c = open_with_index("given-up");
+    struct collection_stats stats = {0};
+    struct error err = ERROR_NONE;
+    pthread_t writer = hold_table("given-up");
+    put_some(c, "given-up");
+    wait_until_building();
+    free(ask_server("ALTER DATABASE %s ALLOW_CONNECTIONS false"));
+    free(ask_server("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
+                    "datname = '%s' AND application_name = 'clipd' AND "
+                    "query NOT LIKE 'CREATE INDEX%%'"));
+    wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '%s' AND "
+               "application_name = 'clipd')");
+    ck_assert_int_eq(collections_ping(c, NULL), STATUS_UNAVAILABLE);
+    free(ask_server("ALTER DATABASE %s ALLOW_CONNECTIONS true"));
+    let_go(writer);
+    for (int i = 0; i < 600 && collections_ping(c, NULL); i++) usleep(50000);
+    step_must_be(collection_reindex(c, "given-up", &err), STATUS_OK, &err, "reindex");
+    for (int i = 0; i < 600; i++) {
+        step_must_be(collection_stats(c, "given-up", &stats, &err), STATUS_OK, &err, "stats");
+        if (!stats.building) break;
+        usleep(50000);
+    }
+    ck_assert_str_eq(stats.index, "hnsw");
+    step_drop(c, "given-up");
+    collections_close(c);
+}
+END_TEST
+
+START_TEST(closing_ends_a_build) {
+    struct collections *c = open_with_index("closing");
+    pthread_t writer = hold_table("closing");
+    put_some(c, "closing");
+    wait_until_building();
+    collections_close(c);
+    wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '%s' AND "
+               "application_name = 'clipd')");
+    let_go(writer);
+    c = step_open_store(address);
+    step_drop(c, "closing");
+    collections_close(c);
+}
+END_TEST
+
+int main(void) {
+    address = postgres_database_create();
+    if (!address) return 0;
+    database = strstr(address, "dbname=") + strlen("dbname=");
+    log_init(LOG_OFF, LOG_TEXT);
+    Suite *suite = suite_create("postgres_pool");
+    TCase *tcase = tcase_create("postgres_pool");
+    tcase_add_test(tcase, a_build_is_given_up_with_its_database);
+    tcase_add_test(tcase, closing_ends_a_build);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    postgres_database_drop(address);
+    return failed != 0;
+}
