@@ -246,7 +246,7 @@ static enum status open_counted(struct postgres_pool *pool, struct postgres_link
  * at once. */
 static enum status acquire(struct postgres_pool *pool, struct postgres_link **out,
                            struct error *err) {
-    uint64_t start = clock_now_ns();
+    uint64_t start = clock_now_ns(), give_up = start + ms(GIVE_UP_MS); /* of opening */
     enum status status = STATUS_OK;
     *out = NULL;
     pthread_mutex_lock(&pool->lock);
@@ -256,13 +256,13 @@ static enum status acquire(struct postgres_pool *pool, struct postgres_link **ou
         if (pool->up && pool->idle_count) {
             *out = pool->idle[--pool->idle_count];
         } else if (pool->up && pool->open_count < pool->options.connections &&
-                   clock_now_ns() < start + ms(GIVE_UP_MS)) {
+                   clock_now_ns() < give_up) {
             struct error reason = ERROR_NONE;
             pool->open_count++;
-            if (!open_counted(pool, out, start + ms(GIVE_UP_MS), &reason)) break;
+            if (!open_counted(pool, out, give_up, &reason)) break;
             struct timespec at = clock_timespec(clock_now_ns() + ms(LOOK_EVERY_MS) / 4);
             pthread_cond_clockwait(&pool->changed, &pool->lock, CLOCK_MONOTONIC, &at);
-            if (clock_now_ns() >= start + ms(GIVE_UP_MS)) status = error_pass(err, &reason);
+            if (clock_now_ns() >= give_up) status = error_pass(err, &reason);
         } else if (clock_now_ns() >= until) {
             status = pool->up ? error_set(err, STATUS_OVERLOADED,
                                           "all %u connections to PostgreSQL are busy",
@@ -270,7 +270,12 @@ static enum status acquire(struct postgres_pool *pool, struct postgres_link **ou
                               : error_pass(err, &pool->reason);
         } else {
             struct timespec at = clock_timespec(until);
+            bool busy = pool->up;
             pthread_cond_clockwait(&pool->changed, &pool->lock, CLOCK_MONOTONIC, &at);
+            if (!busy) continue;
+            /* Who has waited for others has not tried yet. */
+            give_up = clock_now_ns() + ms(GIVE_UP_MS);
+            if (give_up > until) give_up = until;
         }
     }
     pthread_mutex_unlock(&pool->lock);

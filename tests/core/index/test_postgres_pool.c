@@ -138,6 +138,64 @@ START_TEST(closing_ends_a_build) {
 }
 END_TEST
 
+/* ---- callers ---- */
+
+struct call {
+    pthread_t thread;
+    struct collections *c;
+    enum status status;
+    struct error err;
+};
+
+static void *put_one(void *context) {
+    struct call *call = context;
+    float embedding[STEP_DIM];
+    struct item item = step_item_at("a", 0.1, embedding);
+    call->status = step_put(call->c, "busy", &item, 1, &call->err);
+    return NULL;
+}
+
+static void *count_all(void *context) {
+    struct call *call = context;
+    uint64_t count;
+    call->status = collection_count(call->c, "busy", NULL, &count, &call->err);
+    return NULL;
+}
+
+/* When the only connection breaks under somebody else, who has waited for it opens another. */
+START_TEST(who_has_waited_long_may_open) {
+    struct collections_options options = {.store = address, .connections = 1};
+    struct collections *c = NULL;
+    struct collection_spec spec = step_spec_of("busy");
+    struct error err = ERROR_NONE;
+    step_must_be(collections_open(&c, &options, &err), STATUS_OK, &err, "open");
+    step_make(c, &spec);
+    run("CREATE TABLE hold AS SELECT true AS held; "
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " HOLD
+        "; RETURN NEW; END $$; "
+        "DO $$ BEGIN EXECUTE (SELECT 'CREATE TRIGGER wait BEFORE INSERT ON clipd_items_' || number "
+        "|| ' FOR EACH ROW EXECUTE FUNCTION wait()' FROM clipd_collections WHERE name = 'busy'); "
+        "END $$");
+    struct call held = {.c = c}, waiting = {.c = c};
+    pthread_create(&held.thread, NULL, put_one, &held);
+    wait_until("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '%s' AND "
+               "query LIKE 'WITH put%%' AND state = 'active')");
+    pthread_create(&waiting.thread, NULL, count_all, &waiting);
+    usleep(1000000); /* more than GIVE_UP_MS of postgres_pool.c */
+    for (int i = 0; i < 2; i++)
+        wait_until("SELECT coalesce(bool_or(pg_terminate_backend(pid, 10000)), false) FROM "
+                   "pg_stat_activity WHERE datname = '%s' AND query LIKE 'WITH put%%' AND "
+                   "state = 'active'");
+    pthread_join(held.thread, NULL);
+    pthread_join(waiting.thread, NULL);
+    ck_assert_int_eq(held.status, STATUS_UNAVAILABLE);
+    step_must_be(waiting.status, STATUS_OK, &waiting.err, "count");
+    step_drop(c, "busy");
+    run("DROP FUNCTION wait; DROP TABLE hold");
+    collections_close(c);
+}
+END_TEST
+
 int main(void) {
     address = postgres_database_create();
     if (!address) return 0;
@@ -147,6 +205,7 @@ int main(void) {
     TCase *tcase = tcase_create("postgres_pool");
     tcase_add_test(tcase, a_build_is_given_up_with_its_database);
     tcase_add_test(tcase, closing_ends_a_build);
+    tcase_add_test(tcase, who_has_waited_long_may_open);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
