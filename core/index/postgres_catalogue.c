@@ -126,6 +126,7 @@ struct reading {
     collection_visit_fn *visit;
     void *context;
     size_t seen;
+    uint64_t number; /* of the last */
     struct postgres_link *link;
 };
 
@@ -154,7 +155,8 @@ static enum status take_collection(void *context, const struct pg_result *row, s
                 field->kind = (enum collection_field_kind)i;
         }
     }
-    remember(reading->store->catalogue, &spec, (uint64_t)postgres_row_int8(row, 0));
+    reading->number = (uint64_t)postgres_row_int8(row, 0);
+    remember(reading->store->catalogue, &spec, reading->number);
     reading->seen++;
     if (!reading->name) reading->link->delivered = true;
     return reading->visit(reading->context, &spec, err);
@@ -215,6 +217,7 @@ struct making {
     struct postgres_store *store;
     const struct collection_spec *spec;
     struct collection_spec has;
+    uint64_t number; /* of what was put in, by this try or one before; 0: nothing */
     bool created;
 };
 
@@ -273,17 +276,15 @@ static enum status create(void *context, struct postgres_link *link, uint64_t de
                               .name = making->spec->name,
                               .visit = keep_spec,
                               .context = &making->has};
-    uint64_t number = 0;
-    making->created = false;
     enum status status = postgres_link_do(link, "BEGIN", deadline_ns, err);
     if (!status) status = postgres_link_do(link, postgres_schema_lock, deadline_ns, err);
     if (!status) status = read_collections(&reading, link, deadline_ns, err);
     if (!status && !reading.seen) {
-        making->created = true;
-        status = insert_row(link, making->spec, &number, deadline_ns, err);
-        if (!status) status = make_table(link, making->spec, number, deadline_ns, err);
+        status = insert_row(link, making->spec, &making->number, deadline_ns, err);
+        if (!status) status = make_table(link, making->spec, making->number, deadline_ns, err);
     }
-    return status ? status : postgres_link_do(link, "COMMIT", deadline_ns, err);
+    making->created = !reading.seen || reading.number == making->number;
+    return status ? status : postgres_link_commit(link, deadline_ns, err);
 }
 
 enum status postgres_catalogue_create(void *self, const struct collection_spec *spec, bool *created,
@@ -302,14 +303,14 @@ enum status postgres_catalogue_create(void *self, const struct collection_spec *
 
 struct dropping {
     const char *name;
-    uint64_t number; /* 0: there is none */
+    uint64_t number; /* of what was dropped, by this try or one before; 0: nothing */
 };
 
 static enum status drop(void *context, struct postgres_link *link, uint64_t deadline_ns,
                         struct error *err) {
     struct dropping *dropping = context;
     char sql[192];
-    dropping->number = 0;
+    uint64_t number = 0;
     struct postgres_query query;
     postgres_query_init(&query);
     postgres_query_add(&query,
@@ -317,23 +318,23 @@ static enum status drop(void *context, struct postgres_link *link, uint64_t dead
                        "RETURNING number",
                        postgres_query_bytes(&query, bytes_of(dropping->name)));
     query.visit = take_number;
-    query.context = &dropping->number;
+    query.context = &number;
     enum status status = postgres_link_do(link, "BEGIN", deadline_ns, err);
     if (!status) status = postgres_link_do(link, postgres_schema_lock, deadline_ns, err);
     if (!status) status = postgres_link_run(link, &query, 1, deadline_ns, err);
     postgres_query_free(&query);
-    if (!status && dropping->number) {
+    if (!status && number) {
         /* Who builds its index holds the table for long. */
-        unsigned long long number = dropping->number;
         snprintf(sql, sizeof(sql),
                  "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index "
                  "WHERE relid = to_regclass('clipd_items_%llu')",
-                 number);
+                 (unsigned long long)number);
         status = postgres_link_do(link, sql, deadline_ns, err);
-        snprintf(sql, sizeof(sql), "DROP TABLE clipd_items_%llu", number);
+        snprintf(sql, sizeof(sql), "DROP TABLE clipd_items_%llu", (unsigned long long)number);
         if (!status) status = postgres_link_do(link, sql, deadline_ns, err);
+        if (!status) dropping->number = number;
     }
-    return status ? status : postgres_link_do(link, "COMMIT", deadline_ns, err);
+    return status ? status : postgres_link_commit(link, deadline_ns, err);
 }
 
 enum status postgres_catalogue_drop(void *self, const char *name, struct error *err) {

@@ -278,7 +278,7 @@ struct counting {
     size_t count;
     const struct filter *filter;
     bool remove;
-    uint64_t result;
+    uint64_t result; /* when removing: of the try that found most */
 };
 
 static enum status take_count(void *context, const struct pg_result *row, struct error *err) {
@@ -287,30 +287,41 @@ static enum status take_count(void *context, const struct pg_result *row, struct
     return STATUS_OK;
 }
 
+/* How many were deleted is known before the commit: nobody may say afterwards whether it was
+ * carried out, and what was deleted is not found again. */
 static enum status count_or_remove(void *context, struct postgres_link *link, uint64_t deadline_ns,
                                    struct error *err) {
     struct counting *counting = context;
-    struct postgres_query query;
+    struct postgres_query queries[2];
     unsigned long long number = counting->number;
-    postgres_query_init(&query);
-    if (counting->remove)
-        postgres_query_add(&query, "WITH gone AS (DELETE FROM clipd_items_%llu WHERE ", number);
-    else
-        postgres_query_add(&query, "SELECT count(*) FROM clipd_items_%llu WHERE ", number);
-    if (counting->ids) {
-        unsigned ids = postgres_query_array(&query, POSTGRES_TEXT, counting->count);
-        for (size_t i = 0; i < counting->count; i++)
-            postgres_query_element(&query, counting->ids[i]);
-        postgres_query_add(&query, "id = ANY ($%u::text[])", ids);
-    } else {
-        postgres_filter_add(&query, counting->spec, counting->filter);
+    uint64_t found = 0;
+    size_t count = 0;
+    if (counting->remove) {
+        postgres_query_init(&queries[count]);
+        postgres_query_add(&queries[count++], "BEGIN");
     }
-    if (counting->remove) postgres_query_add(&query, " RETURNING 1) SELECT count(*) FROM gone");
-    query.visit = take_count;
-    query.context = &counting->result;
-    enum status status = postgres_link_run(link, &query, 1, deadline_ns, err);
-    postgres_query_free(&query);
-    return status;
+    struct postgres_query *query = &queries[count++];
+    postgres_query_init(query);
+    if (counting->remove)
+        postgres_query_add(query, "WITH gone AS (DELETE FROM clipd_items_%llu WHERE ", number);
+    else
+        postgres_query_add(query, "SELECT count(*) FROM clipd_items_%llu WHERE ", number);
+    if (counting->ids) {
+        unsigned ids = postgres_query_array(query, POSTGRES_TEXT, counting->count);
+        for (size_t i = 0; i < counting->count; i++)
+            postgres_query_element(query, counting->ids[i]);
+        postgres_query_add(query, "id = ANY ($%u::text[])", ids);
+    } else {
+        postgres_filter_add(query, counting->spec, counting->filter);
+    }
+    if (counting->remove) postgres_query_add(query, " RETURNING 1) SELECT count(*) FROM gone");
+    query->visit = take_count;
+    query->context = &found;
+    enum status status = postgres_link_run(link, queries, count, deadline_ns, err);
+    for (size_t i = 0; i < count; i++) postgres_query_free(&queries[i]);
+    if (status) return status;
+    if (found > counting->result || !counting->remove) counting->result = found;
+    return counting->remove ? postgres_link_commit(link, deadline_ns, err) : STATUS_OK;
 }
 
 enum status postgres_items_count(void *self, const struct collection_spec *spec,

@@ -259,6 +259,18 @@ enum status postgres_link_do(struct postgres_link *link, const char *sql, uint64
     return status;
 }
 
+/* What was carried out before is not written again, and a commit that has nothing to write
+ * does not wait for the synchronous standby. With this message of no meaning it does, and so
+ * for all that was written before it. */
+enum status postgres_link_commit(struct postgres_link *link, uint64_t deadline_ns,
+                                 struct error *err) {
+    enum status status = STATUS_OK;
+    if (link->repeated)
+        status = postgres_link_do(link, "SELECT pg_logical_emit_message(true, 'clipd', '')",
+                                  deadline_ns, err);
+    return status ? status : postgres_link_do(link, "COMMIT", deadline_ns, err);
+}
+
 bool postgres_link_is_idle(const struct postgres_link *link) {
     return link->fault != POSTGRES_FAULT_LOST &&
            PQtransactionStatus(link->connection) == PQTRANS_IDLE;

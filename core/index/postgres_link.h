@@ -37,6 +37,7 @@ struct postgres_link {
     enum postgres_fault fault; /* of the last run */
     bool delivered;            /* a caller's visitor has seen something: no second try */
     bool unconfirmed;          /* committed, but the synchronous standby has not said so */
+    bool repeated;             /* what it runs may have been carried out before */
     unsigned vector_type;      /* pgvector's, for arrays; 0 before the extension is there */
     unsigned numbered;         /* prepared statements so far, for their names */
     size_t prepared_count;
@@ -67,6 +68,9 @@ enum status postgres_link_run(struct postgres_link *link, struct postgres_query 
 /* One statement without parameters whose rows do not matter. */
 enum status postgres_link_do(struct postgres_link *link, const char *sql, uint64_t deadline_ns,
                              struct error *err);
+/* Ends a transaction that writes. */
+enum status postgres_link_commit(struct postgres_link *link, uint64_t deadline_ns,
+                                 struct error *err);
 
 /* It can be used again: open, and outside of a transaction. */
 bool postgres_link_is_idle(const struct postgres_link *link);

@@ -328,6 +328,7 @@ enum status postgres_pool_run(struct postgres_pool *pool, postgres_work_fn *work
         if (status) return status;
         link->fault = POSTGRES_FAULT_NONE;
         link->delivered = link->unconfirmed = false;
+        link->repeated = losses > 0;
         status = work(context, link, clock_now_ns() + patience + ms(ANSWER_MARGIN_MS), &own);
         if (!status && link->unconfirmed) {
             link->fault = POSTGRES_FAULT_LOST;

@@ -35,7 +35,8 @@ enum status postgres_pool_ping(struct postgres_pool *pool, struct error *err);
 uint32_t postgres_pool_timeout_ms(const struct postgres_pool *pool);
 
 /* Part of an operation on one connection, from the first statement to the last. May be called
- * several times: whatever it writes must come out the same when it is written twice. */
+ * several times: whatever it writes must come out the same when it is written twice. What finds
+ * nothing to write the second time ends with postgres_link_commit(). */
 typedef enum status postgres_work_fn(void *context, struct postgres_link *link,
                                      uint64_t deadline_ns, struct error *err);
 

@@ -134,7 +134,7 @@ static enum status migrate(void *context, struct postgres_link *link, uint64_t d
     if (!status) status = postgres_link_do(link, postgres_schema_lock, deadline_ns, err);
     if (!status) status = check_server(link, context, deadline_ns, err);
     if (!status) status = bring_up_to_date(link, deadline_ns, err);
-    return status ? status : postgres_link_do(link, "COMMIT", deadline_ns, err);
+    return status ? status : postgres_link_commit(link, deadline_ns, err);
 }
 
 enum status postgres_schema_migrate(struct postgres_pool *pool, struct error *err) {

@@ -7,7 +7,9 @@
  *                               which is the status, how long it took in ms, and when it was
  *                               over by the monotonic clock in s. "wrong" is the status
  *                               of a search whose hits are not those that must be.
- *   chaos_client STORE          prints the ids of all items. */
+ *   chaos_client STORE          prints the ids of all items.
+ *   chaos_client STORE delete ID
+ *                               deletes an item and prints the status and how many that were. */
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -102,6 +104,13 @@ static enum status print_item(void *context, const struct item *item, struct err
     return STATUS_OK;
 }
 
+static void delete_item(struct collections *c, const char *id) {
+    struct bytes bytes = bytes_of(id);
+    uint64_t deleted = 0;
+    enum status status = collection_delete(c, "chaos", &bytes, 1, &deleted, NULL);
+    printf("%s %u\n", status_name(status), (unsigned)deleted);
+}
+
 int main(int argc, char **argv) {
     struct error err = ERROR_NONE;
     struct collections *c = NULL;
@@ -110,7 +119,9 @@ int main(int argc, char **argv) {
     struct item_visitor visitor = {0, print_item, NULL};
     struct collections_options options = {.store = argv[1], .threads = 1};
     must(collections_open(&c, &options, &err), &err, "open");
-    if (argc > 2)
+    if (argc > 3)
+        delete_item(c, argv[3]);
+    else if (argc > 2)
         work(c, argv[2]);
     else
         must(collection_scroll(c, "chaos", NULL, (struct bytes){0}, INT32_MAX, &visitor, &err),

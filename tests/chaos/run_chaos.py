@@ -10,6 +10,8 @@ makes. Exits 1 when something does not hold."""
 
 import os
 import random
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -172,7 +174,52 @@ def lose_primary():
           f"{', '.join(f'{outage:.2f}' for outage in outages)} s after promotion began")
 
 
-SCENARIOS = (kill_replicas, stop_database, lose_primary)
+def command_line(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8") as line, \
+             open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return line.read().replace("\0", " "), stat.read().rpartition(")")[2].split()[1]
+    except OSError:
+        return "", "0"
+
+
+def wait_for_waiting(name, client, limit=60.0):
+    """The process of server `name` that waits for a standby; None when the client ends first."""
+    end = time.monotonic() + limit
+    while client.poll() is None and time.monotonic() < end:
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            title, parent = command_line(pid)
+            if re.search(r"^postgres: .* waiting for [0-9A-F]+/[0-9A-F]+", title) and \
+               name in command_line(parent)[0]:
+                return int(pid)
+        time.sleep(0.01)
+    return None
+
+
+def cut_wait():
+    """A wait for the synchronous standby is cut short; what it was for is there already, and
+    must not be acknowledged before the standby has it, too."""
+    primary, store = server("start", "cut")
+    standby, _ = server("standby", "late", primary)
+    client = Client(store, "item")
+    wait_until_good(client, time.monotonic())
+    client.stop()
+    tool("freeze", standby)
+    with subprocess.Popen([CLIENT, store, "delete", "item-0"], stdout=subprocess.PIPE,
+                          text=True) as delete:
+        first = again = wait_for_waiting(primary, delete)
+        must(first, "a delete does not wait for the standby")
+        os.kill(first, signal.SIGINT)
+        while again == first:
+            again = wait_for_waiting(primary, delete)
+        tool("thaw", standby)
+        answer = delete.stdout.read().strip()
+    must(again, f"a delete whose wait was cut short gave \"{answer}\" without the standby")
+    must(answer == "ok 1", f"a delete whose wait was cut short gave \"{answer}\", expected \"ok 1\"")
+    print("  a wait cut short: acknowledged when the standby was back, 1 deleted")
+
+
+SCENARIOS = (kill_replicas, stop_database, lose_primary, cut_wait)
 
 
 def main():

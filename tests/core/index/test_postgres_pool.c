@@ -196,6 +196,71 @@ START_TEST(who_has_waited_long_may_open) {
 }
 END_TEST
 
+/* ---- writes that nobody has confirmed ---- */
+
+/* A warning is how PostgreSQL says that the synchronous standby may not have what was written;
+ * here it comes whenever something is written. */
+static void warn_of(const char *table, const char *each) {
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "CREATE OR REPLACE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ "
+             "BEGIN RAISE WARNING 'not confirmed'; RETURN NULL; END $$; "
+             "DO $$ BEGIN EXECUTE format('CREATE TRIGGER warn AFTER INSERT OR DELETE ON %%s "
+             "FOR EACH %s EXECUTE FUNCTION warn()', (%s)); END $$",
+             each, table);
+    run(sql);
+}
+
+static const char items_table[] =
+    "SELECT 'clipd_items_' || number FROM clipd_collections WHERE name = 'unsure'";
+
+/* The second try finds it done: the caller hears of what the first has found. */
+START_TEST(what_was_carried_out_is_told) {
+    struct collections *c = step_open_store(address);
+    struct collection_spec spec = step_spec_of("unsure");
+    struct bytes ids[] = {bytes_of("a"), bytes_of("b"), bytes_of("nobody")};
+    struct error err = ERROR_NONE;
+    bool created;
+    uint64_t deleted;
+    warn_of("'clipd_collections'", "ROW");
+    step_must_be(collection_create(c, &spec, &created, &err), STATUS_OK, &err, "create");
+    ck_assert(created);
+    step_must_be(collection_create(c, &spec, &created, &err), STATUS_OK, &err, "create again");
+    ck_assert(!created);
+    put_some(c, "unsure");
+    warn_of(items_table, "ROW");
+    step_must_be(collection_delete(c, "unsure", ids, 3, &deleted, &err), STATUS_OK, &err, "delete");
+    ck_assert_uint_eq(deleted, 2);
+    step_must_be(collection_delete_where(c, "unsure", NULL, &deleted, &err), STATUS_OK, &err,
+                 "delete the rest");
+    ck_assert_uint_eq(deleted, 1);
+    step_must_be(collection_delete(c, "unsure", ids, 3, &deleted, &err), STATUS_OK, &err,
+                 "delete again");
+    ck_assert_uint_eq(deleted, 0);
+    step_must_be(collection_drop(c, "unsure", &err), STATUS_OK, &err, "drop");
+    step_must_be(collection_drop(c, "unsure", &err), STATUS_NOT_FOUND, &err, "drop again");
+    run("DROP FUNCTION warn CASCADE");
+    collections_close(c);
+}
+END_TEST
+
+START_TEST(what_stays_unconfirmed_is_not_acknowledged) {
+    struct collections *c = step_open_store(address);
+    struct collection_spec spec = step_spec_of("unsure");
+    struct bytes id = bytes_of("a");
+    struct error err = ERROR_NONE;
+    uint64_t deleted;
+    step_make(c, &spec);
+    put_some(c, "unsure");
+    warn_of(items_table, "STATEMENT");
+    step_must_be(collection_delete(c, "unsure", &id, 1, &deleted, &err), STATUS_UNAVAILABLE, &err,
+                 "delete");
+    step_drop(c, "unsure");
+    run("DROP FUNCTION warn CASCADE");
+    collections_close(c);
+}
+END_TEST
+
 int main(void) {
     address = postgres_database_create();
     if (!address) return 0;
@@ -206,6 +271,8 @@ int main(void) {
     tcase_add_test(tcase, a_build_is_given_up_with_its_database);
     tcase_add_test(tcase, closing_ends_a_build);
     tcase_add_test(tcase, who_has_waited_long_may_open);
+    tcase_add_test(tcase, what_was_carried_out_is_told);
+    tcase_add_test(tcase, what_stays_unconfirmed_is_not_acknowledged);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
