@@ -314,7 +314,9 @@ static enum status take_session(void *context, const struct pg_result *row, stru
 }
 
 /* What an answer promises must not depend on the database's configuration: commits are
- * written before they are acknowledged. A statement whose client is gone is ended. */
+ * written before they are acknowledged, warnings of those that may not last are heard (note()),
+ * and who has waited for a lock sees what was done meanwhile. A statement whose client is gone
+ * is ended. */
 static enum status set_up(struct postgres_link *link, uint32_t timeout_ms, uint64_t deadline_ns,
                           struct error *err) {
     struct postgres_query query;
@@ -326,6 +328,8 @@ static enum status set_up(struct postgres_link *link, uint32_t timeout_ms, uint6
         "set_config('idle_in_transaction_session_timeout', '10000', false), "
         "set_config('client_connection_check_interval', '1000', false), "
         "set_config('jit', 'off', false), "
+        "set_config('client_min_messages', 'warning', false), "
+        "set_config('default_transaction_isolation', 'read committed', false), "
         "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
         "WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
         timeout_ms);

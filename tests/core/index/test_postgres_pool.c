@@ -50,19 +50,28 @@ static void *run_hold(void *context) {
     return NULL;
 }
 
-/* Somebody writes to the collection's table and does not come to an end. */
-static pthread_t hold_table(const char *name) {
+/* Somebody does something and does not come to an end. */
+static pthread_t hold(const char *statement) {
     static char sql[512];
     pthread_t thread;
     run("CREATE TABLE hold AS SELECT true AS held");
     snprintf(sql, sizeof(sql),
-             "DO $$ BEGIN EXECUTE (SELECT 'LOCK TABLE clipd_items_' || number || "
-             "' IN ROW EXCLUSIVE MODE' FROM clipd_collections WHERE name = '%s'); " HOLD "; END $$",
-             name);
+             "BEGIN ISOLATION LEVEL READ COMMITTED; DO $$ BEGIN %s; " HOLD "; END $$; COMMIT",
+             statement);
     pthread_create(&thread, NULL, run_hold, sql);
     wait_until("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '%s' AND "
-               "query LIKE 'DO %%' AND wait_event = 'PgSleep')");
+               "query LIKE '%%DO $$%%' AND wait_event = 'PgSleep')");
     return thread;
+}
+
+/* Writes to the collection's table. */
+static pthread_t hold_table(const char *name) {
+    char statement[256];
+    snprintf(statement, sizeof(statement),
+             "EXECUTE (SELECT 'LOCK TABLE clipd_items_' || number || ' IN ROW EXCLUSIVE MODE' "
+             "FROM clipd_collections WHERE name = '%s')",
+             name);
+    return hold(statement);
 }
 
 static void let_go(pthread_t thread) {
@@ -211,6 +220,16 @@ static void warn_of(const char *table, const char *each) {
     run(sql);
 }
 
+/* What connections find from now on; NULL: as it was. */
+static void configure(const char *key, const char *value) {
+    char sql[256];
+    if (key)
+        snprintf(sql, sizeof(sql), "ALTER DATABASE %s SET %s = '%s'", database, key, value);
+    else
+        snprintf(sql, sizeof(sql), "ALTER DATABASE %s RESET ALL", database);
+    run(sql);
+}
+
 static const char items_table[] =
     "SELECT 'clipd_items_' || number FROM clipd_collections WHERE name = 'unsure'";
 
@@ -245,6 +264,7 @@ START_TEST(what_was_carried_out_is_told) {
 END_TEST
 
 START_TEST(what_stays_unconfirmed_is_not_acknowledged) {
+    configure("client_min_messages", "error");
     struct collections *c = step_open_store(address);
     struct collection_spec spec = step_spec_of("unsure");
     struct bytes id = bytes_of("a");
@@ -258,6 +278,43 @@ START_TEST(what_stays_unconfirmed_is_not_acknowledged) {
     step_drop(c, "unsure");
     run("DROP FUNCTION warn CASCADE");
     collections_close(c);
+    configure(NULL, NULL);
+}
+END_TEST
+
+struct making {
+    pthread_t thread;
+    struct collections *c;
+    enum status status;
+    bool created;
+    struct error err;
+};
+
+static void *make_twice(void *context) {
+    struct making *making = context;
+    struct collection_spec spec = step_spec_of("twice");
+    making->status = collection_create(making->c, &spec, &making->created, &making->err);
+    return NULL;
+}
+
+/* Both have waited for somebody else who changes tables, and one for the other. */
+START_TEST(who_makes_the_same_finds_it) {
+    configure("default_transaction_isolation", "repeatable read");
+    struct collections *c = step_open_store(address);
+    struct making makings[2] = {{.c = c}, {.c = c}};
+    pthread_t other = hold("PERFORM pg_advisory_xact_lock(427020611684)");
+    for (size_t i = 0; i < 2; i++)
+        pthread_create(&makings[i].thread, NULL, make_twice, &makings[i]);
+    wait_until("SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = '%s' AND "
+               "application_name = 'clipd' AND wait_event = 'advisory'");
+    let_go(other);
+    for (size_t i = 0; i < 2; i++) pthread_join(makings[i].thread, NULL);
+    for (size_t i = 0; i < 2; i++)
+        step_must_be(makings[i].status, STATUS_OK, &makings[i].err, "create");
+    ck_assert_int_ne(makings[0].created, makings[1].created);
+    step_drop(c, "twice");
+    collections_close(c);
+    configure(NULL, NULL);
 }
 END_TEST
 
@@ -273,6 +330,7 @@ int main(void) {
     tcase_add_test(tcase, who_has_waited_long_may_open);
     tcase_add_test(tcase, what_was_carried_out_is_told);
     tcase_add_test(tcase, what_stays_unconfirmed_is_not_acknowledged);
+    tcase_add_test(tcase, who_makes_the_same_finds_it);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
