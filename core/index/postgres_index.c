@@ -125,7 +125,9 @@ static enum status build(const struct postgres_builder *builder, struct postgres
     if (status) return status;
     /* What was left by somebody who died over it. */
     postgres_query_init(&query);
-    postgres_query_add(&query, "DROP INDEX IF EXISTS clipd_items_%llu_hnsw_ccnew", table);
+    postgres_query_add(
+        &query, "DROP INDEX IF EXISTS clipd_items_%llu_hnsw_ccnew, clipd_items_%llu_hnsw_ccold",
+        table, table);
     if (state.exists && !state.valid) postgres_query_add(&query, ", clipd_items_%llu_hnsw", table);
     status = run_one(link, &query, err);
     if (status) return status;

@@ -82,19 +82,27 @@ static void let_go(pthread_t thread) {
 
 /* ---- the builder ---- */
 
-static struct collections *open_with_index(const char *name) {
+static struct collections *open_to_build(void) {
     struct collections_options options = {.store = address, .approximate_from = 2};
-    struct collection_spec spec = step_spec_of(name);
     struct collections *c = NULL;
     struct error err = ERROR_NONE;
     step_must_be(collections_open(&c, &options, &err), STATUS_OK, &err, "open");
-    step_make(c, &spec);
     return c;
 }
 
+static void make(struct collections *c, const char *name) {
+    struct collection_spec spec = step_spec_of(name);
+    step_make(c, &spec);
+}
+
+/* In one upsert: an index is wanted once. */
 static void put_some(struct collections *c, const char *name) {
     static const char *const ids[] = {"a", "b", "c"};
-    for (size_t i = 0; i < 3; i++) step_put_at(c, name, ids[i], 0.1 * (double)i);
+    float embeddings[3][STEP_DIM];
+    struct item items[3];
+    struct error err = ERROR_NONE;
+    for (size_t i = 0; i < 3; i++) items[i] = step_item_at(ids[i], 0.1 * (double)i, embeddings[i]);
+    step_must_be(step_put(c, name, items, 3, &err), STATUS_OK, &err, "put");
 }
 
 static void wait_until_building(void) {
@@ -102,11 +110,22 @@ static void wait_until_building(void) {
                "AND phase LIKE 'waiting for writers%%')");
 }
 
-/* A build that hangs on a database which is down ends, and the next one is begun. */
-START_TEST(a_build_is_given_up_with_its_database) {
-    struct collections *c = open_with_index("given-up");
+static void must_be_built(struct collections *c, const char *name) {
     struct collection_stats stats = {0};
     struct error err = ERROR_NONE;
+    for (int i = 0; i < 600; i++) {
+        step_must_be(collection_stats(c, name, &stats, &err), STATUS_OK, &err, "stats");
+        if (!stats.building) break;
+        usleep(50000);
+    }
+    ck_assert_str_eq(stats.index, "hnsw");
+}
+
+/* A build that hangs on a database which is down ends, and the next one is begun. */
+START_TEST(a_build_is_given_up_with_its_database) {
+    struct collections *c = open_to_build();
+    struct error err = ERROR_NONE;
+    make(c, "given-up");
     pthread_t writer = hold_table("given-up");
     put_some(c, "given-up");
     wait_until_building();
@@ -121,19 +140,15 @@ START_TEST(a_build_is_given_up_with_its_database) {
     let_go(writer);
     for (int i = 0; i < 600 && collections_ping(c, NULL); i++) usleep(50000);
     step_must_be(collection_reindex(c, "given-up", &err), STATUS_OK, &err, "reindex");
-    for (int i = 0; i < 600; i++) {
-        step_must_be(collection_stats(c, "given-up", &stats, &err), STATUS_OK, &err, "stats");
-        if (!stats.building) break;
-        usleep(50000);
-    }
-    ck_assert_str_eq(stats.index, "hnsw");
+    must_be_built(c, "given-up");
     step_drop(c, "given-up");
     collections_close(c);
 }
 END_TEST
 
 START_TEST(closing_ends_a_build) {
-    struct collections *c = open_with_index("closing");
+    struct collections *c = open_to_build();
+    make(c, "closing");
     pthread_t writer = hold_table("closing");
     put_some(c, "closing");
     wait_until_building();
@@ -143,6 +158,27 @@ START_TEST(closing_ends_a_build) {
     let_go(writer);
     c = step_open_store(address);
     step_drop(c, "closing");
+    collections_close(c);
+}
+END_TEST
+
+/* REINDEX CONCURRENTLY that dies leaves the new index or, when it came further, the old one. */
+START_TEST(what_a_dead_build_left_is_cleared_away) {
+    struct collections *c = open_to_build();
+    struct error err = ERROR_NONE;
+    make(c, "left");
+    put_some(c, "left");
+    must_be_built(c, "left");
+    run("DO $$ DECLARE n text := 'clipd_items_' || (SELECT number FROM clipd_collections WHERE "
+        "name = 'left'); BEGIN EXECUTE format('CREATE INDEX %1$s_hnsw_ccnew ON %1$s (revision); "
+        "CREATE INDEX %1$s_hnsw_ccold ON %1$s (revision)', n); END $$");
+    step_must_be(collection_reindex(c, "left", &err), STATUS_OK, &err, "reindex");
+    must_be_built(c, "left");
+    char *left = postgres_database_run(
+        address, "SELECT count(*) FROM pg_class WHERE relname ~ 'hnsw_cc(new|old)'");
+    ck_assert_str_eq(left, "0");
+    free(left);
+    step_drop(c, "left");
     collections_close(c);
 }
 END_TEST
@@ -327,6 +363,7 @@ int main(void) {
     TCase *tcase = tcase_create("postgres_pool");
     tcase_add_test(tcase, a_build_is_given_up_with_its_database);
     tcase_add_test(tcase, closing_ends_a_build);
+    tcase_add_test(tcase, what_a_dead_build_left_is_cleared_away);
     tcase_add_test(tcase, who_has_waited_long_may_open);
     tcase_add_test(tcase, what_was_carried_out_is_told);
     tcase_add_test(tcase, what_stays_unconfirmed_is_not_acknowledged);
