@@ -309,7 +309,7 @@ struct dropping {
 static enum status drop(void *context, struct postgres_link *link, uint64_t deadline_ns,
                         struct error *err) {
     struct dropping *dropping = context;
-    char sql[192];
+    char sql[256];
     uint64_t number = 0;
     struct postgres_query query;
     postgres_query_init(&query);
@@ -327,7 +327,7 @@ static enum status drop(void *context, struct postgres_link *link, uint64_t dead
         /* Who builds its index holds the table for long. */
         snprintf(sql, sizeof(sql),
                  "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index "
-                 "WHERE relid = to_regclass('clipd_items_%llu')",
+                 "WHERE relid = to_regclass('clipd_items_%llu') AND datname = current_database()",
                  (unsigned long long)number);
         status = postgres_link_do(link, sql, deadline_ns, err);
         snprintf(sql, sizeof(sql), "DROP TABLE clipd_items_%llu", (unsigned long long)number);

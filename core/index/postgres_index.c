@@ -258,7 +258,8 @@ static enum status read_stats(void *context, struct postgres_link *link, uint64_
         "FROM pg_inherits WHERE inhparent = pg_class.oid), 0)::int8, "
         "EXISTS (SELECT FROM pg_index WHERE indisvalid AND indexrelid = "
         "to_regclass('clipd_items_%llu_hnsw')), "
-        "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE relid = pg_class.oid) "
+        "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE relid = pg_class.oid "
+        "AND datname = current_database()) "
         "FROM pg_class WHERE oid = 'clipd_items_%llu'::regclass",
         EXACT_COUNT_MAX, table, table, table);
     query.visit = take_stats;

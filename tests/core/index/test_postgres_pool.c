@@ -183,6 +183,33 @@ START_TEST(what_a_dead_build_left_is_cleared_away) {
 }
 END_TEST
 
+/* In a copy of a database tables have the same numbers, and builds of the other are seen. */
+START_TEST(another_database_is_left_alone) {
+    struct collections *c = open_to_build(), *copy = NULL;
+    struct collection_stats stats;
+    struct error err = ERROR_NONE;
+    char of_copy[512];
+    make(c, "copied");
+    collections_close(c);
+    free(ask_server("CREATE DATABASE %1$s_copy TEMPLATE %1$s"));
+    snprintf(of_copy, sizeof(of_copy), "%s_copy", address);
+    c = open_to_build();
+    pthread_t writer = hold_table("copied");
+    put_some(c, "copied");
+    wait_until_building();
+    copy = step_open_store(of_copy);
+    step_must_be(collection_stats(copy, "copied", &stats, &err), STATUS_OK, &err, "stats");
+    ck_assert(!stats.building);
+    step_drop(copy, "copied");
+    collections_close(copy);
+    let_go(writer);
+    must_be_built(c, "copied");
+    step_drop(c, "copied");
+    collections_close(c);
+    free(ask_server("DROP DATABASE %s_copy WITH (FORCE)"));
+}
+END_TEST
+
 /* ---- callers ---- */
 
 struct call {
@@ -364,6 +391,7 @@ int main(void) {
     tcase_add_test(tcase, a_build_is_given_up_with_its_database);
     tcase_add_test(tcase, closing_ends_a_build);
     tcase_add_test(tcase, what_a_dead_build_left_is_cleared_away);
+    tcase_add_test(tcase, another_database_is_left_alone);
     tcase_add_test(tcase, who_has_waited_long_may_open);
     tcase_add_test(tcase, what_was_carried_out_is_told);
     tcase_add_test(tcase, what_stays_unconfirmed_is_not_acknowledged);
