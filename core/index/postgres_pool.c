@@ -103,8 +103,9 @@ static enum status read_hosts(struct postgres_pool *pool, struct error *err) {
     return status;
 }
 
+/* `generation` is the one in which `host` was the right one. */
 static enum status open_link(struct postgres_pool *pool, struct postgres_link **out, size_t host,
-                             uint64_t deadline_ns, struct error *err) {
+                             uint64_t generation, uint64_t deadline_ns, struct error *err) {
     const struct host *to = &pool->hosts[host];
     struct postgres_address address = {.uri = pool->options.uri,
                                        .host = to->host,
@@ -112,7 +113,7 @@ static enum status open_link(struct postgres_pool *pool, struct postgres_link **
                                        .port = to->port,
                                        .session = pool->writable ? "read-write" : NULL,
                                        .current = &pool->generation,
-                                       .generation = atomic_load(&pool->generation)};
+                                       .generation = generation};
     return postgres_link_open(out, &address, pool->options.timeout_ms, deadline_ns, err);
 }
 
@@ -167,7 +168,8 @@ static enum status ask(struct postgres_pool *pool, struct error *err) {
 
 static enum status try_host(struct postgres_pool *pool, size_t host, uint32_t timeout_ms,
                             struct error *err) {
-    enum status status = open_link(pool, &pool->watch, host, clock_now_ns() + ms(timeout_ms), err);
+    enum status status = open_link(pool, &pool->watch, host, atomic_load(&pool->generation),
+                                   clock_now_ns() + ms(timeout_ms), err);
     if (status) return status;
     pool->watch->current = NULL; /* the keeper decides itself */
     set_up(pool, host);
@@ -231,8 +233,9 @@ static void drop_idle(struct postgres_pool *pool) {
 static enum status open_counted(struct postgres_pool *pool, struct postgres_link **out,
                                 uint64_t deadline_ns, struct error *err) {
     size_t host = pool->host;
+    uint64_t generation = atomic_load(&pool->generation);
     pthread_mutex_unlock(&pool->lock);
-    enum status status = open_link(pool, out, host, deadline_ns, err);
+    enum status status = open_link(pool, out, host, generation, deadline_ns, err);
     pthread_mutex_lock(&pool->lock);
     if (!status) return status;
     pool->open_count--;
@@ -347,8 +350,9 @@ enum status postgres_pool_open_link(struct postgres_pool *pool, struct postgres_
                                     struct error *err) {
     pthread_mutex_lock(&pool->lock);
     size_t host = pool->host;
+    uint64_t generation = atomic_load(&pool->generation);
     pthread_mutex_unlock(&pool->lock);
-    return open_link(pool, out, host, clock_now_ns() + ms(GIVE_UP_MS), err);
+    return open_link(pool, out, host, generation, clock_now_ns() + ms(GIVE_UP_MS), err);
 }
 
 /* ---- the pool ---- */
