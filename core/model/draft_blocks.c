@@ -220,13 +220,22 @@ static uint32_t default_heads(uint32_t width, uint32_t layers, bool is_vision) {
     return width / 64;
 }
 
+static enum status wrong_heads(const struct side *side, uint32_t width, uint32_t heads,
+                               struct error *err) {
+    return error_set(err, STATUS_UNPROCESSABLE,
+                     "a %s tower of width %u cannot have %u heads, which must divide it",
+                     side->name, width, heads);
+}
+
 static enum status set_heads(const struct draft *draft, const struct side *side,
                              struct error *err) {
     uint32_t head_width = draft->config->head_width;
     const struct config_tower *config = side->config;
     struct model_tower *shape = side->shape;
-    if (!head_width && side->pruned)
+    if (!head_width && side->pruned) {
         head_width = config->heads ? config->width / config->heads : 64;
+        if (!head_width) return wrong_heads(side, config->width, config->heads, err);
+    }
     if (head_width)
         shape->heads = shape->width / head_width;
     else if (config->heads)
@@ -241,9 +250,7 @@ static enum status set_heads(const struct draft *draft, const struct side *side,
                          "the heads of the %s tower are %u wide, an even number is expected",
                          side->name, shape->head_width);
     }
-    return error_set(err, STATUS_UNPROCESSABLE,
-                     "a %s tower of width %u cannot have %u heads, which must divide it",
-                     side->name, shape->width, shape->heads);
+    return wrong_heads(side, shape->width, shape->heads, err);
 }
 
 static enum status set_shape(const struct draft *draft, const struct side *side, size_t width,

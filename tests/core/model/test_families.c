@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/file.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/model.h"
+#include "tests/support/folder.h"
 #include "tests/support/npy.h"
 
 #define GOLDEN "tests/golden/families/"
@@ -177,6 +179,46 @@ START_TEST(pruned_layers) {
 }
 END_TEST
 
+static void write_file(const char *folder, const char *name, struct bytes first,
+                       struct bytes second) {
+    char *path = file_join(folder, name);
+    FILE *out = fopen(path, "wb");
+    ck_assert_ptr_nonnull(out);
+    ck_assert_uint_eq(fwrite(first.data, 1, first.size, out), first.size);
+    ck_assert_uint_eq(fwrite(second.data, 1, second.size, out), second.size);
+    fclose(out);
+    free(path);
+}
+
+/* What pruning has left is counted in heads of the width that the configuration gives them. */
+START_TEST(pruned_heads_without_width) {
+    static const char config[] = "{\"model_type\":\"clip_text_model\",\"hidden_size\":1,"
+                                 "\"num_attention_heads\":2,\"num_hidden_layers\":1,"
+                                 "\"vocab_size\":8}";
+    static const char header[] =
+        "{\"l0_module.x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+        "\"text_model.embeddings.token_embedding.weight\":{\"dtype\":\"F32\","
+        "\"shape\":[8,64],\"data_offsets\":[4,2052]},"
+        "\"text_model.encoder.layers.0.self_attn.out_proj.weight\":{\"dtype\":\"F32\","
+        "\"shape\":[64,64],\"data_offsets\":[2052,18436]}}";
+    static uint8_t zeros[18436], head[8 + sizeof(header) - 1];
+    head[0] = (uint8_t)(sizeof(header) - 1);
+    head[1] = (uint8_t)((sizeof(header) - 1) >> 8);
+    memcpy(head + 8, header, sizeof(header) - 1);
+    char *folder = folder_make();
+    write_file(folder, "config.json", bytes_of(config), (struct bytes){0});
+    write_file(folder, "model.safetensors", (struct bytes){head, sizeof(head)},
+               (struct bytes){zeros, sizeof(zeros)});
+    struct model *model = NULL;
+    struct error err = ERROR_NONE;
+    struct model_options options = {.path = folder, .features = isa_detect(), .workers = 1};
+    ck_assert_int_eq(model_open(&model, &options, &err), STATUS_UNPROCESSABLE);
+    ck_assert_str_eq(err.message,
+                     "a text tower of width 1 cannot have 2 heads, which must divide it");
+    folder_remove(folder);
+}
+END_TEST
+
 /* Every name that is refused comes with the list of what there is. */
 START_TEST(refusal) {
     struct error err = ERROR_NONE;
@@ -197,6 +239,7 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, features, 0, sizeof(families) / sizeof(families[0]));
     tcase_add_test(tcase, pruned_layers);
+    tcase_add_test(tcase, pruned_heads_without_width);
     tcase_add_test(tcase, refusal);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
