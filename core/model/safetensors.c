@@ -58,6 +58,12 @@ static enum status parse_entry(struct tensor *out, const char *name, const json_
     const json_t *type = json_object_get(entry, "dtype");
     const json_t *shape = json_object_get(entry, "shape");
     const json_t *offsets = json_object_get(entry, "data_offsets");
+    if (!tensor_name_is_plain(bytes_of(name))) {
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "tensor \"%.100s\" has a name of %zu bytes or with control characters, at "
+                         "most %d are expected",
+                         name, strlen(name), TENSOR_NAME_MAX);
+    }
     if (!json_is_string(type) || !json_is_array(shape) || json_array_size(offsets) != 2) {
         return error_set(err, STATUS_UNPROCESSABLE,
                          "tensor %.120s: dtype, shape and data_offsets are expected", name);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_SIZE = 256, DEPTH_MAX = 64, TENSORS_MAX = 1 << 17, STEPS_MAX = 1 << 22 };
+enum { DEPTH_MAX = 64, TENSORS_MAX = 1 << 17, STEPS_MAX = 1 << 22 };
 
 struct reader {
     struct tensors *out;
@@ -16,7 +16,7 @@ struct reader {
     size_t capacity;    /* of out->list */
     size_t copies_left; /* bytes */
     size_t steps;       /* items looked at; values may be shared, so walks need a limit */
-    char name[NAME_MAX_SIZE];
+    char name[TENSOR_NAME_MAX + 1];
     struct error *err;
 };
 
@@ -326,17 +326,15 @@ static enum status add_tensor(struct reader *reader, uint32_t callee, uint32_t a
 static enum status push_name(struct reader *reader, size_t *size, struct bytes part,
                              const char *end) {
     size_t more = part.size + strlen(end);
-    bool clean = more < NAME_MAX_SIZE - *size;
-    for (size_t i = 0; clean && i < part.size; i++) clean = part.data[i] >= 0x20;
-    if (!clean) {
+    if (more > TENSOR_NAME_MAX - *size || !tensor_name_is_plain(part)) {
         return error_set(reader->err, STATUS_UNPROCESSABLE,
                          "a tensor below \"%.100s\" has a name of %zu bytes or with control "
                          "characters, at most %d are expected",
-                         reader->name, *size + more, NAME_MAX_SIZE - 1);
+                         reader->name, *size + more, TENSOR_NAME_MAX);
     }
     memcpy(reader->name + *size, part.data, part.size);
     *size += part.size;
-    snprintf(reader->name + *size, NAME_MAX_SIZE - *size, "%s", end);
+    snprintf(reader->name + *size, sizeof(reader->name) - *size, "%s", end);
     *size += strlen(end);
     return STATUS_OK;
 }

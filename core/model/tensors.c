@@ -27,6 +27,14 @@ size_t tensor_elements(const struct tensor *tensor) {
     return tensor->data.size / types[tensor->type].size;
 }
 
+bool tensor_name_is_plain(struct bytes name) {
+    if (name.size > TENSOR_NAME_MAX) return false;
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.data[i] < 0x20 || name.data[i] == 0x7f) return false;
+    }
+    return true;
+}
+
 bool tensor_is_floating(const struct tensor *tensor) {
     return tensor->type == TENSOR_F32 || tensor->type == TENSOR_F16 || tensor->type == TENSOR_BF16;
 }

@@ -22,7 +22,7 @@ enum tensor_type {
     TENSOR_BOOL,
 };
 
-enum { TENSOR_RANK_MAX = 8 };
+enum { TENSOR_RANK_MAX = 8, TENSOR_NAME_MAX = 255 };
 
 struct tensor {
     char *name;
@@ -45,6 +45,9 @@ size_t tensor_type_size(enum tensor_type type);
 /* "F32" ... */
 const char *tensor_type_name(enum tensor_type type);
 size_t tensor_elements(const struct tensor *tensor);
+/* A name, or a part of one, of at most TENSOR_NAME_MAX bytes and without control characters. What
+ * training puts before names may be nested, so that very long ones would take very long. */
+bool tensor_name_is_plain(struct bytes name);
 /* F32, F16 or BF16: what tensor_widen() takes. */
 bool tensor_is_floating(const struct tensor *tensor);
 /* "[768, 3, 32, 32]" into `text`. */

@@ -94,6 +94,9 @@ START_TEST(refused) {
         {"{\"x\":{\"dtype\":\"U8\",\"shape\":[]}}", 0, "tensor x: dtype, shape and"},
         {"{\"x\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0]}}", 0, "tensor x: dtype,"},
         {"{\"x\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1,1]}}", 1, "tensor x: dtype,"},
+        {"{" TENSOR("x\\u001b]0;", "U8", "[1]", "0", "1") "}", 1,
+         "tensor \"x\033]0;\" has a name of 5 bytes or with control characters"},
+        {"{" TENSOR("x\\u007f", "U8", "[1]", "0", "1") "}", 1, "tensor \"x\177\" has a name of 2"},
         {"{" TENSOR("x", "F8_E4M3", "[1]", "0", "1") "}", 1,
          "tensor x has type F8_E4M3, which is not supported"},
         {"{" TENSOR("x", "f32", "[1]", "0", "4") "}", 4, "tensor x has type f32, which is not"},
@@ -141,6 +144,19 @@ START_TEST(refused) {
     ck_assert_msg(parse(rows[_i].header, rows[_i].data_size, &err), "%s", rows[_i].header);
     ck_assert_msg(!strncmp(err.message, rows[_i].message, strlen(rows[_i].message)), "%s: %s",
                   rows[_i].header, err.message);
+}
+END_TEST
+
+START_TEST(length_of_a_name) {
+    for (int size = TENSOR_NAME_MAX; size <= TENSOR_NAME_MAX + 1; size++) {
+        char header[512];
+        struct error err = ERROR_NONE;
+        snprintf(header, sizeof(header), "{\"%0*d\":%s}", size, 0,
+                 "{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}");
+        bool fits = size <= TENSOR_NAME_MAX;
+        ck_assert_int_eq(parse(header, 1, &err), fits ? STATUS_OK : STATUS_UNPROCESSABLE);
+        ck_assert(fits || strstr(err.message, "has a name of 256 bytes"));
+    }
 }
 END_TEST
 
@@ -243,7 +259,8 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, accepted, 0, 17);
-    tcase_add_loop_test(tests, refused, 0, 37);
+    tcase_add_loop_test(tests, refused, 0, 39);
+    tcase_add_test(tests, length_of_a_name);
     tcase_add_loop_test(tests, length_of_the_header, 0, 8);
     tcase_add_test(tests, largest_header);
     tcase_add_test(tests, contents);
