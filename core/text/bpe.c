@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/keyed_hash.h"
+
 enum { PAIRS_MIN = 16 };
 #define NONE UINT32_MAX
 
@@ -27,14 +29,16 @@ struct pair {
 struct bpe {
     struct pair *pairs; /* [1 << (64 - shift)], at most half of them full */
     unsigned shift;
+    uint64_t multiplier; /* odd and random, so that no list can have all its pairs in one place */
     uint32_t byte_ids[256], last_byte_ids[256];
 };
 
-/* Where the pair is, or the empty slot where it would be. */
+/* Where the pair is, or the empty slot where it would be. The highest bits of a product with a
+ * random odd number are a universal hash (Dietzfelbinger et al. 1997). */
 static uint32_t find_slot(const struct bpe *bpe, uint32_t left, uint32_t right) {
     uint64_t key = (uint64_t)left << 32 | right;
     uint32_t mask = (uint32_t)(((uint64_t)1 << (64 - bpe->shift)) - 1);
-    uint32_t slot = (uint32_t)((key ^ key >> 29) * 0x9E3779B97F4A7C15U >> bpe->shift);
+    uint32_t slot = (uint32_t)(key * bpe->multiplier >> bpe->shift);
     while (bpe->pairs[slot].rank != NONE &&
            (bpe->pairs[slot].left != left || bpe->pairs[slot].right != right))
         slot = (slot + 1) & mask;
@@ -43,6 +47,9 @@ static uint32_t find_slot(const struct bpe *bpe, uint32_t left, uint32_t right) 
 
 enum status bpe_create_merges(struct bpe **out, const struct vocabulary_merge *merges,
                               const uint32_t *ranks, size_t count, struct error *err) {
+    struct keyed_hash random;
+    enum status status = keyed_hash_init(&random, err);
+    if (status) return status;
     unsigned bits = 1;
     while ((size_t)1 << bits < 2 * count || 1 << bits < PAIRS_MIN) bits++;
     struct bpe *bpe = calloc(1, sizeof(*bpe));
@@ -55,6 +62,7 @@ enum status bpe_create_merges(struct bpe **out, const struct vocabulary_merge *m
     memset(pairs, 0xFF, sizeof(*pairs) << bits);
     bpe->pairs = pairs;
     bpe->shift = 64 - bits;
+    bpe->multiplier = random.key[0] | 1;
     for (size_t i = 0; i < count; i++) {
         /* Of a pair that is listed twice the last rank counts, as in the references. */
         const struct vocabulary_merge *merge = &merges[i];

@@ -23,13 +23,6 @@ void symbols_free(struct symbols *symbols) {
     symbols_init(symbols);
 }
 
-/* FNV-1a, 64 bits folded to 32. */
-static uint32_t hash_of(struct bytes text) {
-    uint64_t hash = 0xCBF29CE484222325U;
-    for (size_t i = 0; i < text.size; i++) hash = (hash ^ text.data[i]) * 0x100000001B3U;
-    return (uint32_t)(hash ^ hash >> 32);
-}
-
 /* Where the string is, or the empty slot where it would be. */
 static struct symbol_slot *find_slot(const struct symbols *symbols, struct bytes text,
                                      uint32_t hash) {
@@ -44,6 +37,10 @@ static struct symbol_slot *find_slot(const struct symbols *symbols, struct bytes
 }
 
 static enum status grow(struct symbols *symbols, struct error *err) {
+    if (!symbols->capacity) {
+        enum status status = keyed_hash_init(&symbols->hash, err);
+        if (status) return status;
+    }
     size_t capacity = symbols->capacity ? symbols->capacity * 2 : CAPACITY_MIN;
     struct symbol_slot *slots = calloc(capacity, sizeof(*slots));
     if (!slots)
@@ -66,7 +63,7 @@ enum status symbols_put(struct symbols *symbols, struct bytes text, uint32_t id,
         enum status status = grow(symbols, err);
         if (status) return status;
     }
-    uint32_t hash = hash_of(text);
+    uint32_t hash = (uint32_t)keyed_hash_of(&symbols->hash, text);
     struct symbol_slot *slot = find_slot(symbols, text, hash);
     if (slot->used) {
         slot->id = id;
@@ -82,7 +79,8 @@ enum status symbols_put(struct symbols *symbols, struct bytes text, uint32_t id,
 
 bool symbols_find(uint32_t *id, const struct symbols *symbols, struct bytes text) {
     if (!symbols->capacity) return false;
-    const struct symbol_slot *slot = find_slot(symbols, text, hash_of(text));
+    uint32_t hash = (uint32_t)keyed_hash_of(&symbols->hash, text);
+    const struct symbol_slot *slot = find_slot(symbols, text, hash);
     if (slot->used) *id = slot->id;
     return slot->used;
 }

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "core/base/bytes.h"
+#include "core/base/keyed_hash.h"
 
 struct symbol_slot;
 
@@ -12,6 +12,7 @@ struct symbol_slot;
 struct symbols {
     struct symbol_slot *slots; /* [capacity], a power of two or 0 */
     size_t capacity, count;
+    struct keyed_hash hash; /* drawn with the first slots */
     struct buffer text;
 };
 

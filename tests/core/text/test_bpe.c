@@ -5,6 +5,7 @@
 
 #include "core/text/bpe.h"
 
+enum { PLANTED_BITS = 20, PLANTED = 1 << PLANTED_BITS };
 enum { MERGES = 400, LETTERS = 4, WORD_MAX = 300, WORDS = 3000, BYTE_IDS = 512 };
 
 /* xorshift; the same words in every run. */
@@ -123,11 +124,41 @@ START_TEST(without_merges_bytes_stay) {
 }
 END_TEST
 
+/* A million merges whose pairs, times the number that all tables once had, begin alike: minutes
+ * and hours, were it still so. */
+START_TEST(planted_pairs) {
+    const uint64_t inverse = 0xF1DE83E19937733DU, wanted = (uint64_t)5 << (63 - PLANTED_BITS);
+    ck_assert_uint_eq(inverse * 0x9E3779B97F4A7C15U, 1);
+    struct vocabulary_merge *merges = calloc(PLANTED, sizeof(*merges));
+    ck_assert_ptr_nonnull(merges);
+    for (uint32_t i = 0; i < PLANTED; i++) {
+        uint64_t key = (wanted + i) * inverse;
+        key ^= key >> 29 ^ key >> 58;
+        merges[i] = (struct vocabulary_merge){(uint32_t)(key >> 32), (uint32_t)key, i};
+    }
+    struct bpe *bpe;
+    struct bpe_workspace workspace;
+    ck_assert_int_eq(bpe_create_merges(&bpe, merges, NULL, PLANTED, NULL), STATUS_OK);
+    bpe_workspace_init(&workspace);
+    for (uint32_t i = 0; i < PLANTED; i += PLANTED / 16) {
+        uint32_t ids[2] = {merges[i].left, merges[i].right};
+        size_t count = 2;
+        ck_assert_int_eq(bpe_join(ids, &count, bpe, &workspace, NULL), STATUS_OK);
+        ck_assert_uint_eq(count, 1);
+        ck_assert_uint_eq(ids[0], i);
+    }
+    bpe_workspace_free(&workspace);
+    bpe_destroy(bpe);
+    free(merges);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("bpe");
     TCase *cases = tcase_create("bpe");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, same_as_the_plain_loop);
+    tcase_add_test(cases, planted_pairs);
     tcase_add_test(cases, without_merges_bytes_stay);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
