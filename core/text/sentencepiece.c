@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/base/little_endian.h"
-#include "core/text/unicode.h"
 #include "core/text/vocabulary.h"
 
 /* Of sentencepiece_model.proto. */
@@ -25,7 +24,7 @@ enum { RULES_CHARSMAP = 2, RULES_DUMMY = 3, RULES_EXTRA = 4, RULES_ESCAPE = 5 };
 
 /* Ids of fairseq, and what all others are shifted by. */
 enum { FAIRSEQ_START, FAIRSEQ_PAD, FAIRSEQ_END, FAIRSEQ_UNKNOWN, FAIRSEQ_SHIFT = 1 };
-enum { MERGES_MAX = 1 << 21, VARINT_MAX = 10, UNKNOWN_PENALTY = 10 };
+enum { MERGES_MAX = 1 << 21, STEPS_MAX = 1 << 26, VARINT_MAX = 10, UNKNOWN_PENALTY = 10 };
 
 struct entry {
     struct bytes text;
@@ -241,6 +240,7 @@ struct merges {
     struct vocabulary_merge *list; /* [capacity] */
     uint32_t *ranks;
     size_t count, capacity;
+    size_t steps; /* bytes looked at: of a piece as many as it has, for each that it begins with */
 };
 
 static enum status add_merge(struct merges *merges, const struct vocabulary_merge *merge,
@@ -265,15 +265,20 @@ static enum status add_merge(struct merges *merges, const struct vocabulary_merg
 static enum status add_merges(struct merges *merges, const struct draft *draft, struct bytes text,
                               uint32_t rank, struct error *err) {
     const struct pieces *pieces = &draft->out->pieces, *kept = &draft->out->kept;
-    uint32_t result = pieces_find(pieces, text), point;
+    struct vocabulary_merge merge = {.result = pieces_find(pieces, text)};
+    struct pieces_walk walk = pieces_begin(pieces);
     enum status status = STATUS_OK;
-    for (size_t at = unicode_decode(&point, text.data); at < text.size && !status;
-         at += unicode_decode(&point, text.data + at)) {
+    for (size_t at = 1; at < text.size && !status; at++) {
         struct bytes left = {text.data, at}, right = {text.data + at, text.size - at};
-        struct vocabulary_merge merge = {pieces_find(pieces, left), pieces_find(pieces, right),
-                                         result};
-        if (merge.left == PIECES_NONE || merge.right == PIECES_NONE ||
-            pieces_find(kept, left) != PIECES_NONE || pieces_find(kept, right) != PIECES_NONE)
+        pieces_step(&walk, text.data[at - 1], &merge.left);
+        if (merge.left == PIECES_NONE) continue;
+        merges->steps += text.size;
+        if (merges->steps > STEPS_MAX)
+            return error_set(err, STATUS_TOO_LARGE,
+                             "pieces that begin with others in more than %d steps", STEPS_MAX);
+        merge.right = pieces_find(pieces, right);
+        if (merge.right == PIECES_NONE || pieces_find(kept, left) != PIECES_NONE ||
+            pieces_find(kept, right) != PIECES_NONE)
             continue;
         status = add_merge(merges, &merge, rank, err);
     }

@@ -253,6 +253,40 @@ START_TEST(bad_models) {
 }
 END_TEST
 
+/* Appends a piece of that text, of 128 bytes and more. */
+static void add_piece(struct buffer *model, const char *text, size_t size, char type) {
+    size_t inner = size + 5;
+    char head[] = {0x0A, (char)(inner | 0x80), (char)(inner >> 7),
+                   0x0A, (char)(size | 0x80),  (char)(size >> 7)};
+    char tail[] = {0x18, type};
+    ck_assert_int_eq(buffer_append(model, head, sizeof(head), NULL), STATUS_OK);
+    ck_assert_int_eq(buffer_append(model, text, size, NULL), STATUS_OK);
+    ck_assert_int_eq(buffer_append(model, tail, sizeof(tail), NULL), STATUS_OK);
+}
+
+/* Pieces that begin with many others, which the user has defined, so that none makes a merge. */
+START_TEST(pieces_within_pieces) {
+    enum { LEAST = 128, MOST = 1024, COUNT = 90, FEW = 20 };
+    char text[MOST + 2];
+    memset(text, 'a', sizeof(text));
+    for (int count = FEW; count <= COUNT; count += COUNT - FEW) {
+        struct buffer model;
+        buffer_init(&model, 1 << 20);
+        buffer_append(&model, "\x0A\x05\x0A\x01x\x18\x02\x12\x02\x18\x02", 11, NULL);
+        for (size_t size = LEAST; size <= MOST; size++) add_piece(&model, text, size, 4);
+        for (int i = 0; i < count; i++) {
+            text[MOST] = (char)('A' + i % 10);
+            text[MOST + 1] = (char)('A' + i / 10);
+            add_piece(&model, text, sizeof(text), 1);
+        }
+        check_model(buffer_view(&model), count == FEW ? STATUS_OK : STATUS_TOO_LARGE,
+                    count == FEW ? NULL : "steps");
+        memset(text, 'a', sizeof(text));
+        buffer_free(&model);
+    }
+}
+END_TEST
+
 static void check_json(const char *text, enum status expected, const char *part) {
     struct subword subword;
     struct error err = ERROR_NONE;
@@ -356,6 +390,7 @@ int main(void) {
     tcase_add_test(cases, open_clip_cleans_first);
     tcase_add_test(cases, configurations_beside);
     tcase_add_test(cases, bad_models);
+    tcase_add_test(cases, pieces_within_pieces);
     tcase_add_test(cases, bad_json);
     tcase_add_test(cases, long_words);
     tcase_set_timeout(cases, 600);
