@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATH_SIZE = 2048 };
+#include "core/base/json_values.h"
+
+enum { PATH_SIZE = 2048, VALUES_MAX = 1 << 18 };
 
 static enum status wrong(struct error *err, const char *found) {
     return error_set(err, STATUS_UNPROCESSABLE,
@@ -12,6 +14,9 @@ static enum status wrong(struct error *err, const char *found) {
 }
 
 static enum status parse(json_t **out, struct bytes json, struct error *err) {
+    if (!json_values_within(json, VALUES_MAX))
+        return error_set(err, STATUS_TOO_LARGE, "the hub's answer has more than %d JSON values",
+                         VALUES_MAX);
     json_error_t problem;
     *out = json_loadb((const char *)json.data, json.size, 0, &problem);
     return *out ? STATUS_OK : wrong(err, problem.text);

@@ -4,7 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/json_values.h"
+
+enum { VALUES_MAX = 1 << 18 };
+
 enum status json_parse(json_t **out, struct bytes text, const char *name, struct error *err) {
+    *out = NULL;
+    if (!json_values_within(text, VALUES_MAX)) {
+        return error_set(err, STATUS_TOO_LARGE, "%s has more than %d JSON values", name,
+                         VALUES_MAX);
+    }
     json_error_t problem;
     *out = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &problem);
     if (!*out) {

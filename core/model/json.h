@@ -13,7 +13,8 @@ struct json_place {
     char path[96];
 };
 
-/* Parses a whole file whose top is an object; the caller json_decref()s it. */
+/* Parses a whole file whose top is an object; the caller json_decref()s it. STATUS_TOO_LARGE for
+ * more values than any configuration or index has, which are counted before they are parsed. */
 enum status json_parse(json_t **out, struct bytes text, const char *name, struct error *err);
 
 struct json_place json_at(const json_t *object, const char *path);

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/json_values.h"
 #include "core/base/little_endian.h"
 
-enum { HEADER_SIZE_MAX = 100000000, LENGTH_SIZE = 8 };
+/* A tensor has some ten values. */
+enum { HEADER_SIZE_MAX = 100000000, LENGTH_SIZE = 8, VALUES_MAX = 1 << 20 };
 
 static enum status parse_type(struct tensor *out, const char *name, const char *type,
                               struct error *err) {
@@ -163,6 +165,10 @@ enum status safetensors_parse(struct tensors *out, struct bytes file, struct err
     if (length == 0 || text[0] != '{') {
         return error_set(err, STATUS_UNPROCESSABLE,
                          "not safetensors: the header is no JSON object");
+    }
+    if (!json_values_within((struct bytes){file.data + LENGTH_SIZE, (size_t)length}, VALUES_MAX)) {
+        return error_set(err, STATUS_TOO_LARGE,
+                         "the safetensors header has more than %d JSON values", VALUES_MAX);
     }
     json_error_t problem;
     json_t *header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &problem);

@@ -1,22 +1,18 @@
 /* vocabulary_json.c - symbols and merges as JSON.
  *
- * A parsed value costs up to a hundred bytes where its text may be two, so the values are
- * counted before parsing: commas and brackets, those in strings included. CLIP's files have
- * a quarter million, the largest multilingual ones three million. */
+ * CLIP's files have a quarter million values, the largest multilingual ones three million. */
 #include "core/text/vocabulary_json.h"
 
 #include <jansson.h>
 #include <string.h>
 
+#include "core/base/json_values.h"
 #include "core/text/vocabulary_text.h"
 
 enum { VALUES_MAX = 1 << 22 };
 
 enum status vocabulary_json_parse(json_t **out, struct bytes file, struct error *err) {
-    size_t values = 0;
-    for (size_t i = 0; i < file.size; i++)
-        values += file.data[i] == ',' || file.data[i] == '[' || file.data[i] == '{';
-    if (values > VALUES_MAX)
+    if (!json_values_within(file, VALUES_MAX))
         return error_set(err, STATUS_TOO_LARGE, "more than %d JSON values", VALUES_MAX);
     json_error_t problem;
     *out = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &problem);

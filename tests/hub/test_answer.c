@@ -39,6 +39,21 @@ START_TEST(what_is_no_listing) {
 }
 END_TEST
 
+START_TEST(too_many_values) {
+    struct buffer text;
+    struct listing listing;
+    struct error err = ERROR_NONE;
+    buffer_init(&text, ANSWER_SIZE_MAX);
+    buffer_printf(&text, NULL, "{\"sha\": \"" COMMIT "\", \"tags\": [");
+    for (int i = 0; i < 1 << 18; i++) buffer_append(&text, "1,", 2, NULL);
+    buffer_printf(&text, NULL, "1], \"siblings\": []}");
+    ck_assert_int_eq(answer_read_listing(&listing, buffer_view(&text), &err), STATUS_TOO_LARGE);
+    ck_assert_str_eq(err.message, "the hub's answer has more than 262144 JSON values");
+    ck_assert_ptr_null(listing.files.paths);
+    buffer_free(&text);
+}
+END_TEST
+
 START_TEST(an_index) {
     struct file_list files;
     struct bytes json =
@@ -62,6 +77,7 @@ int main(void) {
     TCase *tcase = tcase_create("answer");
     tcase_add_test(tcase, a_listing);
     tcase_add_test(tcase, what_is_no_listing);
+    tcase_add_test(tcase, too_many_values);
     tcase_add_test(tcase, an_index);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -199,6 +199,26 @@ START_TEST(largest_header) {
 }
 END_TEST
 
+/* Two bytes of text each, and a hundred of memory. */
+START_TEST(many_values) {
+    enum { COUNT = 1 << 20, ROOM = 3 * COUNT + 64 };
+    char *header = malloc(ROOM);
+    ck_assert_ptr_nonnull(header);
+    size_t length = (size_t)snprintf(header, ROOM, "........{\"a\":[") - 8;
+    for (size_t i = 0; i < COUNT / 2; i++)
+        length += (size_t)snprintf(header + 8 + length, 8, "%s[]", i ? "," : "");
+    length += (size_t)snprintf(header + 8 + length, 8, "]}");
+    for (int i = 0; i < 8; i++) header[i] = (char)(length >> (8 * i));
+    struct tensors tensors;
+    struct error err = ERROR_NONE;
+    ck_assert_int_eq(
+        safetensors_parse(&tensors, (struct bytes){(uint8_t *)header, 8 + length}, &err),
+        STATUS_TOO_LARGE);
+    ck_assert_str_eq(err.message, "the safetensors header has more than 1048576 JSON values");
+    free(header);
+}
+END_TEST
+
 START_TEST(contents) {
     struct file file;
     struct tensors tensors;
@@ -263,6 +283,7 @@ int main(void) {
     tcase_add_test(tests, length_of_a_name);
     tcase_add_loop_test(tests, length_of_the_header, 0, 8);
     tcase_add_test(tests, largest_header);
+    tcase_add_test(tests, many_values);
     tcase_add_test(tests, contents);
     tcase_add_test(tests, half_precision);
     suite_add_tcase(suite, tests);

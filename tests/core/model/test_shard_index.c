@@ -69,6 +69,18 @@ START_TEST(as_many_as_there_may_be) {
 }
 END_TEST
 
+START_TEST(more_values_than_any_file_has) {
+    struct buffer text;
+    buffer_init(&text, 2 << 20);
+    buffer_printf(&text, NULL, "{\"x\":[");
+    for (int i = 0; i < 1 << 18; i++) buffer_append(&text, "1,", 2, NULL);
+    buffer_printf(&text, NULL, "1]}%c", 0);
+    ck_assert_int_eq(parse((const char *)text.data), STATUS_TOO_LARGE);
+    ck_assert_str_eq(err.message, "index of shards has more than 262144 JSON values");
+    buffer_free(&text);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("shard_index");
     TCase *tests = tcase_create("shard_index");
@@ -76,6 +88,7 @@ int main(void) {
     tcase_add_test(tests, names_once_and_in_order);
     tcase_add_test(tests, refused);
     tcase_add_test(tests, as_many_as_there_may_be);
+    tcase_add_test(tests, more_values_than_any_file_has);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
