@@ -3,10 +3,28 @@
 #include "cli/console.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#include "core/base/printable.h"
+
+/* Two paths and what there is to say of them. */
+enum { LINE_MAX_SIZE = 10240 };
+
+void console_vsay(const char *format, va_list args) {
+    char line[LINE_MAX_SIZE];
+    vsnprintf(line, sizeof(line), format, args);
+    printable_make(line);
+    fprintf(stderr, "%s\n", line);
+}
+
+void console_say(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    console_vsay(format, args);
+    va_end(args);
+}
 
 int console_exit_code(enum status status) {
     switch (status) {
@@ -29,12 +47,12 @@ int console_exit_code(enum status status) {
 }
 
 int console_fail(const struct error *err) {
-    fprintf(stderr, "clipd: %s\n", err->message);
+    console_say("clipd: %s", err->message);
     return console_exit_code(err->status);
 }
 
 int console_fail_at(const char *subject, const struct error *err) {
-    fprintf(stderr, "clipd: %s: %s\n", subject, err->message);
+    console_say("clipd: %s: %s", subject, err->message);
     return console_exit_code(err->status);
 }
 
@@ -43,9 +61,8 @@ int console_usage(const char *command, const char *format, ...) {
         va_list args;
         fprintf(stderr, "clipd %s: ", command);
         va_start(args, format);
-        vfprintf(stderr, format, args);
+        console_vsay(format, args);
         va_end(args);
-        fputc('\n', stderr);
     }
     fprintf(stderr, "try 'clipd %s --help'\n", command);
     return EX_USAGE;

@@ -2,7 +2,14 @@
 #ifndef CLI_CONSOLE_H
 #define CLI_CONSOLE_H
 
+#include <stdarg.h>
+
 #include "core/base/bytes.h"
+
+/* A line on standard error. Names in it may be hostile, and a terminal obeys control characters:
+ * printable.h says what becomes of them. */
+void console_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void console_vsay(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
 /* The exit code for a failure. */
 int console_exit_code(enum status status);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cli/console.h"
 #include "core/base/clock.h"
 
 enum { BAR_WIDTH = 30, DRAW_MS = 200, SAMPLE_MS = 1000, TENTHS = 10, SECONDS_SHOWN_MAX = 359999 };
@@ -86,9 +87,8 @@ void progress_print(struct progress *progress, const char *format, ...) {
     if (progress->quiet) return;
     progress_end(progress);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    console_vsay(format, args);
     va_end(args);
-    fputc('\n', stderr);
 }
 
 void progress_end(struct progress *progress) {

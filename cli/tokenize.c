@@ -82,8 +82,8 @@ static int print_line(const struct tokenizer *tokenizer, const char *line, size_
     json_error_t where;
     json_t *value = json_loadb(line, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
     if (!json_is_string(value)) {
-        fprintf(stderr, "clipd: standard input, line %zu: %s, expected a JSON string\n", number,
-                value ? "another JSON value" : where.text);
+        console_say("clipd: standard input, line %zu: %s, expected a JSON string", number,
+                    value ? "another JSON value" : where.text);
         json_decref(value);
         return EX_DATAERR;
     }

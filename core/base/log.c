@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/printable.h"
+
 enum { LINE_MAX_SIZE = 4096, MESSAGE_MAX_SIZE = 1024 };
 
 /* The log sink. */
@@ -125,8 +127,6 @@ void log_message(enum log_level level, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    for (char *c = message; *c; c++) {
-        if ((unsigned char)*c < 0x20) *c = ' ';
-    }
+    printable_make(message);
     log_event(level, message, NULL, 0);
 }

@@ -71,6 +71,20 @@ class Program(unittest.TestCase):
         self.assertEqual(done.stderr, b"")
         self.assertEqual(done.stdout.splitlines()[-1], b"141")
 
+    def test_terminals_get_no_control_characters(self):
+        evil = "\x1b]0;pwned\x07\x9b31m"
+        header = json.dumps({evil: {"dtype": "U8", "shape": [], "data_offsets": [0, 1]}}).encode()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.safetensors")
+            with open(path, "wb") as file:
+                file.write(struct.pack("<Q", len(header)) + header + b"x")
+            for arguments, expected in ((["info", "--model", path], DATA),
+                                        (["embed", "image", "--model", MODEL, evil], NO_INPUT)):
+                code, out, err = clipd(*arguments)
+                self.assertEqual((code, out), (expected, b""), err)
+                self.assertTrue(err.rstrip("\n").isprintable(), ascii(err))
+                self.assertIn("?]0;pwned???31m", err)
+
     def test_no_model(self):
         for arguments in (["info"], ["embed", "text", "x"]):
             code, out, err = clipd(*arguments)
