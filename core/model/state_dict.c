@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64, TENSORS_MAX = 1 << 17, STEPS_MAX = 1 << 22 };
+/* Tied weights, of embeddings or of towers, are there twice, in an average of weights once more. */
+enum { DEPTH_MAX = 64, TENSORS_MAX = 1 << 17, STEPS_MAX = 1 << 22, SHARING_MAX = 8 };
 
 struct reader {
     struct tensors *out;
@@ -15,6 +16,7 @@ struct reader {
     const struct storages *storages;
     size_t capacity;    /* of out->list */
     size_t copies_left; /* bytes */
+    size_t views_left;  /* bytes of tensors, copied or not */
     size_t steps;       /* items looked at; values may be shared, so walks need a limit */
     char name[TENSOR_NAME_MAX + 1];
     struct error *err;
@@ -267,6 +269,12 @@ static enum status set_data(struct reader *reader, struct tensor *out, const str
     const uint8_t *from = view->storage->data.data;
     out->data = (struct bytes){.data = from, .size = size};
     if (!view->elements) return STATUS_OK;
+    if (size > reader->views_left) {
+        return error_set(reader->err, STATUS_TOO_LARGE,
+                         "tensor %s: the tensors are more than %d times as large as the file",
+                         reader->name, SHARING_MAX);
+    }
+    reader->views_left -= size;
     if (is_contiguous(out, view)) {
         out->data.data += view->offset * tensor_type_size(out->type);
         return STATUS_OK;
@@ -412,10 +420,11 @@ static uint32_t find_weights(const struct pickle *pickle) {
 }
 
 enum status state_dict_read(struct tensors *out, const struct pickle *pickle,
-                            const struct storages *storages, size_t copies_max, struct error *err) {
+                            const struct storages *storages, size_t file_size, struct error *err) {
     struct reader reader = {
-        .out = out, .pickle = pickle, .storages = storages, .copies_left = copies_max, .err = err};
+        .out = out, .pickle = pickle, .storages = storages, .copies_left = file_size, .err = err};
     *out = (struct tensors){0};
+    if (!size_multiply(&reader.views_left, file_size, SHARING_MAX)) reader.views_left = SIZE_MAX;
     uint32_t weights = find_weights(pickle);
     enum pickle_kind kind = pickle_get(pickle, weights)->kind;
     enum status status = STATUS_OK;
