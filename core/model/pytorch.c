@@ -1,6 +1,5 @@
 #include "core/model/pytorch.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "core/model/state_dict.h"
@@ -46,14 +45,16 @@ static enum status find_pickle(struct bytes *out, struct bytes *root, const stru
 }
 
 static enum status check_byte_order(const struct zip *zip, struct bytes root, struct error *err) {
-    char name[64];
+    static const char file[] = "byteorder";
+    struct buffer name;
     struct bytes order;
-    int size =
-        snprintf(name, sizeof(name), "%.*sbyteorder", (int)root.size, (const char *)root.data);
-    if (size < 0 || (size_t)size >= sizeof(name)) return STATUS_OK;
-    const struct zip_entry *entry = zip_find(zip, bytes_of(name));
-    if (!entry) return STATUS_OK;
-    enum status status = zip_data(&order, zip, entry, err);
+    buffer_init(&name, root.size + sizeof(file));
+    enum status status = buffer_append(&name, root.data, root.size, err);
+    if (!status) status = buffer_append(&name, file, sizeof(file) - 1, err);
+    const struct zip_entry *entry = status ? NULL : zip_find(zip, buffer_view(&name));
+    buffer_free(&name);
+    if (!entry) return status;
+    status = zip_data(&order, zip, entry, err);
     if (status || (order.size >= 6 && !memcmp(order.data, "little", 6))) return status;
     return error_set(err, STATUS_UNSUPPORTED, "the numbers in the archive are not little-endian");
 }
