@@ -61,6 +61,7 @@ static size_t offset_of(uint32_t unit) {
 size_t charsmap_match(const struct charsmap *map, struct bytes text, bool shortest,
                       struct bytes *replacement) {
     size_t matched = 0;
+    const uint8_t *last = NULL; /* what replaces it; measured only once, it may be long */
     if (!map->units_count) return 0;
     size_t at = offset_of(map->units[0]);
     for (size_t i = 0; i < text.size; i++) {
@@ -76,10 +77,11 @@ size_t charsmap_match(const struct charsmap *map, struct bytes text, bool shorte
         const uint8_t *value = (const uint8_t *)map->strings + string;
         bool whole = i + 1 == text.size || begins_character(text.data + i + 1);
         if (!whole || !begins_character(value)) continue;
-        *replacement = (struct bytes){value, strlen((const char *)value)};
+        last = value;
         matched = i + 1;
         if (shortest) break;
     }
+    if (last) *replacement = (struct bytes){last, strlen((const char *)last)};
     return matched;
 }
 
