@@ -5,7 +5,8 @@
 #include "core/base/bytes.h"
 
 struct file_list {
-    char **paths; /* [count], each allocated */
+    char **paths;  /* [count], each allocated, in the order in which they came */
+    char **sorted; /* [count], the same */
     size_t count, room;
 };
 

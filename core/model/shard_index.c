@@ -38,16 +38,25 @@ static bool is_plain_name(const char *name) {
     return true;
 }
 
-/* Names come in the order of tensors, so that the last is often the next again. */
-static bool has_name(const struct shard_index *index, const char *name) {
-    for (size_t i = index->count; i-- > 0;) {
-        if (!strcmp(index->names[i], name)) return true;
+static int by_file(const void *a, const void *b) {
+    const struct shard_tensor *x = a, *y = b;
+    return strcmp(x->file, y->file);
+}
+
+static enum status sort_tensors(struct shard_index *index, json_t *map, struct error *err) {
+    const char *tensor;
+    json_t *file;
+    index->tensors = calloc(json_object_size(map) + 1, sizeof(*index->tensors));
+    if (!index->tensors) return error_set(err, STATUS_NO_MEMORY, "out of memory for shards");
+    json_object_foreach(map, tensor, file) {
+        index->tensors[index->tensors_count++] =
+            (struct shard_tensor){json_string_value(file), tensor};
     }
-    return false;
+    qsort(index->tensors, index->tensors_count, sizeof(*index->tensors), by_file);
+    return STATUS_OK;
 }
 
 static enum status add_name(struct shard_index *index, const char *name, struct error *err) {
-    if (has_name(index, name)) return STATUS_OK;
     if (!is_plain_name(name)) {
         return error_set(err, STATUS_UNPROCESSABLE,
                          "index of shards: \"%.120s\" is not the name of a file beside it", name);
@@ -61,46 +70,56 @@ static enum status add_name(struct shard_index *index, const char *name, struct 
     return STATUS_OK;
 }
 
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static enum status add_names(struct shard_index *index, json_t *map, struct error *err) {
-    const char *tensor;
-    json_t *file;
+static enum status add_names(struct shard_index *index, struct error *err) {
+    const struct shard_tensor *tensors = index->tensors;
     enum status status = STATUS_OK;
     index->names = calloc(SHARDS_MAX, sizeof(*index->names));
     if (!index->names) return error_set(err, STATUS_NO_MEMORY, "out of memory for shards");
-    json_object_foreach(map, tensor, file) {
-        if (!status) status = add_name(index, json_string_value(file), err);
+    for (size_t i = 0; i < index->tensors_count && !status; i++) {
+        if (!i || by_file(&tensors[i - 1], &tensors[i]) != 0)
+            status = add_name(index, tensors[i].file, err);
     }
     if (!status && !index->count)
         status = error_set(err, STATUS_UNPROCESSABLE, "the index of shards names no tensors");
-    if (!status) qsort(index->names, index->count, sizeof(*index->names), by_name);
     return status;
 }
 
 enum status shard_index_parse(struct shard_index *out, struct bytes text, struct error *err) {
     *out = (struct shard_index){.count = 0};
-    enum status status = parse_json(&out->root, &out->map, text, err);
+    json_t *map;
+    enum status status = parse_json(&out->root, &map, text, err);
     if (status) {
         out->root = NULL;
         return status;
     }
-    status = add_names(out, out->map, err);
+    status = sort_tensors(out, map, err);
+    if (!status) status = add_names(out, err);
     if (status) shard_index_free(out);
     return status;
 }
 
+/* Where the tensors of a file begin. */
+static size_t first_of(const struct shard_index *index, const char *file) {
+    size_t low = 0, high = index->tensors_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(index->tensors[middle].file, file) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 enum status shard_index_check(const struct shard_index *index, const struct tensors *tensors,
                               const char *name, struct error *err) {
-    const char *tensor;
-    json_t *file;
-    json_object_foreach(index->map, tensor, file) {
-        if (strcmp(json_string_value(file), name) != 0 || tensors_find(tensors, tensor)) continue;
+    for (size_t i = first_of(index, name); i < index->tensors_count; i++) {
+        const struct shard_tensor *said = &index->tensors[i];
+        if (strcmp(said->file, name) != 0) break;
+        if (tensors_find(tensors, said->tensor)) continue;
         return error_set(err, STATUS_UNPROCESSABLE,
                          "tensor %.120s is not in %.80s, where the index of shards says it is",
-                         tensor, name);
+                         said->tensor, name);
     }
     return STATUS_OK;
 }
@@ -108,6 +127,7 @@ enum status shard_index_check(const struct shard_index *index, const struct tens
 void shard_index_free(struct shard_index *index) {
     for (size_t i = 0; i < index->count; i++) free(index->names[i]);
     free(index->names);
+    free(index->tensors);
     json_decref(index->root);
     *index = (struct shard_index){.count = 0};
 }

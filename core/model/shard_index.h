@@ -8,10 +8,17 @@
 #include "core/base/bytes.h"
 #include "core/model/tensors.h"
 
+/* A tensor and the file that has it; both live as long as the JSON. */
+struct shard_tensor {
+    const char *file, *tensor;
+};
+
 struct shard_index {
     char **names; /* [count], sorted, each once: files beside the index, and nowhere else */
     size_t count;
-    json_t *root, *map; /* of tensors to names */
+    struct shard_tensor *tensors; /* [tensors_count], sorted by file */
+    size_t tensors_count;
+    json_t *root;
 };
 
 /* STATUS_UNPROCESSABLE for what is no index or names no files, STATUS_TOO_LARGE over the limits on

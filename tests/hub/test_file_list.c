@@ -18,6 +18,24 @@ START_TEST(copies_and_finds) {
 }
 END_TEST
 
+/* In the order in which they came, and found in whatever order. */
+START_TEST(keeps_its_order) {
+    static const char *const paths[] = {"m", "c", "x", "c/a", "a", "z", "m"};
+    struct file_list list = {0};
+    for (size_t i = 0; i < 7; i++) {
+        for (size_t k = 0; k < 7; k++) {
+            bool known = k < i || (k == 6 && i > 0);
+            ck_assert_int_eq(file_list_has(&list, paths[k]), known);
+        }
+        ck_assert_int_eq(file_list_add(&list, paths[i], NULL), STATUS_OK);
+    }
+    for (size_t i = 0; i < 7; i++) ck_assert_str_eq(list.paths[i], paths[i]);
+    ck_assert(!file_list_has(&list, "b"));
+    ck_assert(!file_list_has(&list, "zz"));
+    file_list_free(&list);
+}
+END_TEST
+
 START_TEST(has_a_limit) {
     enum { FILES = 10000 };
     struct file_list list = {0};
@@ -38,6 +56,7 @@ int main(void) {
     Suite *suite = suite_create("file_list");
     TCase *tcase = tcase_create("file_list");
     tcase_add_test(tcase, copies_and_finds);
+    tcase_add_test(tcase, keeps_its_order);
     tcase_add_test(tcase, has_a_limit);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -26,6 +26,36 @@ START_TEST(names_once_and_in_order) {
 }
 END_TEST
 
+/* Each file is asked for its own tensors, wherever the index lists them. */
+START_TEST(tensors_of_a_file) {
+    static const char *const files[] = {"u", "v", "w", "x", "y", "z"};
+    ck_assert_int_eq(parse("{\"weight_map\":{\"a\":\"z\",\"b\":\"x\",\"c\":\"v\",\"d\":"
+                           "\"x\",\"e\":\"z\",\"f\":\"v\",\"g\":\"x\"}}"),
+                     STATUS_OK);
+    ck_assert_uint_eq(shards.count, 3);
+    for (size_t i = 0; i < 6; i++) {
+        const char *want = i % 2 == 0 ? "" : i == 1 ? "cf" : i == 3 ? "bdg" : "ae";
+        char names[4][2] = {"a", "b", "c", "d"};
+        struct tensor list[4] = {{.name = NULL}};
+        struct tensors tensors = {.list = list, .count = strlen(want)};
+        for (size_t k = 0; k < tensors.count; k++) {
+            names[k][0] = want[k];
+            list[k].name = names[k];
+        }
+        err = ERROR_NONE;
+        ck_assert_int_eq(shard_index_check(&shards, &tensors, files[i], &err), STATUS_OK);
+        if (!tensors.count) continue;
+        names[tensors.count - 1][0] = 'h'; /* the last one is missing */
+        ck_assert_int_eq(shard_index_check(&shards, &tensors, files[i], &err),
+                         STATUS_UNPROCESSABLE);
+        char text[32];
+        snprintf(text, sizeof(text), "tensor %c is not in %s,", want[tensors.count - 1], files[i]);
+        ck_assert_msg(!strncmp(err.message, text, strlen(text)), "%s", err.message);
+    }
+    shard_index_free(&shards);
+}
+END_TEST
+
 START_TEST(refused) {
     static const struct {
         const char *text, *words;
@@ -86,6 +116,7 @@ int main(void) {
     TCase *tests = tcase_create("shard_index");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, names_once_and_in_order);
+    tcase_add_test(tests, tensors_of_a_file);
     tcase_add_test(tests, refused);
     tcase_add_test(tests, as_many_as_there_may_be);
     tcase_add_test(tests, more_values_than_any_file_has);
