@@ -51,8 +51,8 @@ enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_stor
                               const struct sqlite_collection *collection, struct error *err) {
     int64_t found = 0;
     enum status status = sqlite_store_reader(out, store, err);
-    if (!status) (*out)->until_ns = clock_now_ns() + store->timeout_ns;
     if (status) return status;
+    (*out)->until_ns = clock_now_ns() + store->timeout_ns;
     status = sqlite_execute(*out, "BEGIN", 0, err);
     if (!status)
         status = sqlite_read_number(&found, *out, "SELECT 1 FROM collections WHERE number = @",
