@@ -86,7 +86,7 @@ static enum status add_names(struct shard_index *index, struct error *err) {
 
 enum status shard_index_parse(struct shard_index *out, struct bytes text, struct error *err) {
     *out = (struct shard_index){.count = 0};
-    json_t *map;
+    json_t *map = NULL;
     enum status status = parse_json(&out->root, &map, text, err);
     if (status) {
         out->root = NULL;

@@ -206,7 +206,7 @@ START_TEST(pruned_heads_without_width) {
     head[1] = (uint8_t)((sizeof(header) - 1) >> 8);
     memcpy(head + 8, header, sizeof(header) - 1);
     char *folder = folder_make();
-    write_file(folder, "config.json", bytes_of(config), (struct bytes){0});
+    write_file(folder, "config.json", bytes_of(config), bytes_of(""));
     write_file(folder, "model.safetensors", (struct bytes){head, sizeof(head)},
                (struct bytes){zeros, sizeof(zeros)});
     struct model *model = NULL;
