@@ -84,7 +84,7 @@ def face(draw, x, y, fur, dark):
 
 def cat():
     image, draw = canvas((150, 130, 112), (196, 178, 156), 0.7, (120, 86, 62))
-    fur, stripe, pale = (172, 128, 80), (112, 78, 46), (228, 206, 176)
+    fur, stripe, pale = (140, 138, 136), (84, 82, 82), (206, 202, 198)
     draw.line(points((186, 216), (226, 196), (228, 150)), fill=fur, width=56)
     ellipse(draw, 130, 178, 62, 62, fur)
     for y in (142, 160, 178):

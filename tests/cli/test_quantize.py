@@ -15,7 +15,7 @@ from harness import Server
 from test_serve import wait_until_ready
 
 PICTURES = "docs/pictures"
-SHA256 = "e9df7cf714a42031525586e20c804ba93c2cd7a7a24db3a369cc0111caf393df"
+SHA256 = "d6e7e07f50d185f70c007c3dc7a9a13a645b4e46b1f23fed61af1880bc7d79f4"
 
 
 class Quantize(unittest.TestCase):
