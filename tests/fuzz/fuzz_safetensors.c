@@ -20,7 +20,7 @@ static void widen_all(const struct tensors *tensors) {
 }
 
 static void pack(const struct blueprint *blueprint, const struct model_info *info,
-                 enum gemm_precision precision) {
+                 enum model_precision precision) {
     struct towers towers;
     struct plan plan;
     struct packed packed;
@@ -41,9 +41,9 @@ static void draw(struct tensors *tensors, uint32_t image_size) {
     config_init(&config);
     config.head_width = 2;
     if (!blueprint_draw(&blueprint, &info, tensors, &config, NULL)) {
-        pack(&blueprint, &info, GEMM_FP32);
-        pack(&blueprint, &info, GEMM_BF16);
-        pack(&blueprint, &info, GEMM_INT8);
+        pack(&blueprint, &info, MODEL_FP32);
+        pack(&blueprint, &info, MODEL_BF16);
+        pack(&blueprint, &info, MODEL_INT8);
     }
     blueprint_free(&blueprint);
 }
