@@ -43,22 +43,24 @@ run_one() {
 export -f run_one
 
 # Those of training/ run nothing that was built here, so once is enough. The thread sanitizer would
-# take many minutes for two commands whose threads are the engine's, which servers show it, and for
+# take many minutes for commands whose threads are the engine's, which servers show it, and for
 # thousands of files, each of which is one thread's.
 choose() {
     case $folder in
     build/release) cat ;;
-    build/tsan) grep -Ev '^tests/(training/|cli/test_(quantize|readme)|http/test_corpora)' ;;
+    build/tsan) grep -Ev '^tests/(training/|cli/test_(bench|quantize|readme)|http/test_corpora)' ;;
     *) grep -v '^tests/training/' ;;
     esac
 }
 
-# The Python tests take longest, so they start first; one more than there are CPUs, because
-# some of them mostly wait.
+# Those that take longest start first: a few programs, under sanitizers, and the Python tests. One
+# more than there are CPUs, because some of them mostly wait.
+long='tests/(core/model/test_quality|core/test_registry|core/text/test_tokenizer|kernels/check_gemm)$'
 # shellcheck disable=SC2016 # the inner shell expands it
 {
+    printf '%s\n' "$@" | grep -E "$long"
     find tests -name 'test_*.py' | sort | choose
-    printf '%s\n' "$@"
+    printf '%s\n' "$@" | grep -Ev "$long"
 } | xargs -r -d '\n' -P "${TEST_JOBS:-$(($(nproc) + 1))}" -I '{}' bash -c 'run_one "$1"' - '{}'
 
 count() {
