@@ -140,7 +140,7 @@ START_TEST(counts_the_memory_of_the_tree) {
     struct json_body first, second;
     struct error err = ERROR_NONE;
     for (int i = 1; i < COUNT; i++) end += sprintf(end, ",0");
-    strcpy(end, "]}");
+    sprintf(end, "]}");
     ck_assert_int_eq(json_body_parse(&first, bytes_of(text), VALUES_MAX, &memory, NULL), STATUS_OK);
     ck_assert_uint_ge(budget_used(&memory), LEAST);
     ck_assert_int_eq(json_body_parse(&second, bytes_of(text), VALUES_MAX, &memory, &err),
@@ -149,7 +149,7 @@ START_TEST(counts_the_memory_of_the_tree) {
     json_body_free(&first);
     json_body_free(&second);
     ck_assert_uint_eq(budget_used(&memory), 0);
-    strcpy(end, "]");
+    sprintf(end, "]");
     ck_assert_int_eq(json_body_parse(&first, bytes_of(text), VALUES_MAX, &memory, NULL),
                      STATUS_INVALID);
     ck_assert_uint_eq(budget_used(&memory), 0);
