@@ -54,7 +54,8 @@ PEER_SRC := tests/server/fake_server.c tests/chaos/chaos_client.c
 # Of what one thread does alone the thread sanitizer has nothing to say, and takes long.
 ifeq ($(BUILD),tsan)
 TEST_SRC := tests/core/text/test_tokenizer.c \
-            $(filter-out $(addprefix tests/,core/text/% core/image/% kernels/% config/%),$(TEST_SRC))
+            $(filter-out $(addprefix tests/,core/text/% core/image/% kernels/% config/% \
+                                            core/model/test_quality.c),$(TEST_SRC))
 FUZZ_SRC :=
 endif
 # What test programs share: golden readers and the like.
