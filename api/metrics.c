@@ -163,8 +163,8 @@ static void put_service(struct exposition *out, const struct api *api) {
             (double)server.connections);
     put_one(out, "clipd_http_requests_active", "gauge", "Requests being handled.",
             (double)server.requests_active);
-    put_one(out, "clipd_http_body_bytes", "gauge", "Memory held by request bodies.",
-            (double)server.body_bytes);
+    put_one(out, "clipd_http_body_bytes", "gauge",
+            "Memory held by request bodies and what is parsed of them.", (double)server.body_bytes);
 }
 
 static void put_collections(struct exposition *out, const struct metrics *metrics) {
