@@ -1,7 +1,8 @@
 /* check_gemm.c - the matrix products of every instruction set and precision against
  * sums in double precision of the same rounded inputs, and against themselves: a row's
  * bits must not depend on how many rows there are, on its place or on the panels asked
- * for. Behind every row of A and C lies NaN.
+ * for. Behind every row of A and C lies NaN. Of each of millions of elements only what is
+ * wrong is told to Check, which keeps account of every ck_assert() in a file.
  */
 #include <check.h>
 #include <math.h>
@@ -86,21 +87,25 @@ static void fill_a(struct sample *sample, uint32_t *state) {
 }
 
 static void expect(struct sample *sample) {
+    size_t k = sample->k;
+    double *a = malloc((sample->m * k + k + 1) * sizeof(*a)), *w = a + sample->m * k;
+    for (size_t i = 0; i < sample->m * k; i++) a[i] = a_value(sample, i / k, i % k);
     for (size_t column = 0; column < sample->n; column++) {
-        const float *w = sample->source + column * sample->k;
+        const float *source = sample->source + column * k;
         float largest = 0;
-        for (size_t i = 0; i < sample->k; i++) largest = fmaxf(largest, fabsf(w[i]));
+        for (size_t i = 0; i < k; i++) largest = fmaxf(largest, fabsf(source[i]));
+        for (size_t i = 0; i < k; i++) w[i] = w_value(sample, source[i], largest);
         for (size_t row = 0; row < sample->m; row++) {
             double sum = 0, magnitude = 0;
-            for (size_t i = 0; i < sample->k; i++) {
-                double product = a_value(sample, row, i) * w_value(sample, w[i], largest);
-                sum += product;
-                magnitude += fabs(product);
+            for (size_t i = 0; i < k; i++) {
+                sum += a[row * k + i] * w[i];
+                magnitude += fabs(a[row * k + i] * w[i]);
             }
             sample->expected[row * sample->n + column] = sum;
             sample->magnitude[row * sample->n + column] = magnitude;
         }
     }
+    free(a);
 }
 
 static struct sample sample_create(const struct gemm_kernel *kernel, size_t m, size_t n, size_t k) {
@@ -161,15 +166,16 @@ static void check_size(const struct gemm_kernel *kernel, size_t m, size_t n, siz
         for (size_t column = 0; column < n + GAP; column++) {
             double value = c[row * (n + GAP) + column];
             if (column >= n) {
-                ck_assert_msg(isnan(value), "%s: m %zu n %zu k %zu wrote behind row %zu",
-                              kernel->format, m, n, k, row);
+                if (!isnan(value))
+                    ck_abort_msg("%s: m %zu n %zu k %zu wrote behind row %zu", kernel->format, m, n,
+                                 k, row);
                 continue;
             }
             double wanted = sample.expected[row * n + column];
             double tolerance = 1e-6 * sample.magnitude[row * n + column] + 1e-30;
-            ck_assert_msg(fabs(value - wanted) <= tolerance,
-                          "%s %s: m %zu n %zu k %zu, [%zu, %zu] is %.9g, not %.9g", kernel->name,
-                          kernel->format, m, n, k, row, column, value, wanted);
+            if (!(fabs(value - wanted) <= tolerance))
+                ck_abort_msg("%s %s: m %zu n %zu k %zu, [%zu, %zu] is %.9g, not %.9g", kernel->name,
+                             kernel->format, m, n, k, row, column, value, wanted);
         }
     }
     poison_free(c);
@@ -261,7 +267,7 @@ static void check_finish(const struct gemm_kernel *kernel, size_t n) {
             size_t row = j / (n + GAP), column = j % (n + GAP);
             double value = bf16 ? rows_f32_of(((uint16_t *)(void *)c)[j]) : c[j];
             if (column >= n) {
-                ck_assert(isnan(value));
+                if (!isnan(value)) ck_abort_msg("wrote behind row %zu", row);
                 continue;
             }
             double sum = sample.expected[row * n + column],
@@ -272,8 +278,9 @@ static void check_finish(const struct gemm_kernel *kernel, size_t n) {
             if (call.output == GEMM_ADD_RELU_F32) wanted = fmax(wanted, 0);
             double tolerance = 2e-6 * (sample.magnitude[row * n + column] + fabs(bias) + 7);
             if (bf16) tolerance += fabs(wanted) / 256;
-            ck_assert_msg(fabs(value - wanted) <= tolerance, "%s %s: case %d n %zu: %g, not %g",
-                          kernel->name, kernel->format, i, n, value, wanted);
+            if (!(fabs(value - wanted) <= tolerance))
+                ck_abort_msg("%s %s: case %d n %zu: %g, not %g", kernel->name, kernel->format, i, n,
+                             value, wanted);
         }
         poison_free(before);
         poison_free(c);
@@ -308,11 +315,10 @@ static void check_part(const struct sample *sample, const float *whole, size_t f
         const float *one = c + row * stride, *other = whole + (first + row) * stride;
         for (size_t i = 0; i < sample->n; i++) {
             if (i < begin || i >= end) {
-                ck_assert(isnan(one[i]));
-            } else {
-                ck_assert_msg(same_bits(one + i, other + i, sizeof(*one)),
-                              "%s: rows %zu at %zu: [%zu, %zu] differs", sample->kernel->format, m,
-                              first, row, i);
+                if (!isnan(one[i])) ck_abort_msg("wrote outside of the panels, [%zu, %zu]", row, i);
+            } else if (!same_bits(one + i, other + i, sizeof(*one))) {
+                ck_abort_msg("%s: rows %zu at %zu: [%zu, %zu] differs", sample->kernel->format, m,
+                             first, row, i);
             }
         }
     }
