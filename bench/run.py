@@ -165,8 +165,7 @@ def main(arguments):
         print(f"run.py: {neighbours:.1f} other programs are running; rates in real time will be low")
     values, parts = {}, {}
     for part, measured in (("kernels", bench_kernels(build)), ("models", bench_models(build)),
-                           ("server fp32", bench_server(build, "fp32")),
-                           ("server int8", bench_server(build, "int8")),
+                           *((f"server {p}", bench_server(build, p)) for p in ("fp32", "bf16", "int8")),
                            ("upserts", bench_upserts(build))):
         values.update(measured[0])
         parts[part] = measured[1]
