@@ -84,7 +84,7 @@ static void fail(struct api *api, const struct http_request *request, int http_s
 
 static enum status check_state(struct api *api, const struct route *route, struct error *err) {
     enum api_state state = (enum api_state)atomic_load(&api->state);
-    if (state == API_READY || route->flags & ROUTE_ALWAYS) return STATUS_OK;
+    if (state == API_READY || state == API_LEAVING || route->flags & ROUTE_ALWAYS) return STATUS_OK;
     bool loading = state == API_LOADING;
     metrics_count_rejection(api->metrics, loading ? METRICS_LOADING : METRICS_DRAINING);
     return error_set(err, STATUS_UNAVAILABLE,

@@ -29,7 +29,8 @@ struct api_options {
 
 extern const struct api_options api_options_default;
 
-enum api_state { API_LOADING, API_READY, API_DRAINING };
+/* Leaving: nothing is refused yet, but /readyz says no, so that balancers send no more. */
+enum api_state { API_LOADING, API_READY, API_LEAVING, API_DRAINING };
 
 /* The api borrows the registry, which must outlive it. Starts in API_LOADING:
  * everything but the probes and metrics answers 503. */

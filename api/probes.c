@@ -24,6 +24,7 @@ enum status probes_readyz(struct api *api, struct http_request *request,
     enum status status = STATUS_OK;
     switch ((enum api_state)atomic_load(&api->state)) {
     case API_LOADING: return error_set(err, STATUS_UNAVAILABLE, "loading models");
+    case API_LEAVING:
     case API_DRAINING: return error_set(err, STATUS_UNAVAILABLE, "shutting down");
     case API_READY: break;
     }

@@ -23,6 +23,7 @@
 #include "cli/notify.h"
 #include "cli/reload.h"
 #include "cli/session.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 
 enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
@@ -176,12 +177,19 @@ static void answer(struct service *service, sigset_t *signals) {
     notify_send("READY=1");
 
     int number = wait_for_end(service, signals);
-    log_message(LOG_INFO, "%s: finishing what runs", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    uint32_t delay_ms = service->config.drain_delay_ms;
+    log_message(LOG_INFO, "%s: finishing what runs%s", number == SIGTERM ? "SIGTERM" : "SIGINT",
+                delay_ms ? ", and what comes until balancers know" : "");
     notify_send("STOPPING=1");
-    api_set_state(service->api, API_DRAINING);
     handle_signals(exit_now);
     sigdelset(signals, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    if (delay_ms) {
+        api_set_state(service->api, API_LEAVING);
+        struct timespec delay = clock_timespec((uint64_t)delay_ms * CLOCK_NS_PER_MS);
+        nanosleep(&delay, NULL);
+    }
+    api_set_state(service->api, API_DRAINING);
     http_server_stop(service->server, service->config.drain_ms);
     service->server = NULL;
     log_message(LOG_INFO, "stopped");

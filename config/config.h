@@ -24,7 +24,7 @@ struct config {
     size_t models_memory_max; /* bytes; 0: no bound */
     enum log_level log_level;
     enum log_format log_format;
-    uint32_t drain_ms;
+    uint32_t drain_delay_ms, drain_ms;
     const char *precision;      /* of the default model; "auto": as its entry says */
     const char *cache_dir;      /* of packed weights; "auto", "none" or a directory */
     const char *store_location; /* "auto", "none", a directory or postgresql:// */

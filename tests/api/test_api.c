@@ -184,6 +184,9 @@ START_TEST(loading_and_draining) {
         json_decref(get("/v1/models", 503));
         json_decref(get("/nothing", 404));
     }
+    api_set_state(api, API_LEAVING);
+    json_decref(get("/readyz", 503));
+    json_decref(get("/models", 200));
     api_set_state(api, API_READY);
     json_decref(get("/readyz", 200));
 }

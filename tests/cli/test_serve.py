@@ -73,6 +73,23 @@ class Serve(unittest.TestCase):
             server.terminate()
             self.assertEqual(server.process.wait(30), 0)
 
+    def test_what_balancers_still_send_is_answered(self):
+        with Server(MODEL, args=["--set", "server.drain_delay=60s"], env=environment()) as server:
+            wait_until_ready(server)
+            server.terminate()
+            wait_until(lambda: server.get("/readyz")[0] == 503)
+            for _ in range(3):  # each on a connection of its own
+                answer = server.post("/embed/text", '{"texts": ["a cat"]}', "application/json")
+                self.assertEqual(answer[0], 200)
+            self.assertEqual(server.get("/livez")[0], 200)
+            server.terminate()
+            self.assertEqual(server.process.wait(30), 128 + signal.SIGTERM)
+            server.process.returncode = 0  # as expected here
+        with Server(MODEL, args=["--set", "server.drain_delay=100ms"], env=environment()) as server:
+            wait_until_ready(server)
+            server.terminate()
+            self.assertEqual(server.process.wait(30), 0)
+
     def test_second_signal_exits_at_once(self):
         with Server(MODEL, env=environment()) as server:
             wait_until_ready(server)

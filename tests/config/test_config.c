@@ -126,7 +126,7 @@ START_TEST(test_unknown_keys) {
     ck_assert_str_eq(load_yaml("server:\n  listen: :80\n\n  # more\n  lisen: 3\n"),
                      "line 5: unknown key 'lisen', expected one of listen, connections_max, "
                      "requests_max, io_threads, idle_timeout, request_timeout, memory_max, "
-                     "drain_timeout");
+                     "drain_delay, drain_timeout");
     ck_assert_str_eq(err.where, "line 5");
     ck_assert_str_eq(
         load_yaml("log:\n  level: info\n\n\nthraeds: 4\n"),
