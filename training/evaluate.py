@@ -68,6 +68,15 @@ def read_held_out(path):
         return [(words.label_of(n), tar.extractfile(n).read()) for n in names if n in held]
 
 
+def held_out_sets(data):
+    """[(name, [(label, file)], labels)] of ../shared/training."""
+    names = words.tiny_names(os.path.join(data, "tiny-imagenet-names.json"))
+    tiny = [(names[key][0], file)
+            for key, file in read_held_out(os.path.join(data, "tiny-imagenet-250.tar"))]
+    return [("CIFAR-10", read_held_out(os.path.join(data, "cifar10-2000.tar")), list(words.CIFAR)),
+            ("Tiny ImageNet", tiny, [n[0] for n in names.values()])]
+
+
 def classify(service, files, labels, templates, top):
     """The best labels of each file."""
     found = []
@@ -149,18 +158,15 @@ def main():
 
 
 def report(service, data):
-    pairs = read_held_out(os.path.join(data, "cifar10-2000.tar"))
-    first, _, by = accuracy(service, pairs, words.CIFAR)
-    print(f"CIFAR-10, {len(pairs)} held-out pictures: top-1 {first:.1%}")
-    print("  " + ", ".join(f"{label} {share:.2f}" for label, share in sorted(by.items())))
-    names = words.tiny_names(os.path.join(data, "tiny-imagenet-names.json"))
-    pairs = [(names[key][0], file) for key, file in read_held_out(
-        os.path.join(data, "tiny-imagenet-250.tar"))]
-    first, fifth, by = accuracy(service, pairs, [n[0] for n in names.values()])
-    print(f"Tiny ImageNet, {len(pairs)} held-out pictures: top-1 {first:.1%}, top-5 {fifth:.1%}")
-    order = sorted(by, key=by.get)
-    print("  best: " + ", ".join(f"{n} {by[n]:.2f}" for n in order[:-9:-1]))
-    print("  worst: " + ", ".join(f"{n} {by[n]:.2f}" for n in order[:8]))
+    for name, pairs, labels in held_out_sets(data):
+        first, fifth, by = accuracy(service, pairs, labels)
+        print(f"{name}, {len(pairs)} held-out pictures: top-1 {first:.1%}, top-5 {fifth:.1%}")
+        order = sorted(by, key=by.get, reverse=True)
+        if len(order) <= 16:
+            print("  " + ", ".join(f"{n} {by[n]:.2f}" for n in sorted(by)))
+        else:
+            print("  best: " + ", ".join(f"{n} {by[n]:.2f}" for n in order[:8]))
+            print("  worst: " + ", ".join(f"{n} {by[n]:.2f}" for n in order[:-9:-1]))
 
 
 if __name__ == "__main__":

@@ -54,14 +54,18 @@ def centre_crops(x, side, aspect):
     return F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 
-def jitter(x, strength=0.6):
-    """Contrast, saturation, brightness and the tint of each picture, on normalised pixels."""
+def jitter(x, strength=0.6, colourless=0.2):
+    """Contrast, saturation, hue, brightness and the tint of each picture, on normalised pixels. Some
+    lose their colours altogether: green alone makes no bird."""
     def between(low, high):
         return 1 + strength * torch.empty(len(x), 1, 1, 1).uniform_(low, high)
 
     grey = x.mean((1, 2, 3), keepdim=True)
     x = (x - grey) * between(-0.3, 0.3) + grey
     grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * between(-0.5, 0.4)
+    colours = (x - grey) * between(-0.5, 0.4) * (torch.rand(len(x), 1, 1, 1) >= colourless)
+    turn = strength * 0.7 * torch.randn(len(x), 1, 1, 1)  # radians, about the axis of greys
+    across = (colours.roll(1, 1) - colours.roll(-1, 1)) / 3 ** 0.5
+    x = grey + colours * turn.cos() + across * turn.sin()
     return (x + strength * 0.2 * torch.randn(len(x), 1, 1, 1)
             + strength * 0.05 * torch.randn(len(x), 3, 1, 1))

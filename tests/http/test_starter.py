@@ -1,9 +1,8 @@
 """The main job on real input: photographs in, true labels out, through the server.
 
 tests/golden/starter.json holds what PyTorch made of our own pictures and of some texts
-in fp32 (training/references.py); the service must give the same in fp32. The accuracy
-that the model card states is counted again, on the tenth of CIFAR-10 that the training
-never saw.
+in fp32 (training/references.py); the service must give the same in fp32. The accuracies
+that the model card states are counted again, on the tenths that the training never saw.
 """
 
 import base64
@@ -15,7 +14,7 @@ import sys
 import time
 import unittest
 
-from harness import ROOT, SHARED, Server, sanitized
+from harness import BINARY, ROOT, SHARED, Server, sanitized
 
 sys.path.insert(0, ROOT)
 from training import evaluate, words
@@ -25,6 +24,7 @@ DATA = os.path.join(SHARED, "training")
 PHOTOS = os.path.join(SHARED, "reference", "photos")
 TOLERANCE = 2e-5  # of an element of a normalised embedding, against another fp32 program
 NAMES = ["airplane", "car", "cat", "dog", "ship"]
+SHOWN = {"000000039769.jpg": "cat", "cat.jpeg": "cat", "dog.jpeg": "dog"}
 
 
 def picture(name):
@@ -82,27 +82,43 @@ class Starter(unittest.TestCase):
 
     @unittest.skipUnless(os.path.isdir(PHOTOS), "no ../shared")
     def test_full_size_photographs(self):
-        names = sorted(self.expected["photographs"])
-        self.assertEqual(len(names), 3)
         files = []
-        for name in names:
+        for name in SHOWN:
             with open(os.path.join(PHOTOS, name), "rb") as file:
                 files.append(file.read())
         found = evaluate.classify(self, files, list(words.CIFAR), words.ENSEMBLE, 1)
-        self.assertEqual([best[0] for best in found], [self.expected["photographs"][n] for n in names])
+        self.assertEqual([best[0] for best in found], list(SHOWN.values()))
+
+    def stated(self, pattern):
+        """A number of the model card."""
+        with open(os.path.join(ROOT, MODEL, "README.md"), encoding="utf-8") as file:
+            return float(re.search(pattern, file.read()).group(1))
 
     @unittest.skipUnless(os.path.isdir(DATA), "no ../shared")
-    @unittest.skipIf(sanitized(), "two thousand pictures have the same labels in every build")
+    @unittest.skipIf(sanitized(), "seven thousand pictures have the same labels in every build")
     def test_held_out_accuracy(self):
-        pairs = evaluate.read_held_out(os.path.join(DATA, "cifar10-2000.tar"))
-        self.assertEqual(len(pairs), 2000)
-        first, _, by = evaluate.accuracy(self, pairs, list(words.CIFAR))
-        self.assertAlmostEqual(first, self.expected["cifar10_top1"], delta=0.0011)  # two pictures
-        for label, share in self.expected["cifar10_by_class"].items():
-            self.assertAlmostEqual(by[label], share, delta=0.011, msg=label)
-        with open(os.path.join(ROOT, MODEL, "README.md"), encoding="utf-8") as file:
-            stated = re.search(r"CIFAR-10, 2,000 held-out pictures \| ([\d.]+) %", file.read())
-        self.assertEqual(stated.group(1), f"{100 * self.expected['cifar10_top1']:.1f}")
+        for name, pairs, labels in evaluate.held_out_sets(DATA):
+            first, _, by = evaluate.accuracy(self, pairs, labels)
+            self.assertAlmostEqual(first, self.expected["top1"][name], delta=0.0011, msg=name)
+            pattern = rf"{name}.* {len(pairs):,} held-out pictures \| ([\d.]+) %"
+            self.assertAlmostEqual(self.stated(pattern), 100 * first, delta=0.16, msg=name)
+            if name == "CIFAR-10":
+                for label, share in self.expected["cifar10_by_class"].items():
+                    self.assertAlmostEqual(by[label], share, delta=0.011, msg=label)
+
+    @unittest.skipUnless(os.path.isdir(DATA), "no ../shared")
+    @unittest.skipIf(sanitized(), "thousands of pictures have the same labels in every build")
+    def test_what_reduced_precision_loses(self):
+        name, pairs, labels = evaluate.held_out_sets(DATA)[0]
+        for precision, most in (("bf16", 0.005), ("int8", 0.015)):
+            service = evaluate.Service(BINARY, MODEL, precision)
+            try:
+                first = evaluate.accuracy(service, pairs, labels)[0]
+            finally:
+                service.close()
+            self.assertGreater(first, self.expected["top1"][name] - most, precision)
+            stated = self.stated(rf"\n\| {precision}.*?\| ([\d.]+) %")
+            self.assertAlmostEqual(stated, 100 * first, delta=0.31, msg=precision)
 
 
 if __name__ == "__main__":
