@@ -284,9 +284,10 @@ static enum status deliver(struct job *job, size_t first, size_t end, uint64_t d
     return status;
 }
 
-/* Whether no item that PostgreSQL has left out can belong to the `wanted` best. */
+/* Whether no item that PostgreSQL has left out can belong to the `wanted` best. Scores of words
+ * alone are its own, not computed here, and it sorts by them and by id as we do. */
 static bool is_decided(const struct job *job, size_t wanted) {
-    if (job->count < job->room) return true;
+    if (!job->search->embedding || job->count < job->room) return true;
     float last = job->candidates[job->count - 1].score;
     return job->candidates[wanted - 1].score - last > rounding;
 }
