@@ -1,6 +1,7 @@
 #include "tests/support/postgres_database.h"
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,37 @@ char *postgres_database_run(const char *address, const char *sql) {
     PQfinish(connection);
     if (!value) abort();
     return value;
+}
+
+static const char *name_of(const char *address) {
+    return strstr(address, "dbname=") + strlen("dbname=");
+}
+
+char *postgres_database_ask_server(const char *address, const char *format) {
+    char sql[512];
+    snprintf(sql, sizeof(sql), format, name_of(address));
+    return postgres_database_run(getenv("CLIPD_POSTGRES"), sql);
+}
+
+void postgres_database_wait_until(const char *address, const char *format) {
+    for (int i = 0; i < 600; i++) {
+        char *answer = postgres_database_ask_server(address, format);
+        bool holds = strcmp(answer, "t") == 0;
+        free(answer);
+        if (holds) return;
+        usleep(50000);
+    }
+    fprintf(stderr, "in vain: %s\n", format);
+    abort();
+}
+
+void postgres_database_configure(const char *address, const char *key, const char *value) {
+    char sql[256];
+    if (key)
+        snprintf(sql, sizeof(sql), "ALTER DATABASE %s SET %s = '%s'", name_of(address), key, value);
+    else
+        snprintf(sql, sizeof(sql), "ALTER DATABASE %s RESET ALL", name_of(address));
+    free(postgres_database_run(address, sql));
 }
 
 static void run_on_server(const char *format, const char *name) {
@@ -46,6 +78,6 @@ char *postgres_database_create(void) {
 }
 
 void postgres_database_drop(char *address) {
-    run_on_server("DROP DATABASE %s WITH (FORCE)", strstr(address, "dbname=") + strlen("dbname="));
+    run_on_server("DROP DATABASE %s WITH (FORCE)", name_of(address));
     free(address);
 }

@@ -14,5 +14,11 @@ void postgres_database_drop(char *address);
 /* Runs SQL; returns the first value of the answer, "" if there is none, which the caller
  * frees. Aborts when it fails. */
 char *postgres_database_run(const char *address, const char *sql);
+/* The same in the server's own database; `%s` in the SQL is the name of the test's. */
+char *postgres_database_ask_server(const char *address, const char *format);
+/* Asks the server until it says true, for some time; aborts then. */
+void postgres_database_wait_until(const char *address, const char *format);
+/* What connections to the test's database find from now on; without a key as it was. */
+void postgres_database_configure(const char *address, const char *key, const char *value);
 
 #endif
