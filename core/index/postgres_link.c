@@ -74,12 +74,15 @@ static enum status report(struct postgres_link *link, const struct pg_result *re
 }
 
 /* A wait for the synchronous standby that was cut short ends with success and a warning, but
- * what it has written may be lost with the primary: not what is promised to our callers. No
- * statement of ours gives another warning. */
+ * what it has written may be lost with the primary: not what is promised to our callers. Other
+ * warnings (of triggers, of transaction ids that run out) say nothing about that. Texts are
+ * translated, names of functions are not; without one it may be any. */
 static void note(void *context, const struct pg_result *result) {
     bool *unconfirmed = context;
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-    if (severity && strcmp(severity, "WARNING") == 0) *unconfirmed = true;
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    if (!severity || strcmp(severity, "WARNING") != 0) return;
+    if (!function || strcmp(function, "SyncRepWaitForLSN") == 0) *unconfirmed = true;
 }
 
 /* ---- running ---- */
