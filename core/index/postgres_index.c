@@ -13,12 +13,22 @@ enum {
     EXACT_COUNT_MAX = 1000000,
     LOCK_CLASS = 0x636C6970, /* "clip" */
     MEMORY_MAX_KB = 1 << 20,
+    FAILURES_MAX = 64,
+    PAUSE_S = 60, /* after the first failure; then twice that, and so on */
+    PAUSE_DOUBLINGS_MAX = 6,
 };
 
 struct want {
     uint64_t number;
     uint32_t dim;
     bool anew;
+};
+
+/* Builds of one collection that have failed, one after the other. */
+struct failure {
+    uint64_t number;
+    uint32_t doublings;
+    uint64_t until_ns; /* not before; 0: none has failed */
 };
 
 struct postgres_builder {
@@ -29,6 +39,7 @@ struct postgres_builder {
     struct want wants[WANTS_MAX];
     size_t count;
     struct want now; /* being built; number 0: none */
+    struct failure failures[FAILURES_MAX];
     bool stop;
 };
 
@@ -109,35 +120,119 @@ static enum status allow_memory(struct postgres_link *link, int64_t items, uint3
     return run_one(link, &query, err);
 }
 
-static enum status build(const struct postgres_builder *builder, struct postgres_link *link,
-                         const struct want *want, struct error *err) {
-    struct state state = {0};
+/* "CONCURRENTLY": else it waits for whoever reads the table, and all others wait for it. */
+static enum status drop_index(struct postgres_link *link, uint64_t number, const char *suffix,
+                              struct error *err) {
     struct postgres_query query;
-    unsigned long long table = want->number;
-    enum status status = postgres_link_do(link, "SET statement_timeout = 0", CLOCK_NEVER, err);
-    if (!status) status = read_state(link, want->number, &state, err);
-    if (status || !state.locked || (state.valid && !want->anew)) return status;
-    if (!state.valid && !state.whole) return STATUS_OK;
-    status = count_items(link, want->number, &state.items, err);
-    if (!status && !state.valid && (uint64_t)state.items < builder->store->approximate_from)
-        return STATUS_OK;
-    if (!status) status = allow_memory(link, state.items, want->dim, err);
-    if (status) return status;
-    /* What was left by somebody who died over it. */
     postgres_query_init(&query);
-    postgres_query_add(
-        &query, "DROP INDEX IF EXISTS clipd_items_%llu_hnsw_ccnew, clipd_items_%llu_hnsw_ccold",
-        table, table);
-    if (state.exists && !state.valid) postgres_query_add(&query, ", clipd_items_%llu_hnsw", table);
-    status = run_one(link, &query, err);
+    postgres_query_add(&query, "DROP INDEX CONCURRENTLY IF EXISTS clipd_items_%llu_hnsw%s",
+                       (unsigned long long)number, suffix);
+    return run_one(link, &query, err);
+}
+
+/* Clears away what was left by somebody who died over it, and makes the index. */
+static enum status make_index(struct postgres_link *link, const struct want *want,
+                              const struct state *state, struct error *err) {
+    struct postgres_query query;
+    enum status status = drop_index(link, want->number, "_ccnew", err);
+    if (!status) status = drop_index(link, want->number, "_ccold", err);
+    if (!status && state->exists && !state->valid) status = drop_index(link, want->number, "", err);
     if (status) return status;
     postgres_query_init(&query);
-    if (state.valid)
-        postgres_query_add(&query, "REINDEX INDEX CONCURRENTLY clipd_items_%llu_hnsw", table);
+    if (state->valid)
+        postgres_query_add(&query, "REINDEX INDEX CONCURRENTLY clipd_items_%llu_hnsw",
+                           (unsigned long long)want->number);
     else
         postgres_schema_add_index(&query, want->number, want->dim);
     return run_one(link, &query, err);
 }
+
+/* Several processes build in shared memory, of which a container may have little. */
+static enum status make_index_alone(struct postgres_link *link, const struct want *want,
+                                    struct state *state, struct error *err) {
+    enum status status =
+        postgres_link_do(link, "SET max_parallel_maintenance_workers = 0", CLOCK_NEVER, err);
+    if (!status) status = read_state(link, want->number, state, err);
+    return status ? status : make_index(link, want, state, err);
+}
+
+/* state->valid is whether there is an index, if it is known. */
+static enum status build(const struct postgres_builder *builder, struct postgres_link *link,
+                         const struct want *want, struct state *state, struct error *err) {
+    struct error own = ERROR_NONE;
+    enum status status = postgres_link_do(link, "SET statement_timeout = 0", CLOCK_NEVER, err);
+    if (!status) status = read_state(link, want->number, state, err);
+    if (status || !state->locked || (state->valid && !want->anew)) return status;
+    if (!state->valid && !state->whole) return STATUS_OK;
+    status = count_items(link, want->number, &state->items, err);
+    if (!status && !state->valid && (uint64_t)state->items < builder->store->approximate_from)
+        return STATUS_OK;
+    if (!status) status = allow_memory(link, state->items, want->dim, err);
+    if (status) return status;
+    status = make_index(link, want, state, &own);
+    if (status && link->fault == POSTGRES_FAULT_SPACE) {
+        log_message(LOG_WARNING,
+                    "collections: one process builds the index of clipd_items_%llu: %s",
+                    (unsigned long long)want->number, own.message);
+        own = ERROR_NONE;
+        status = make_index_alone(link, want, state, &own);
+    }
+    if (status) return error_pass(err, &own);
+    state->valid = true;
+    return STATUS_OK;
+}
+
+/* ---- what is wanted, and what has failed ---- */
+
+/* Of that collection, or else the one that can best be forgotten. With the lock. */
+static struct failure *find_failure(struct postgres_builder *builder, uint64_t number) {
+    struct failure *found = &builder->failures[0];
+    for (size_t i = 0; i < FAILURES_MAX; i++) {
+        struct failure *failure = &builder->failures[i];
+        if (failure->number == number) return failure;
+        if (failure->until_ns < found->until_ns) found = failure;
+    }
+    return found;
+}
+
+static void forget_failures(struct postgres_builder *builder, uint64_t number) {
+    pthread_mutex_lock(&builder->lock);
+    struct failure *failure = find_failure(builder, number);
+    if (failure->number == number) *failure = (struct failure){0};
+    pthread_mutex_unlock(&builder->lock);
+}
+
+/* Its place among what is wanted; builder->count if it is not. With the lock. */
+static size_t find_want(const struct postgres_builder *builder, uint64_t number) {
+    size_t i = 0;
+    while (i < builder->count && builder->wants[i].number != number) i++;
+    return i;
+}
+
+/* For how many seconds. What searches have asked for during the build is put off, too. */
+static uint32_t put_off(struct postgres_builder *builder, uint64_t number) {
+    pthread_mutex_lock(&builder->lock);
+    struct failure *failure = find_failure(builder, number);
+    if (failure->number != number)
+        *failure = (struct failure){.number = number};
+    else if (failure->doublings < PAUSE_DOUBLINGS_MAX)
+        failure->doublings++;
+    uint32_t pause_s = (uint32_t)PAUSE_S << failure->doublings;
+    failure->until_ns = clock_deadline(pause_s * 1000);
+    size_t i = find_want(builder, number);
+    if (i < builder->count && !builder->wants[i].anew)
+        builder->wants[i] = builder->wants[--builder->count];
+    pthread_mutex_unlock(&builder->lock);
+    return pause_s;
+}
+
+/* With the lock. */
+static bool is_put_off(struct postgres_builder *builder, uint64_t number) {
+    const struct failure *failure = find_failure(builder, number);
+    return failure->number == number && clock_now_ns() < failure->until_ns;
+}
+
+/* ---- the thread ---- */
 
 static bool is_stopped(struct postgres_builder *builder) {
     pthread_mutex_lock(&builder->lock);
@@ -148,18 +243,21 @@ static bool is_stopped(struct postgres_builder *builder) {
 
 static void work_off(struct postgres_builder *builder, const struct want *want) {
     struct error err = ERROR_NONE;
+    struct state state = {0};
     struct postgres_link *link = NULL;
     enum status status = postgres_pool_open_link(builder->store->pool, &link, &err);
     /* Only a connection that was there when destroy() came is given up by it. */
     if (!status && !is_stopped(builder)) {
-        status = build(builder, link, want, &err);
+        status = build(builder, link, want, &state, &err);
         /* A collection may be dropped at any time. */
         if (link->fault == POSTGRES_FAULT_MISSING) status = STATUS_OK;
     }
     postgres_link_close(link);
+    if (!status && state.valid) forget_failures(builder, want->number);
     if (status && !is_stopped(builder))
-        log_message(LOG_WARNING, "collections: no index of clipd_items_%llu: %s",
-                    (unsigned long long)want->number, err.message);
+        log_message(LOG_WARNING,
+                    "collections: no index of clipd_items_%llu: %s; not tried again for %u s",
+                    (unsigned long long)want->number, err.message, put_off(builder, want->number));
 }
 
 static void *run_builder(void *context) {
@@ -183,9 +281,8 @@ void postgres_builder_want(struct postgres_builder *builder, uint64_t number, ui
                            bool anew) {
     if (dim > POSTGRES_INDEXED_DIM_MAX) return;
     pthread_mutex_lock(&builder->lock);
-    size_t i = 0;
-    while (i < builder->count && builder->wants[i].number != number) i++;
-    if (i < WANTS_MAX) {
+    size_t i = find_want(builder, number);
+    if (i < WANTS_MAX && (anew || !is_put_off(builder, number))) {
         bool before = i < builder->count && builder->wants[i].anew;
         builder->wants[i] = (struct want){.number = number, .dim = dim, .anew = anew || before};
         if (i == builder->count) builder->count++;
@@ -278,8 +375,7 @@ enum status postgres_index_stats(void *self, const struct collection_spec *spec,
     if (status) return status;
     pthread_mutex_lock(&store->builder->lock);
     if (store->builder->now.number == reading.number) out->building = true;
-    for (size_t i = 0; i < store->builder->count; i++)
-        if (store->builder->wants[i].number == reading.number) out->building = true;
+    if (find_want(store->builder, reading.number) < store->builder->count) out->building = true;
     pthread_mutex_unlock(&store->builder->lock);
     return STATUS_OK;
 }

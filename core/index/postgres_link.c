@@ -67,6 +67,9 @@ static enum status report(struct postgres_link *link, const struct pg_result *re
     } else if (strncmp(state, "22", 2) == 0 || strcmp(state, "23514") == 0 ||
                strcmp(state, "54000") == 0) {
         status = STATUS_INVALID;
+    } else if (is_one_of(state, "53100 53200")) { /* disk full, out of memory */
+        link->fault = POSTGRES_FAULT_SPACE;
+        status = STATUS_IO;
     } else if (strncmp(state, "53", 2) == 0 || strncmp(state, "58", 2) == 0) {
         status = STATUS_IO;
     }

@@ -24,6 +24,7 @@ enum postgres_fault {
     POSTGRES_FAULT_STATEMENT, /* wrong in itself: it would fail again */
     POSTGRES_FAULT_CONFLICT,  /* met another transaction: it did nothing, and may be tried again */
     POSTGRES_FAULT_MISSING,   /* names a table that is not there (any more) */
+    POSTGRES_FAULT_SPACE,     /* no room on a disk or in memory, shared memory too */
     POSTGRES_FAULT_LOST,      /* the connection is gone; nobody knows whether it was carried out */
 };
 

@@ -124,6 +124,31 @@ START_TEST(what_a_dead_build_left_is_cleared_away) {
 }
 END_TEST
 
+/* Who reads for long does not keep others from reading while what was left is cleared away. */
+START_TEST(clearing_away_holds_up_nobody) {
+    struct collections *c = open_to_build();
+    float embedding[STEP_DIM];
+    struct search search = step_search_at(embedding, 2);
+    struct error err = ERROR_NONE;
+    make(c, "read");
+    put_some(c, "read");
+    must_be_built(c, "read");
+    run("DO $$ DECLARE n text := 'clipd_items_' || (SELECT number FROM clipd_collections WHERE "
+        "name = 'read'); BEGIN EXECUTE format('CREATE INDEX %1$s_hnsw_ccnew ON %1$s (revision)', "
+        "n); END $$");
+    pthread_t reader = postgres_hold_table(address, "read", "ACCESS SHARE");
+    step_must_be(collection_reindex(c, "read", &err), STATUS_OK, &err, "reindex");
+    postgres_database_wait_until(
+        address, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '%s' AND "
+                 "query LIKE 'DROP INDEX%%' AND wait_event_type = 'Lock')");
+    step_search_sees(c, "read", &search, 1, " a b", "during a build that waits");
+    postgres_hold_end(address, reader);
+    must_be_built(c, "read");
+    step_drop(c, "read");
+    collections_close(c);
+}
+END_TEST
+
 /* In a copy of a database tables have the same numbers, and builds of the other are seen. */
 START_TEST(another_database_is_left_alone) {
     struct collections *c = open_to_build(), *copy = NULL;
@@ -151,6 +176,90 @@ START_TEST(another_database_is_left_alone) {
 }
 END_TEST
 
+/* ---- builds that fail ---- */
+
+/* Builds fail at their very end if the condition holds, and leave an index that is not valid. */
+static void refuse_builds(const char *condition, const char *state) {
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "CREATE SEQUENCE builds; CREATE FUNCTION refuse() RETURNS event_trigger "
+             "LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('builds'); IF %s THEN "
+             "RAISE 'no' USING ERRCODE = '%s'; END IF; END $$; "
+             "CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN TAG IN ('CREATE INDEX') "
+             "EXECUTE FUNCTION refuse()",
+             condition, state);
+    run(sql);
+}
+
+static void allow_builds(void) {
+    run("DROP EVENT TRIGGER refuse; DROP FUNCTION refuse; DROP SEQUENCE builds");
+}
+
+static int count_builds(void) {
+    char *count = postgres_database_run(
+        address, "SELECT CASE WHEN is_called THEN last_value END FROM builds");
+    int builds = atoi(count);
+    free(count);
+    return builds;
+}
+
+static void wait_for_failure(struct collections *c, const char *name) {
+    struct collection_stats stats = {.building = true};
+    struct error err = ERROR_NONE;
+    for (int i = 0; i < 600 && stats.building; i++) {
+        step_must_be(collection_stats(c, name, &stats, &err), STATUS_OK, &err, "stats");
+        usleep(50000);
+    }
+    ck_assert_str_eq(stats.index, "scan");
+}
+
+/* Searches and upserts go on asking for the index. */
+START_TEST(what_has_failed_is_left_alone) {
+    struct collections *c = open_to_build();
+    float embedding[STEP_DIM];
+    struct search search = step_search_at(embedding, 2);
+    struct error err = ERROR_NONE;
+    make(c, "failing");
+    refuse_builds("true", "XX000");
+    put_some(c, "failing");
+    wait_for_failure(c, "failing");
+    ck_assert_int_eq(count_builds(), 1);
+    run("ANALYZE");
+    for (int i = 0; i < 3; i++) {
+        char id[4];
+        snprintf(id, sizeof(id), "n%d", i);
+        step_put_at(c, "failing", id, 1);
+        step_search_sees(c, "failing", &search, 1, " a b", "without an index");
+        usleep(1100000); /* a store may believe for a second that there is none */
+    }
+    ck_assert_int_eq(count_builds(), 1);
+    step_must_be(collection_reindex(c, "failing", &err), STATUS_OK, &err, "reindex");
+    wait_for_failure(c, "failing");
+    ck_assert_int_eq(count_builds(), 2);
+    allow_builds();
+    step_must_be(collection_reindex(c, "failing", &err), STATUS_OK, &err, "reindex");
+    must_be_built(c, "failing");
+    step_drop(c, "failing");
+    collections_close(c);
+}
+END_TEST
+
+/* Containers have 64 MB of shared memory, in which several processes build. */
+START_TEST(one_process_builds_where_several_find_no_room) {
+    postgres_database_configure(address, "max_parallel_maintenance_workers", "2");
+    struct collections *c = open_to_build();
+    make(c, "small");
+    refuse_builds("current_setting('max_parallel_maintenance_workers') <> '0'", "53100");
+    put_some(c, "small");
+    must_be_built(c, "small");
+    ck_assert_int_eq(count_builds(), 2);
+    allow_builds();
+    step_drop(c, "small");
+    collections_close(c);
+    postgres_database_configure(address, NULL, NULL);
+}
+END_TEST
+
 int main(void) {
     address = postgres_database_create();
     if (!address) return 0;
@@ -160,7 +269,10 @@ int main(void) {
     tcase_add_test(tcase, a_build_is_given_up_with_its_database);
     tcase_add_test(tcase, closing_ends_a_build);
     tcase_add_test(tcase, what_a_dead_build_left_is_cleared_away);
+    tcase_add_test(tcase, clearing_away_holds_up_nobody);
     tcase_add_test(tcase, another_database_is_left_alone);
+    tcase_add_test(tcase, what_has_failed_is_left_alone);
+    tcase_add_test(tcase, one_process_builds_where_several_find_no_room);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
