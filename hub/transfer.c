@@ -15,7 +15,7 @@
 enum {
     REDIRECTS_MAX = 8,
     ATTEMPTS_MAX = 5,
-    PROGRESS_MIN = 1 << 20, /* bytes that make an attempt count as a success */
+    PROGRESS_MIN = 1 << 20, /* bytes never seen before that make attempts count as a success */
     PAUSE_MS = 1000,        /* before the second attempt; then twice that, and so on */
     RETRY_AFTER_MAX_S = 120,
     WAIT_MS = 200,
@@ -40,6 +40,7 @@ struct slot {
     char *url;                  /* where a redirect has led; NULL: the transfer's own */
     uint64_t due_ns;            /* when waiting: not before */
     uint64_t from, received;    /* of this attempt */
+    uint64_t furthest;          /* byte that was reached when attempts were last forgotten */
     uint32_t attempts, redirects;
     bool waited;        /* for another process */
     bool began;         /* the sink has been told of a body */
@@ -86,6 +87,7 @@ static enum status begin_body(struct slot *slot) {
                              (unsigned long long)slot->from);
     }
     slot->began = true;
+    slot->from = first;
     return slot->transfer->sink->begin(slot->transfer->context, first, slot->run->err);
 }
 
@@ -188,7 +190,11 @@ static enum status start(struct slot *slot) {
 static enum status try_again(struct slot *slot, const char *reason, curl_off_t retry_after_s) {
     struct run *run = slot->run;
     const char *name = slot->transfer->name;
-    if (slot->received >= PROGRESS_MIN) slot->attempts = 0;
+    /* The same bytes again, of a server that ignores ranges, are no progress. */
+    if (slot->from + slot->received >= slot->furthest + PROGRESS_MIN) {
+        slot->furthest = slot->from + slot->received;
+        slot->attempts = 0;
+    }
     slot->attempts++;
     if (slot->attempts >= ATTEMPTS_MAX)
         return error_set(run->err, STATUS_UNAVAILABLE, "%s: %s, %u times in a row", name, reason,

@@ -3,7 +3,8 @@
  *
  * The token goes to the hub's own scheme, host and port, and nowhere else. A request is
  * tried again, from where it was, after a lost connection, 408, 429 and 5xx, with growing
- * pauses or the one that the server asks for; a bounded number of times without progress. */
+ * pauses or the one that the server asks for; a bounded number of times without progress, which
+ * is what no attempt has brought before. */
 #ifndef HUB_TRANSFER_H
 #define HUB_TRANSFER_H
 

@@ -92,6 +92,25 @@ class Resume(FaultTest):
         self.assertRegex(self.ranges()[1], r"^bytes=\d{4,7}-$")
         self.assertRegex(err, r"clipd: model\.safetensors: .*; trying again in 1 s")
 
+    def test_connections_that_are_cut_again_and_again(self):
+        def next_part(handler):
+            first = int((handler.headers.get("Range") or "bytes=0-")[len("bytes="):-1])
+            handler.cut(WEIGHTS[first:], 1100000, 206 if first else 200,
+                        Content_Range=f"bytes {first}-{len(WEIGHTS) - 1}/{len(WEIGHTS)}")
+        self.hub.fault("GET", STORED, *[next_part] * 6)
+        code, _, err = self.pull()
+        self.assertEqual(code, 0, err)
+        self.assert_whole()
+        self.assertEqual(len(self.ranges()), 7)
+        self.assertEqual(err.count("trying again in 1 s"), 6)
+
+    def test_the_same_bytes_again_and_again(self):
+        self.hub.fault("GET", STORED, *[lambda handler: handler.cut(WEIGHTS, 2000000)] * 9)
+        code, _, err = self.pull()
+        self.assertEqual(code, UNAVAILABLE, err)
+        self.assertIn("5 times in a row", err)
+        self.assertEqual(len(self.ranges()), 5)
+
     def test_a_body_that_is_short_without_a_length(self):
         def chunked(handler):
             handler.send_response(200)
