@@ -151,19 +151,19 @@ static enum status more(struct http_request *request, size_t used, bool *ended, 
     return STATUS_OK;
 }
 
-/* Collects a part of the body for the handler, which waits for it. Data that finds no
- * room stays with the library. */
+/* Collects a part of the body for the handler, which waits for it. The connection is not
+ * suspended before more has come than is wanted, and then that stays with the library: of
+ * chunks it would go on to the next one otherwise, although the turn is not ours any more. */
 static enum MHD_Result collect(struct exchange *exchange, const char *data, size_t *size) {
-    size_t room = exchange->admission.body_max - exchange->body.size;
+    size_t room = exchange->wanted - exchange->body.size;
     size_t taken = *size < room ? *size : room;
     if (exchange->head_is_left) {
         exchange->head_is_left = false;
         return MHD_YES;
     }
-    enum status status = append(exchange, data, taken, &exchange->body_error);
     exchange->body_ended = !*size;
-    *size -= taken;
-    if (!status && !exchange->body_ended && exchange->body.size < exchange->wanted) {
+    if (append(exchange, data, taken, &exchange->body_error) == STATUS_OK) *size -= taken;
+    if (!*size && !exchange->body_ended) {
         exchange_extend(exchange, taken);
         return MHD_YES;
     }
@@ -323,11 +323,6 @@ enum MHD_Result exchange_step(void *loop, struct MHD_Connection *mhd, const char
     (void)url; /* decoded, so that an encoded slash looks like any other */
     ((struct exchange_loop *)loop)->calls++;
     if (!exchange) return MHD_NO;
-    if (exchange->upload && !upload_is_ours(exchange->upload)) {
-        /* Of chunks the library goes on to the next one although the connection is
-         * suspended. It stays where it is. */
-        return MHD_YES;
-    }
     if (exchange->stage == STAGE_HEAD) return start(exchange, method, version);
     if (exchange->stage == STAGE_UPLOADING) return collect(exchange, data, size);
     if (*size) {

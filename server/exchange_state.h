@@ -38,7 +38,7 @@ struct exchange {
 
     /* Of a body that is handled while it comes; else NULL. */
     struct upload *upload;
-    size_t wanted;     /* bytes in `body` for which it is worth going on */
+    size_t wanted;     /* bytes in `body` with which the handler goes on */
     bool head_is_left; /* the library has yet to ask again what to do with the header section */
     bool body_ended;
     struct error body_error; /* it cannot be taken */

@@ -52,13 +52,6 @@ bool upload_leave(struct upload *upload) {
     return there;
 }
 
-bool upload_is_ours(struct upload *upload) {
-    pthread_mutex_lock(&upload->lock);
-    bool ours = !upload->handlers_turn;
-    pthread_mutex_unlock(&upload->lock);
-    return ours;
-}
-
 void upload_give(struct upload *upload) {
     pthread_mutex_lock(&upload->lock);
     upload->handlers_turn = true;

@@ -27,8 +27,6 @@ bool upload_leave(struct upload *upload);
 
 /* ---- the I/O thread ---- */
 
-/* Whether it has the turn. */
-bool upload_is_ours(struct upload *upload);
 /* Hands it back. The connection must be suspended. */
 void upload_give(struct upload *upload);
 /* The client has gone: the handler is told, and waited for. It does nothing then but

@@ -1,0 +1,272 @@
+/* What an exchange does when it is called as libmicrohttpd calls it. This program plays the
+ * library, and the api, because what matters here lies between two calls of theirs. */
+#include <check.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "server/exchange_state.h"
+
+enum { MIB = 1 << 20, BLOCK = 4 * MIB, BODY_MAX = 8 * MIB };
+
+/* ---- the library ---- */
+
+struct MHD_Response {
+    int none;
+};
+
+struct MHD_Connection {
+    const char *framing[2]; /* a header beside Host; NULL: none */
+    bool suspended;
+    _Atomic bool resumed;
+    unsigned status; /* of the answer that was queued */
+    void *own;       /* the exchange */
+};
+
+void MHD_suspend_connection(struct MHD_Connection *connection) {
+    ck_assert(!connection->suspended);
+    connection->suspended = true;
+}
+
+void MHD_resume_connection(struct MHD_Connection *connection) {
+    atomic_store(&connection->resumed, true);
+}
+
+const union MHD_ConnectionInfo *MHD_get_connection_info(struct MHD_Connection *connection,
+                                                        enum MHD_ConnectionInfoType type, ...) {
+    (void)connection;
+    (void)type;
+    return NULL;
+}
+
+const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
+                                        const char *key) {
+    bool asked = kind == MHD_HEADER_KIND && connection->framing[0];
+    return asked && !strcmp(connection->framing[0], key) ? connection->framing[1] : NULL;
+}
+
+int MHD_get_connection_values_n(struct MHD_Connection *connection, enum MHD_ValueKind kind,
+                                MHD_KeyValueIteratorN iterator, void *context) {
+    const char *name = connection->framing[0], *value = connection->framing[1];
+    iterator(context, kind, "Host", 4, "x", 1);
+    if (name) iterator(context, kind, name, strlen(name), value, strlen(value));
+    return name ? 2 : 1;
+}
+
+struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *buffer,
+                                                     enum MHD_ResponseMemoryMode mode) {
+    (void)size;
+    (void)buffer;
+    (void)mode;
+    return calloc(1, sizeof(struct MHD_Response));
+}
+
+struct MHD_Response *MHD_create_response_from_callback(uint64_t size, size_t block,
+                                                       MHD_ContentReaderCallback reader,
+                                                       void *context,
+                                                       MHD_ContentReaderFreeCallback release) {
+    (void)size;
+    (void)block;
+    (void)reader;
+    (void)context;
+    (void)release;
+    return calloc(1, sizeof(struct MHD_Response));
+}
+
+enum MHD_Result MHD_add_response_header(struct MHD_Response *response, const char *name,
+                                        const char *value) {
+    return response && name && value ? MHD_YES : MHD_NO;
+}
+
+enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned status,
+                                   struct MHD_Response *response) {
+    ck_assert_ptr_nonnull(response);
+    ck_assert_uint_eq(connection->status, 0);
+    connection->status = status;
+    return MHD_YES;
+}
+
+void MHD_destroy_response(struct MHD_Response *response) {
+    free(response);
+}
+
+/* ---- the api ---- */
+
+struct api {
+    uint64_t parts_max; /* that the handler asks for */
+    uint64_t parts, bytes;
+    bool fails; /* because of the body */
+};
+
+static void answer(struct http_response *response, int status) {
+    buffer_free(&response->body);
+    response->status = status;
+    buffer_init(&response->body, MIB);
+}
+
+bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
+               struct http_response *response) {
+    (void)api;
+    (void)request;
+    (void)response;
+    *admission = (struct api_admission){.streamed = true, .body_max = BODY_MAX};
+    return true;
+}
+
+/* Takes all that there is, part by part. */
+void api_handle(struct api *api, struct http_request *request, struct http_response *response) {
+    bool ended = false;
+    struct error err = ERROR_NONE;
+    while (!ended && !api->fails && api->parts < api->parts_max) {
+        api->fails = request->more(request, request->body.size, &ended, &err) != STATUS_OK;
+        if (!api->fails) api->bytes += request->body.size;
+        api->parts++;
+    }
+    answer(response, api->fails ? 503 : 200);
+}
+
+void api_refuse(struct api *api, struct http_request *request, int http_status,
+                const struct error *err, struct http_response *response) {
+    (void)api;
+    (void)request;
+    (void)err;
+    answer(response, http_status ? http_status : 503);
+}
+
+void api_finish(struct api *api, struct http_request *request, const struct http_response *response,
+                bool sent) {
+    (void)api;
+    (void)request;
+    (void)response;
+    (void)sent;
+}
+
+/* ---- the tests ---- */
+
+static struct api api;
+static struct exchange_service service;
+static struct exchange_loop loop;
+static struct MHD_Connection connection;
+static char *data; /* [BLOCK] */
+
+static void setup(void) {
+    api = (struct api){.parts_max = UINT64_MAX};
+    service = (struct exchange_service){.api = &api, .requests_max = 4};
+    service.request_timeout_ns = service.idle_timeout_ns = 3600ULL * 1000000000;
+    service.memory.max = 64 * MIB;
+    loop = (struct exchange_loop){.service = &service, .wake = eventfd(0, 0)};
+    connection = (struct MHD_Connection){.framing = {"Transfer-Encoding", "chunked"}};
+    data = calloc(1, BLOCK);
+    struct thread_pool_options pool = {
+        .name = "request", .threads = 1, .queue_limit = 1, .stack_size = MIB};
+    ck_assert_int_eq(thread_pool_create(&service.pool, &pool, NULL), STATUS_OK);
+}
+
+static void teardown(void) {
+    if (connection.own)
+        exchange_end(&loop, &connection, &connection.own, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    thread_pool_destroy(service.pool);
+    ck_assert_uint_eq(service.memory.used, 0);
+    ck_assert_uint_eq(service.running, 0);
+    ck_assert_uint_eq(service.suspended, 0);
+    close(loop.wake);
+    free(data);
+}
+
+/* Returns how much of it stays with the library. */
+static size_t step(size_t size) {
+    size_t left = size;
+    ck_assert(!connection.suspended);
+    enum MHD_Result result =
+        exchange_step(&loop, &connection, "/x", "POST", "HTTP/1.1", data, &left, &connection.own);
+    ck_assert_int_eq(result, MHD_YES);
+    /* Nothing else keeps it from going on to the next chunk. */
+    if (connection.suspended) ck_assert(!size || left);
+    return left;
+}
+
+static void wait_for_resume(void) {
+    ck_assert(connection.suspended);
+    while (!atomic_exchange(&connection.resumed, false)) sched_yield();
+    connection.suspended = false;
+}
+
+/* The header section, and what the library asks of it again. */
+static void begin(void) {
+    connection.own = exchange_begin(&loop, "/x", &connection);
+    step(0);
+    if (!connection.suspended) return;
+    wait_for_resume();
+    step(0);
+}
+
+START_TEST(nothing_comes_while_it_is_suspended) {
+    begin();
+    ck_assert(!connection.suspended);
+    ck_assert_uint_eq(step(BLOCK), 0); /* all that is wanted, and no more */
+    ck_assert(!connection.suspended);
+    ck_assert_uint_eq(step(1), 1); /* the next chunk */
+    wait_for_resume();
+    ck_assert_uint_eq(step(1), 0);
+    ck_assert_uint_eq(step(BLOCK), 1);
+    wait_for_resume();
+    ck_assert_uint_eq(step(1), 0);
+    step(0);
+    wait_for_resume();
+    step(0);
+    ck_assert_uint_eq(connection.status, 200);
+    ck_assert_uint_eq(api.bytes, 2 * BLOCK + 1);
+}
+END_TEST
+
+START_TEST(chunks_of_any_size) {
+    uint64_t sent = 0;
+    begin();
+    for (size_t i = 0; i < 2000; i++) {
+        size_t size = i % 7 ? i % 5 + 1 : i * 613 % BLOCK;
+        for (size_t left = size; left;) {
+            left = step(left);
+            if (connection.suspended) wait_for_resume();
+        }
+        sent += size;
+    }
+    step(0);
+    wait_for_resume();
+    step(0);
+    ck_assert_uint_eq(connection.status, 200);
+    ck_assert_uint_eq(api.bytes, sent);
+}
+END_TEST
+
+START_TEST(no_memory_for_the_body) {
+    service.memory.max = MIB;
+    begin();
+    ck_assert_uint_eq(step(MIB / 2), 0);
+    ck_assert_uint_eq(step(MIB), MIB);
+    wait_for_resume();
+    ck_assert(api.fails);
+    ck_assert_uint_eq(step(MIB), 0); /* thrown away */
+    step(0);
+    ck_assert_uint_eq(connection.status, 503);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("exchange");
+    TCase *tests = tcase_create("exchange");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, nothing_comes_while_it_is_suspended);
+    tcase_add_test(tests, chunks_of_any_size);
+    tcase_add_test(tests, no_memory_for_the_body);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
