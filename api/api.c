@@ -155,6 +155,10 @@ static void add_timing_header(const struct http_request *request, struct http_re
 void api_handle(struct api *api, struct http_request *request, struct http_response *response) {
     struct error err = ERROR_NONE;
     enum status status = request->route->handle(api, request, response, &err);
+    /* Hidden states have a limit of their own; probes, and what was put in, are answered in
+     * any case. */
+    if (!status && !request->states_bytes && !(request->route->flags & (ROUTE_QUICK | ROUTE_LINES)))
+        status = response_charge(response, &err);
     if (status) fail(api, request, 0, &err, response);
     add_timing_header(request, response);
 }

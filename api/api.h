@@ -68,7 +68,7 @@ void api_finish(struct api *api, struct http_request *request, const struct http
 
 /* What the server knows and /metrics prints. Set once, before the server starts. */
 struct api_server_stats {
-    uint64_t connections, requests_active, body_bytes;
+    uint64_t connections, requests_active, body_bytes, answer_bytes;
 };
 typedef void api_server_stats_fn(void *context, struct api_server_stats *out);
 void api_set_server_stats(struct api *api, api_server_stats_fn *read, void *context);

@@ -86,7 +86,9 @@ struct http_response {
     const char *content_type; /* a literal; NULL: no body */
     struct http_header headers[HTTP_HEADERS_MAX];
     size_t headers_count;
-    struct buffer body; /* owned: freed by the server after it was sent */
+    struct buffer body;    /* owned: freed by the server after it was sent */
+    struct budget *memory; /* of all answers, the server's; NULL: unlimited */
+    size_t charged;        /* bytes of it that this one holds: given back by the server */
 
     /* Instead of `body`, from routes that may block; NULL: there is none. `release` is
      * called once for the context, in any case. */

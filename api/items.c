@@ -10,9 +10,8 @@
 /* ---- GET /collections/{name}/items ---- */
 
 /* Cut to a page that fits into memory, whatever the items hold. */
-enum { PAGE_BYTES_MAX = 64 << 20 };
-
 struct page {
+    struct http_response *response;
     struct writer *writer;
     struct item_json how;
     uint32_t count;
@@ -22,7 +21,7 @@ struct page {
 
 static enum status visit_page(void *context, const struct item *item, struct error *err) {
     struct page *page = context;
-    if (page->writer->out->size > PAGE_BYTES_MAX) page->cut = true;
+    if (response_is_full(page->response)) page->cut = true;
     if (page->cut) return STATUS_OK;
     writer_begin_object(page->writer);
     item_json_write(page->writer, item, &page->how);
@@ -30,14 +29,15 @@ static enum status visit_page(void *context, const struct item *item, struct err
     page->count++;
     page->last.size = 0;
     enum status status = buffer_append(&page->last, item->id.data, item->id.size, err);
-    return status ? status : writer_finish(page->writer, err);
+    if (!status) status = writer_finish(page->writer, err);
+    return status ? status : response_charge(page->response, err);
 }
 
 static enum status write_page(struct http_response *response, struct collections *collections,
                               const char *name, const struct collection_query *query,
                               struct error *err) {
     struct writer writer;
-    struct page page = {.writer = &writer, .how = query->how};
+    struct page page = {.response = response, .writer = &writer, .how = query->how};
     buffer_init(&page.last, COLLECTION_ID_MAX);
     response_init(response, 200, "application/json");
     writer_init(&writer, &response->body);

@@ -179,7 +179,8 @@ enum status items_post(struct api *api, struct http_request *request,
                        struct http_response *response, struct error *err) {
     struct collections *collections;
     struct writer writer;
-    struct upsert upsert = {.api = api, .request = request, .writer = &writer};
+    struct upsert upsert = {
+        .api = api, .request = request, .response = response, .writer = &writer};
     enum body_content content = body_content(request->header(request, "Content-Type"));
     const char *model = request->query(request, "model");
     enum status status = collection_model_store(&collections, api, err);

@@ -165,6 +165,9 @@ static void put_service(struct exposition *out, const struct api *api) {
             (double)server.requests_active);
     put_one(out, "clipd_http_body_bytes", "gauge",
             "Memory held by request bodies and what is parsed of them.", (double)server.body_bytes);
+    put_one(out, "clipd_http_answer_bytes", "gauge",
+            "Memory held by answers of more than 64 KiB until they are sent.",
+            (double)server.answer_bytes);
 }
 
 static void put_collections(struct exposition *out, const struct metrics *metrics) {

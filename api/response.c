@@ -7,8 +7,16 @@
 /* Far above what the limits on inputs allow; here so that no bug can take it all. */
 static const size_t body_max = (size_t)1 << 30;
 
+enum {
+    FREE_MAX = 64 << 10,
+    FULL_SIZE = 64 << 20,
+    SHARE = 4, /* answers at a time that can be full */
+};
+
 void response_init(struct http_response *response, int status, const char *content_type) {
     buffer_free(&response->body);
+    if (response->memory) budget_give(response->memory, response->charged);
+    response->charged = 0;
     response->status = status;
     response->content_type = content_type;
     response->headers_count = 0;
@@ -23,6 +31,28 @@ void response_header(struct http_response *response, const char *name, const cha
     va_start(args, format);
     vsnprintf(header->value, sizeof(header->value), format, args);
     va_end(args);
+}
+
+bool response_is_full(const struct http_response *response) {
+    size_t most = FULL_SIZE;
+    if (response->memory && response->memory->max / SHARE < most)
+        most = response->memory->max / SHARE;
+    return response->body.size > most;
+}
+
+enum status response_charge(struct http_response *response, struct error *err) {
+    struct budget *memory = response->memory;
+    size_t size = response->body.size;
+    if (!memory || size <= FREE_MAX || size <= response->charged) return STATUS_OK;
+    if (size > memory->max)
+        return error_set(err, STATUS_TOO_LARGE, "answer has %zu bytes or more, the limit is %zu",
+                         size, memory->max);
+    if (!budget_take(memory, size - response->charged))
+        return error_set(err, STATUS_OVERLOADED,
+                         "no memory for the answer, answers hold %zu bytes of %zu",
+                         budget_used(memory), memory->max);
+    response->charged = size;
+    return STATUS_OK;
 }
 
 const char *response_reason(int status) {

@@ -129,6 +129,7 @@ static enum status mix(struct search_body *body, const struct collection_spec *s
 /* ---- hits ---- */
 
 struct answer {
+    struct http_response *response;
     struct writer writer;
     const struct item_json *how;
     size_t query; /* whose hits are being written */
@@ -155,6 +156,10 @@ static void go_to_query(struct answer *answer, size_t query) {
 static enum status visit_hit(void *context, const struct hit *hit, struct error *err) {
     struct answer *answer = context;
     struct writer *writer = &answer->writer;
+    if (response_is_full(answer->response))
+        return error_set(err, STATUS_TOO_LARGE,
+                         "answer has more than %zu bytes: ask for fewer hits, or less of them",
+                         answer->response->body.size);
     go_to_query(answer, hit->query);
     writer_begin_object(writer);
     writer_key(writer, "rank");
@@ -163,13 +168,14 @@ static enum status visit_hit(void *context, const struct hit *hit, struct error 
     writer_float(writer, hit->score);
     item_json_write(writer, &hit->item, answer->how);
     writer_end_object(writer);
-    return writer_finish(writer, err);
+    enum status status = writer_finish(writer, err);
+    return status ? status : response_charge(answer->response, err);
 }
 
 static enum status search(struct api *api, struct http_response *response,
                           const struct search_body *body, const struct collection_spec *spec,
                           struct error *err) {
-    struct answer answer = {.how = &body->how};
+    struct answer answer = {.response = response, .how = &body->how};
     struct error error = ERROR_NONE;
     struct search *searches = calloc(body->queries_count, sizeof(*searches));
     if (!searches) return error_set(err, STATUS_NO_MEMORY, "out of memory");

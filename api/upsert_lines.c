@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/problem.h"
+#include "api/response.h"
 #include "api/upsert.h"
 #include "core/base/clock.h"
 
@@ -40,7 +41,7 @@ static enum status report(struct lines *lines, const struct item_batch_result *r
                           struct error *err) {
     const struct item_batch *batch = &lines->upsert->batch;
     struct writer *writer = lines->upsert->writer;
-    bool full = writer->out->size >= REPORT_MAX;
+    bool full = writer->out->size >= REPORT_MAX || response_charge(lines->upsert->response, NULL);
     lines->unreported += full;
     if (!full) {
         writer_begin_object(writer);

@@ -56,7 +56,8 @@ const struct schema_key schema_keys[] = {
      FIELD(server.memory_max),
      .min = MIB,
      .max = 1024 * GIB,
-     .meaning = "bytes of all request bodies and what is parsed of them; more get 503"},
+     .meaning = "bytes of all request bodies and what is parsed of them, and as many of all "
+                "answers; more get 503"},
     {.name = "server.drain_delay",
      .kind = SCHEMA_MS,
      FIELD(drain_delay_ms),

@@ -85,18 +85,29 @@ enum MHD_Result answer_queue(struct exchange *exchange) {
     return queued;
 }
 
+/* The pipe of a streamed answer. */
+static enum status open_stream(struct stream **out, struct exchange *exchange, struct error *err) {
+    struct stream_options options = {
+        .wake = wake_reader, .context = exchange, .stopping = &exchange->service->stopping};
+    struct budget *memory = exchange->response.memory;
+    if (!budget_take(memory, STREAM_SIZE))
+        return error_set(err, STATUS_OVERLOADED,
+                         "no memory for the answer, answers hold %zu bytes of %zu",
+                         budget_used(memory), memory->max);
+    exchange->response.charged += STREAM_SIZE;
+    return stream_create(out, &options, err);
+}
+
 bool answer_produce(struct exchange *exchange) {
     struct http_response response = exchange->response;
     struct exchange_service *service = exchange->service;
     struct stream *stream = NULL;
     struct error err = ERROR_NONE;
     char id[sizeof(exchange->request.id)];
-    struct stream_options options = {
-        .wake = wake_reader, .context = exchange, .stopping = &service->stopping};
     memcpy(id, exchange->request.id, sizeof(id));
     if (!response.produce) return false;
     bool wanted = !is_stream_of_head(exchange);
-    if (!wanted || stream_create(&stream, &options, &err) != STATUS_OK) {
+    if (!wanted || open_stream(&stream, exchange, &err) != STATUS_OK) {
         response.release(response.context);
         if (wanted) api_refuse(service->api, &exchange->request, 0, &err, &exchange->response);
         return false;

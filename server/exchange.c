@@ -82,6 +82,7 @@ void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd)
     exchange->connection = connection;
     exchange->request.received_ns = exchange->request.waiting_ns = now;
     exchange->request.memory = &shared->memory;
+    exchange->response.memory = &shared->answers;
     exchange->target = target ? target : "";
     exchange->target_size = strlen(exchange->target);
     exchange->target_is_sound = guard_is_target(exchange->target);
@@ -371,6 +372,7 @@ void exchange_end(void *loop, struct MHD_Connection *mhd, void **own,
         release_body(exchange);
         buffer_free(&exchange->parts);
         buffer_free(&exchange->response.body);
+        budget_give(&shared->answers, exchange->response.charged);
     }
     free(exchange);
     *own = NULL;

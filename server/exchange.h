@@ -34,6 +34,7 @@ struct exchange_service {
     _Atomic size_t uploads;   /* of these, with bodies that are handled while they come */
     _Atomic size_t suspended; /* running, or just resumed */
     struct budget memory;     /* of bodies, and of what is parsed from them */
+    struct budget answers;    /* memory of answers, until they are sent */
     _Atomic bool draining;    /* each answer closes its connection */
     _Atomic bool stopping;    /* nothing goes to the pool any more */
 };

@@ -52,6 +52,7 @@ static void read_stats(void *context, struct api_server_stats *out) {
         .connections = connections_count(server->service.connections),
         .requests_active = atomic_load(&server->service.running),
         .body_bytes = budget_used(&server->service.memory),
+        .answer_bytes = budget_used(&server->service.answers),
     };
 }
 
@@ -121,7 +122,7 @@ enum status http_server_start(struct http_server **out, const struct http_server
     struct exchange_service *service = &server->service;
     service->api = api;
     service->requests_max = options->requests_max;
-    service->memory.max = options->memory_max;
+    service->memory.max = service->answers.max = options->memory_max;
     service->idle_timeout_ns = (uint64_t)options->idle_timeout_s * CLOCK_NS_PER_S;
     service->request_timeout_ns = (uint64_t)options->request_timeout_s * CLOCK_NS_PER_S;
     if (getrandom(&service->id_seed, sizeof(service->id_seed), 0) < 0)

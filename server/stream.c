@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIPE_SIZE = 256 << 10 };
-
 struct stream {
     struct http_sink sink; /* first: a sink is a stream */
     struct stream_options options;
@@ -14,15 +12,15 @@ struct stream {
     size_t start, size;   /* of what `data` holds, a ring */
     bool waiting;         /* the reader, to be woken */
     bool ended, failed, abandoned;
-    uint8_t data[PIPE_SIZE];
+    uint8_t data[STREAM_SIZE];
 };
 
 /* Copies what fits to the end of the ring, and returns how much that was. */
 static size_t put(struct stream *stream, struct bytes data) {
     size_t done = 0;
-    while (done < data.size && stream->size < PIPE_SIZE) {
-        size_t at = (stream->start + stream->size) % PIPE_SIZE;
-        size_t run = (at < stream->start ? stream->start : PIPE_SIZE) - at;
+    while (done < data.size && stream->size < STREAM_SIZE) {
+        size_t at = (stream->start + stream->size) % STREAM_SIZE;
+        size_t run = (at < stream->start ? stream->start : STREAM_SIZE) - at;
         if (run > data.size - done) run = data.size - done;
         memcpy(stream->data + at, data.data + done, run);
         stream->size += run;
@@ -47,7 +45,7 @@ static enum status write_all(struct http_sink *sink, struct bytes data, struct e
     bool left = false;
     do {
         pthread_mutex_lock(&stream->lock);
-        while (data.size && stream->size == PIPE_SIZE && !stream->abandoned)
+        while (data.size && stream->size == STREAM_SIZE && !stream->abandoned)
             pthread_cond_wait(&stream->room, &stream->lock);
         left = stream->abandoned || atomic_load(stream->options.stopping);
         size_t done = left ? 0 : put(stream, data);
@@ -100,7 +98,7 @@ void stream_end(struct stream *stream, bool failed) {
 enum stream_state stream_read(struct stream *stream, void *out, size_t room, size_t *size) {
     enum stream_state state = STREAM_DATA;
     pthread_mutex_lock(&stream->lock);
-    size_t run = PIPE_SIZE - stream->start;
+    size_t run = STREAM_SIZE - stream->start;
     if (run > stream->size) run = stream->size;
     if (run > room) run = room;
     if (run)
@@ -109,7 +107,7 @@ enum stream_state stream_read(struct stream *stream, void *out, size_t room, siz
         state = stream->failed ? STREAM_FAILED : STREAM_ENDED;
     else
         state = STREAM_EMPTY;
-    stream->start = (stream->start + run) % PIPE_SIZE;
+    stream->start = (stream->start + run) % STREAM_SIZE;
     stream->size -= run;
     pthread_cond_signal(&stream->room);
     pthread_mutex_unlock(&stream->lock);

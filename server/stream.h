@@ -12,6 +12,8 @@
 
 struct stream;
 
+enum { STREAM_SIZE = 256 << 10 }; /* bytes that it holds at most */
+
 struct stream_options {
     /* Called on the writer's thread, once for each stream_wait() that was true. */
     void (*wake)(void *context);

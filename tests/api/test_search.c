@@ -1,4 +1,4 @@
-/* Searches in a collection that is made anew all the time. */
+/* Searches in a collection that is made anew all the time, or has more than fits into an answer. */
 #include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include "api/context.h"
+#include "api/response.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "tests/support/fake_request.h"
 #include "tests/support/folder.h"
 #include "tests/support/store_steps.h"
 
-enum { SPACES = 2 << 20, TIMES = 100, WIDE = 4096 };
+enum { SPACES = 2 << 20, TIMES = 100, WIDE = 4096, HEAVY = 52 };
 
 static char *folder;
 static struct api *api;
@@ -125,6 +126,79 @@ START_TEST(made_of_another_model) {
 }
 END_TEST
 
+static void put_heavy(void) {
+    struct collection_spec spec = step_spec_of("c");
+    struct collection_upserted upserted;
+    float embedding[STEP_DIM] = {1};
+    uint8_t *thumbnail = calloc(1, COLLECTION_THUMBNAIL_MAX);
+    step_make(c, &spec);
+    for (int i = 0; i < HEAVY; i++) {
+        char id[] = {(char)('A' + i), 0};
+        struct error err = ERROR_NONE;
+        struct item item = {.id = bytes_of(id), .embedding = embedding, .dim = STEP_DIM};
+        item.thumbnail = (struct bytes){thumbnail, COLLECTION_THUMBNAIL_MAX};
+        step_must_be(collection_upsert(c, "c", spec.model_digest, &item, 1, &upserted, &err),
+                     STATUS_OK, &err, "upsert");
+    }
+    free(thumbnail);
+}
+
+/* With `top_k` thumbnails, of which each has 1 MiB, and 4/3 as much in base64. */
+static enum status search_heavy(int top_k, struct budget *memory, struct error *err) {
+    struct fake_request fake;
+    struct http_response response = {.memory = memory};
+    *err = ERROR_NONE;
+    body.size = 0;
+    buffer_printf(&body, err, "{\"id\":\"A\",\"include\":[\"thumbnail\"],\"top_k\":%d}", top_k);
+    fake_request_init(&fake, "/collections/c/search", "application/json", buffer_view(&body));
+    fake.request.params[0] = "c";
+    enum status status = collection_search_post(api, &fake.request, &response, err);
+    buffer_free(&response.body);
+    return status;
+}
+
+START_TEST(bounded_answers) {
+    struct error err;
+    struct budget memory = {.max = 300 << 20};
+    buffer_init(&body, 1000);
+    put_heavy();
+    ck_assert_msg(search_heavy(40, &memory, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_uint_gt(budget_used(&memory), 40 << 20);
+    /* Amid the making, not when all is there. */
+    ck_assert(budget_take(&memory, 200 << 20));
+    ck_assert_int_eq(search_heavy(40, &memory, &err), STATUS_OVERLOADED);
+    ck_assert_uint_gt(budget_used(&memory), 295 << 20);
+    ck_assert_int_eq(search_heavy(HEAVY, NULL, &err), STATUS_TOO_LARGE);
+    ck_assert_ptr_nonnull(strstr(err.message, "fewer hits"));
+}
+END_TEST
+
+START_TEST(bounded_pages) {
+    struct fake_request fake;
+    struct http_response response = {0};
+    struct error err = ERROR_NONE;
+    struct budget memory = {.max = 40 << 20};
+    put_heavy();
+    fake_request_init(&fake, "/collections/c/items", NULL, (struct bytes){0});
+    fake.request.params[0] = "c";
+    fake.query[0] = "include";
+    fake.query[1] = "thumbnail";
+    ck_assert_int_eq(items_get(api, &fake.request, &response, &err), STATUS_OK);
+    ck_assert_uint_gt(response.body.size, 64 << 20);
+    ck_assert_uint_lt(response.body.size, 66 << 20);
+    response.memory = &memory;
+    ck_assert_int_eq(items_get(api, &fake.request, &response, &err), STATUS_OK);
+    ck_assert_uint_gt(response.body.size, 10 << 20);
+    ck_assert_uint_lt(response.body.size, 12 << 20);
+    ck_assert_uint_eq(response.charged, budget_used(&memory));
+    response_init(&response, 200, NULL);
+    ck_assert(budget_take(&memory, 35 << 20));
+    ck_assert_int_eq(items_get(api, &fake.request, &response, &err), STATUS_OVERLOADED);
+    ck_assert_uint_lt(response.body.size, 7 << 20);
+    buffer_free(&response.body);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("search");
     TCase *tests = tcase_create("search");
@@ -132,6 +206,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, made_wider);
     tcase_add_test(tests, made_of_another_model);
+    tcase_add_test(tests, bounded_answers);
+    tcase_add_test(tests, bounded_pages);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

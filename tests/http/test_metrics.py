@@ -36,6 +36,7 @@ FAMILIES = {
     "clipd_http_connections": set(),
     "clipd_http_requests_active": set(),
     "clipd_http_body_bytes": set(),
+    "clipd_http_answer_bytes": set(),
     "process_resident_memory_bytes": set(),
     "process_virtual_memory_bytes": set(),
     "process_cpu_seconds_total": set(),

@@ -14,6 +14,7 @@ import unittest
 
 from harness import FakeServer, read_until_closed, sanitized
 
+MIB = 1 << 20
 ALL = bool(os.environ.get("CLIPD_TEST_ALL"))
 # Seconds that a busy machine may take longer than an idle one. What is told apart here
 # is "at once" from "after a timeout", which is never closer than that.
@@ -196,6 +197,33 @@ class Overload(unittest.TestCase):
             self.assertEqual(server.post("/echo", b"b" * size)[0], 200)
             for sock in held:
                 sock.close()
+
+    def test_memory_for_answers_is_bounded(self):
+        """Until they are sent; short ones are always given."""
+        def held(size):
+            return wait_for(server, lambda stats: stats["answer_bytes"] == size)["answer_bytes"]
+
+        size = 40 * MIB  # more than the kernel takes
+        with FakeServer(memory_max=100 * MIB, request_timeout_s=60) as server:
+            unread = []
+            for count in (1, 2):
+                unread.append(server.socket())
+                unread[-1].sendall(b"GET /big?bytes=%d HTTP/1.1\r\nHost: x\r\n\r\n" % size)
+                self.assertEqual(held(count * size), count * size)
+            status, headers, _ = server.get(f"/big?bytes={size}")
+            self.assertEqual(status, 503)
+            self.assertIn("Retry-After", headers)
+            self.assertEqual(server.get("/big?bytes=60000")[0], 200)
+            self.assertEqual(held(2 * size), 2 * size)
+            left = size
+            while left > 0:
+                left -= len(unread[0].recv(MIB))
+            self.assertEqual(held(size), size)
+            self.assertEqual(server.get(f"/big?bytes={size}")[0], 200)
+            for sock in unread:
+                sock.close()
+            self.assertEqual(held(0), 0)
+            self.assertEqual(server.get(f"/big?bytes={101 * MIB}")[0], 413)
 
 
 class Drain(unittest.TestCase):

@@ -114,6 +114,23 @@ class Streams(unittest.TestCase):
         self.assertEqual(self.server.get("/path/of/it")[0], 404)
 
 
+class Memory(unittest.TestCase):
+    def test_it_is_bounded(self):
+        """Of those that are made and not taken yet, too."""
+        with FakeServer(memory_max=1 << 20, request_timeout_s=60) as server:
+            unread = []
+            for _ in range(4):
+                unread.append(server.socket())
+                unread[-1].sendall(b"GET /stream?lines=1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertTrue(unread[-1].recv(100).startswith(b"HTTP/1.1 200"))
+            self.assertEqual(server.get("/stream?lines=1")[0], 503)
+            self.assertEqual(server.request("HEAD", "/stream?lines=1")[0], 200)
+            for sock in unread:
+                sock.close()
+            self.assertTrue(wait_for(lambda: server.get("/stream?lines=1")[0] == 200))
+            self.assertTrue(wait_for(lambda: json.loads(server.get("/stats")[2])["answer_bytes"] == 0))
+
+
 class Drains(unittest.TestCase):
     def test_a_stream_is_finished(self):
         with FakeServer() as server:

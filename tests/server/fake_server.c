@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/response.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "server/http_server.h"
@@ -39,10 +40,7 @@ static uint64_t query_number(const struct http_request *request, const char *nam
 }
 
 static void put(struct http_response *response, int status, const char *text) {
-    buffer_free(&response->body);
-    response->status = status;
-    response->content_type = "text/plain";
-    buffer_init(&response->body, ANSWER_MAX);
+    response_init(response, status, "text/plain");
     buffer_append(&response->body, text, strlen(text), NULL);
 }
 
@@ -70,13 +68,15 @@ static void put_stats(struct api *api, struct http_response *response) {
     buffer_printf(&response->body, NULL,
                   "{\"admitted\":%llu,\"handled\":%llu,\"finished\":%llu,\"unsent\":%llu,"
                   "\"refused\":%llu,\"smuggled\":%llu,\"no_status\":%llu,\"connections\":%llu,"
-                  "\"active\":%llu,\"body_bytes\":%llu,\"producing\":%llu,\"uploading\":%llu}\n",
+                  "\"active\":%llu,\"body_bytes\":%llu,\"answer_bytes\":%llu,\"producing\":%llu,"
+                  "\"uploading\":%llu}\n",
                   (unsigned long long)api->admitted, (unsigned long long)api->handled,
                   (unsigned long long)api->finished, (unsigned long long)api->unsent,
                   (unsigned long long)api->refused, (unsigned long long)api->smuggled,
                   (unsigned long long)api->no_status, (unsigned long long)stats.connections,
                   (unsigned long long)stats.requests_active, (unsigned long long)stats.body_bytes,
-                  (unsigned long long)api->producing, (unsigned long long)api->uploading);
+                  (unsigned long long)stats.answer_bytes, (unsigned long long)api->producing,
+                  (unsigned long long)api->uploading);
 }
 
 /* GET /stream?lines=&pause_ms=&fail=: numbered lines, with a pause before each, or in
@@ -171,6 +171,16 @@ static void put_form(const struct http_request *request, struct http_response *r
     }
 }
 
+static void put_big(struct api *api, struct http_request *request, struct http_response *response) {
+    struct error err = ERROR_NONE;
+    uint64_t size = query_number(request, "bytes");
+    put(response, 200, "");
+    uint8_t *to = size < ANSWER_MAX ? buffer_reserve(&response->body, size, NULL) : NULL;
+    if (to) memset(to, 'x', size);
+    if (to) response->body.size = size;
+    if (response_charge(response, &err)) api_refuse(api, request, 0, &err, response);
+}
+
 void api_handle(struct api *api, struct http_request *request, struct http_response *response) {
     atomic_fetch_add(&api->handled, 1);
     if (is_path(request, "/stats")) {
@@ -179,11 +189,7 @@ void api_handle(struct api *api, struct http_request *request, struct http_respo
         usleep((useconds_t)(query_number(request, "ms") * 1000));
         put(response, 200, "slept\n");
     } else if (is_path(request, "/big")) {
-        put(response, 200, "");
-        uint64_t size = query_number(request, "bytes");
-        uint8_t *to = size < ANSWER_MAX ? buffer_reserve(&response->body, size, NULL) : NULL;
-        if (to) memset(to, 'x', size);
-        if (to) response->body.size = size;
+        put_big(api, request, response);
     } else if (is_path(request, "/echo")) {
         put(response, 200, "");
         buffer_append(&response->body, request->body.data, request->body.size, NULL);

@@ -1,0 +1,99 @@
+/* What an answer takes from the memory for all of them. */
+#include "api/response.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KIB = 1 << 10, MAX = 300 * KIB };
+
+static struct budget memory;
+static struct http_response response;
+
+static void setup(void) {
+    memory = (struct budget){.max = MAX};
+    response = (struct http_response){.memory = &memory};
+    response_init(&response, 200, "text/plain");
+}
+
+static void teardown(void) {
+    response_init(&response, 200, "text/plain");
+    ck_assert_uint_eq(budget_used(&memory), 0);
+}
+
+static enum status grow(size_t size, struct error *err) {
+    static const char block[KIB];
+    *err = ERROR_NONE;
+    for (size_t i = 0; i < size; i += KIB)
+        ck_assert_int_eq(buffer_append(&response.body, block, KIB, NULL), STATUS_OK);
+    return response_charge(&response, err);
+}
+
+START_TEST(grows) {
+    struct error err;
+    ck_assert_int_eq(grow(64 * KIB, &err), STATUS_OK);
+    ck_assert_uint_eq(budget_used(&memory), 0); /* short ones are free */
+    ck_assert_int_eq(grow(KIB, &err), STATUS_OK);
+    ck_assert_uint_eq(budget_used(&memory), 65 * KIB);
+    ck_assert_int_eq(grow(100 * KIB, &err), STATUS_OK);
+    ck_assert_int_eq(response_charge(&response, &err), STATUS_OK);
+    ck_assert_uint_eq(budget_used(&memory), 165 * KIB);
+    response_init(&response, 500, "text/plain");
+    ck_assert_uint_eq(budget_used(&memory), 0);
+    ck_assert_int_eq(grow(MAX, &err), STATUS_OK);
+    ck_assert_uint_eq(budget_used(&memory), MAX);
+    ck_assert_int_eq(grow(KIB, &err), STATUS_TOO_LARGE);
+    ck_assert_uint_eq(budget_used(&memory), MAX);
+}
+END_TEST
+
+START_TEST(is_full) {
+    struct error err;
+    ck_assert_int_eq(grow(MAX / 4, &err), STATUS_OK);
+    ck_assert(!response_is_full(&response));
+    ck_assert_int_eq(grow(KIB, &err), STATUS_OK);
+    ck_assert(response_is_full(&response));
+    response.memory = NULL;
+    ck_assert(!response_is_full(&response));
+    response.body.size = (64 << 20) + 1;
+    ck_assert(response_is_full(&response));
+    response.body.size = 64 << 20;
+    ck_assert(!response_is_full(&response));
+    response.memory = &memory;
+}
+END_TEST
+
+START_TEST(waits_for_others) {
+    struct error err;
+    ck_assert(budget_take(&memory, 200 * KIB));
+    ck_assert_int_eq(grow(100 * KIB, &err), STATUS_OK);
+    ck_assert_int_eq(grow(KIB, &err), STATUS_OVERLOADED);
+    ck_assert_ptr_nonnull(strstr(err.message, "307200"));
+    response_init(&response, 503, "text/plain");
+    ck_assert_int_eq(grow(KIB, &err), STATUS_OK);
+    budget_give(&memory, 200 * KIB);
+}
+END_TEST
+
+START_TEST(without_a_limit) {
+    struct error err;
+    response.memory = NULL;
+    ck_assert_int_eq(grow(MAX + KIB, &err), STATUS_OK);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("response");
+    TCase *tests = tcase_create("response");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, grows);
+    tcase_add_test(tests, is_full);
+    tcase_add_test(tests, waits_for_others);
+    tcase_add_test(tests, without_a_limit);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
