@@ -177,9 +177,9 @@ static enum MHD_Result collect(struct exchange *exchange, const char *data, size
 /* What a handler leaves behind that has not read all. False: nothing is left to answer. */
 static bool end_upload(struct exchange *exchange) {
     if (!exchange->body_ended) {
+        exchange->deadline_ns = clock_now_ns() + exchange->service->request_timeout_ns;
         connection_linger(exchange->connection);
-        connection_expect(exchange->connection,
-                          clock_now_ns() + exchange->service->request_timeout_ns);
+        connection_expect(exchange->connection, exchange->deadline_ns);
     }
     return upload_leave(exchange->upload);
 }
@@ -328,6 +328,8 @@ enum MHD_Result exchange_step(void *loop, struct MHD_Connection *mhd, const char
     if (exchange->stage == STAGE_UPLOADING) return collect(exchange, data, size);
     if (*size) {
         receive(exchange, data, *size);
+        /* The answer waits for the end, however long the rest is that nobody wants. */
+        if (exchange->upload) exchange_extend(exchange, *size);
         *size = 0;
         return MHD_YES;
     }

@@ -89,6 +89,15 @@ class Uploads(unittest.TestCase):
         self.assertLess(json.loads(body)["bytes"], 10 * MIB)
         self.assert_idle()
 
+    def test_the_rest_takes_longer_than_the_time_out(self):
+        with self.open("/upload?stop=1", f"Content-Length: {len(LINE) * 9000}") as sock:
+            sock.sendall(LINE * 5000)
+            for _ in range(40):
+                sock.sendall(LINE * 100)
+                time.sleep(0.1)
+            self.assertIn(b" 200 ", sock.recv(4096))
+        self.assert_idle()
+
     def test_a_line_without_end(self):
         self.assertEqual(self.server.request("POST", "/upload", b"x" * (9 * MIB))[0], 413)
         self.assert_idle()

@@ -241,6 +241,26 @@ START_TEST(chunks_of_any_size) {
 }
 END_TEST
 
+START_TEST(a_rest_that_nobody_wants) {
+    struct exchange *exchange;
+    api.parts_max = 1;
+    begin();
+    step(BLOCK);
+    ck_assert_uint_eq(step(BLOCK), BLOCK);
+    wait_for_resume();
+    exchange = connection.own;
+    for (int i = 0; i < 100; i++) {
+        uint64_t deadline_ns = exchange->deadline_ns;
+        ck_assert_uint_eq(step(BLOCK), 0);
+        /* As long as more comes, the client has time. */
+        ck_assert_uint_gt(exchange->deadline_ns, deadline_ns);
+    }
+    step(0);
+    ck_assert_uint_eq(connection.status, 200);
+    ck_assert_uint_eq(api.bytes, BLOCK);
+}
+END_TEST
+
 START_TEST(no_memory_for_the_body) {
     service.memory.max = MIB;
     begin();
@@ -261,6 +281,7 @@ int main(void) {
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, nothing_comes_while_it_is_suspended);
     tcase_add_test(tests, chunks_of_any_size);
+    tcase_add_test(tests, a_rest_that_nobody_wants);
     tcase_add_test(tests, no_memory_for_the_body);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
