@@ -312,7 +312,8 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
     size_t limit = exchange->admission.body_max;
     buffer_init(&exchange->body,
                 framing->has_length && framing->length < limit ? framing->length : limit);
-    return exchange->admission.streamed ? start_upload(exchange) : MHD_YES;
+    bool streamed = exchange->stage == STAGE_BODY && exchange->admission.streamed;
+    return streamed ? start_upload(exchange) : MHD_YES;
 }
 
 /* NOLINTNEXTLINE(readability-function-size): the library's signature */

@@ -241,6 +241,16 @@ START_TEST(chunks_of_any_size) {
 }
 END_TEST
 
+START_TEST(no_length) {
+    connection.framing[0] = NULL;
+    begin();
+    ck_assert(!connection.suspended);
+    step(0);
+    ck_assert_uint_eq(connection.status, MHD_HTTP_LENGTH_REQUIRED);
+    ck_assert_uint_eq(api.parts, 0);
+}
+END_TEST
+
 START_TEST(a_rest_that_nobody_wants) {
     struct exchange *exchange;
     api.parts_max = 1;
@@ -281,6 +291,7 @@ int main(void) {
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, nothing_comes_while_it_is_suspended);
     tcase_add_test(tests, chunks_of_any_size);
+    tcase_add_test(tests, no_length);
     tcase_add_test(tests, a_rest_that_nobody_wants);
     tcase_add_test(tests, no_memory_for_the_body);
     suite_add_tcase(suite, tests);
