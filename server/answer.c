@@ -14,6 +14,13 @@ static bool is_stream_of_head(const struct exchange *exchange) {
     return exchange->response.produce && exchange->request.method == HTTP_HEAD;
 }
 
+/* Libmicrohttpd before 1.0 takes a bare LF for the end of a line between chunks, and cannot be
+ * asked whether it did: what follows such a body may be a part of it, and must not be taken for
+ * a request. */
+static bool has_doubtful_end(const struct exchange *exchange) {
+    return exchange->service->is_lenient && exchange->framing.chunked;
+}
+
 static bool add_headers(struct MHD_Response *out, const struct exchange *exchange) {
     const struct http_response *response = &exchange->response;
     bool ok = MHD_add_response_header(out, "X-Request-Id", exchange->request.id) == MHD_YES;
@@ -22,7 +29,8 @@ static bool add_headers(struct MHD_Response *out, const struct exchange *exchang
     for (size_t i = 0; i < response->headers_count; i++)
         ok &= MHD_add_response_header(out, response->headers[i].name, response->headers[i].value) ==
               MHD_YES;
-    if (atomic_load(&exchange->service->draining) || is_stream_of_head(exchange))
+    if (atomic_load(&exchange->service->draining) || is_stream_of_head(exchange) ||
+        has_doubtful_end(exchange))
         ok &= MHD_add_response_header(out, "Connection", "close") == MHD_YES;
     return ok;
 }

@@ -25,7 +25,7 @@ struct exchange_service {
     struct connections *connections;
     uint32_t requests_max;
     uint64_t idle_timeout_ns, request_timeout_ns;
-    bool checks_layout; /* see guard_begin() */
+    bool is_lenient; /* the library about the ends of lines: see guard.h and answer.c */
     _Atomic uint64_t id_seed;
 
     _Atomic uint64_t begun;   /* exchanges since the start */

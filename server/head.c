@@ -69,7 +69,7 @@ static enum status check_framing(struct exchange *exchange, const char *method, 
                               .target = exchange->target,
                               .version = version,
                               .target_size = exchange->target_size};
-    if (exchange->service->checks_layout)
+    if (exchange->service->is_lenient)
         line.head_size =
             MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
                 ->header_size;

@@ -68,7 +68,7 @@ static enum status start_io_threads(struct http_server *server,
         .idle_timeout_s = options->idle_timeout_s,
         .stack_size = STACK_SIZE,
     };
-    server->service.checks_layout = is_lenient();
+    server->service.is_lenient = is_lenient();
     server->io_threads = calloc(options->io_threads, sizeof(struct io_thread *));
     if (!server->io_threads)
         return error_set(err, STATUS_NO_MEMORY, "out of memory for the I/O threads");

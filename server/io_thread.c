@@ -73,7 +73,7 @@ static bool start_daemon(struct io_thread *io, const struct io_thread_options *o
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         /* For clients that stop taking their answer; the rest is connections.c. */
         {MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, !io->loop.service->checks_layout, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, !io->loop.service->is_lenient, NULL},
         {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)notify_connection, io},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)exchange_begin, &io->loop},
