@@ -1,5 +1,6 @@
 /* What orchestrators and people ask of the process itself. None of these touches a
- * queue or a model, so that a busy service is not taken for a dead one. */
+ * queue or a model, so that a busy service is not taken for a dead one. Readiness asks the
+ * store, too, which may be a file on a disk that hangs. */
 #include "api/context.h"
 #include "api/openapi_text.h"
 #include "api/response.h"

@@ -42,7 +42,7 @@ const struct route routes[] = {
     {HTTP_POST, "/v1/embeddings", "openaiEmbeddings", BODY_JSON, 0, openai_embeddings},
     {HTTP_GET, "/v1/models", "openaiModels", 0, ROUTE_QUICK, openai_models},
     {HTTP_GET, "/livez", "live", 0, ROUTE_ALWAYS | ROUTE_QUICK, probes_livez},
-    {HTTP_GET, "/readyz", "ready", 0, ROUTE_ALWAYS | ROUTE_QUICK, probes_readyz},
+    {HTTP_GET, "/readyz", "ready", 0, ROUTE_ALWAYS | ROUTE_PROBE, probes_readyz},
     {HTTP_GET, "/metrics", "metrics", 0, ROUTE_ALWAYS | ROUTE_QUICK, metrics_get},
     {HTTP_GET, "/openapi.yaml", "openapi", 0, ROUTE_ALWAYS | ROUTE_QUICK, probes_openapi},
 };

@@ -12,6 +12,7 @@ enum route_flag {
     ROUTE_ALWAYS = 2, /* also while loading and draining */
     ROUTE_QUICK = 4,  /* cheap and never blocks */
     ROUTE_LINES = 8,  /* NDJSON is handled while it comes, and may have any length */
+    ROUTE_PROBE = 16, /* asks others whether they answer, and is not one of many requests */
 };
 
 struct route {

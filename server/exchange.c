@@ -207,10 +207,16 @@ static void handle(struct exchange *exchange) {
     exchange->stage = STAGE_ANSWERED;
 }
 
+/* What the exchange counts among while it is handled on the pool. */
+static _Atomic size_t *count_of(struct exchange *exchange) {
+    struct exchange_service *service = exchange->service;
+    return exchange->admission.probing ? &service->probing : &service->running;
+}
+
 /* Hands the exchange back to its I/O thread. */
 static void resume(struct exchange *exchange) {
     /* Before the client can have its answer: the next request finds room. */
-    atomic_fetch_sub(&exchange->service->running, 1);
+    atomic_fetch_sub(count_of(exchange), 1);
     exchange_resume(exchange);
 }
 
@@ -220,6 +226,7 @@ static void run(void *context, size_t index) {
     struct exchange_service *service = exchange->service;
     (void)index;
     handle(exchange);
+    assert(!exchange->admission.probing || !exchange->response.produce);
     if (exchange->upload && !end_upload(exchange))
         atomic_fetch_sub(&service->running, 1);
     else if (!answer_produce(exchange))
@@ -229,10 +236,11 @@ static void run(void *context, size_t index) {
 /* The body is in: to the pool, or refused. */
 static enum MHD_Result submit(struct exchange *exchange) {
     struct exchange_service *service = exchange->service;
+    uint32_t limit = exchange->admission.probing ? EXCHANGE_PROBES_MAX : service->requests_max;
     struct error err = ERROR_NONE;
-    if (atomic_fetch_add(&service->running, 1) >= service->requests_max) {
+    if (atomic_fetch_add(count_of(exchange), 1) >= limit) {
         error_set(&err, STATUS_OVERLOADED, "%u requests are being handled, which is the limit",
-                  service->requests_max);
+                  limit);
     } else if (!exchange_suspend(exchange)) {
         error_set(&err, STATUS_UNAVAILABLE, "the server is stopping");
     } else {
@@ -244,7 +252,7 @@ static enum MHD_Result submit(struct exchange *exchange) {
         resume(exchange);
         return MHD_YES;
     }
-    atomic_fetch_sub(&service->running, 1);
+    atomic_fetch_sub(count_of(exchange), 1);
     if (exchange->upload) connection_linger(exchange->connection);
     refuse(exchange, 0, &err);
     return answer_queue(exchange);

@@ -104,8 +104,8 @@ static enum status start(struct http_server *server, const struct http_server_op
     if (status != STATUS_OK) return status;
     struct thread_pool_options pool = {
         .name = "clipd-request",
-        .threads = options->requests_max,
-        .queue_limit = options->requests_max,
+        .threads = options->requests_max + EXCHANGE_PROBES_MAX,
+        .queue_limit = options->requests_max + EXCHANGE_PROBES_MAX,
         .stack_size = STACK_SIZE,
     };
     status = thread_pool_create(&service->pool, &pool, err);

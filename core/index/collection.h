@@ -58,7 +58,7 @@ enum status collections_open(struct collections **out, const struct collections_
                              struct error *err);
 /* No call may be in flight. NULL is allowed. */
 void collections_close(struct collections *collections);
-/* STATUS_OK while the store answers: for readiness. Fast. */
+/* STATUS_OK while the store answers: for readiness. Fast, unless a disk hangs. */
 enum status collections_ping(struct collections *collections, struct error *err);
 
 /* ---- collections ---- */

@@ -129,6 +129,7 @@ static enum status store_ping(void *self, struct error *err) {
     int64_t number;
     enum status status = sqlite_store_reader(&reader, store, err);
     if (status) return status;
+    reader->until_ns = clock_now_ns() + store->timeout_ns;
     status = sqlite_read_number(&number, reader, "SELECT count(*) FROM collections", 0, 0, err);
     sqlite_store_give_back(store, reader);
     return status;

@@ -166,7 +166,12 @@ START_TEST(limits_and_probes_of_admission) {
     fake_request_init(&fake, "/livez", NULL, (struct bytes){0});
     fake.request.method = HTTP_GET;
     ck_assert(api_admit(api, &fake.request, &admission, &response));
-    ck_assert(admission.immediate);
+    ck_assert(admission.immediate && !admission.probing);
+    /* It reads a file of the store. */
+    fake_request_init(&fake, "/readyz", NULL, (struct bytes){0});
+    fake.request.method = HTTP_GET;
+    ck_assert(api_admit(api, &fake.request, &admission, &response));
+    ck_assert(!admission.immediate && admission.probing);
 }
 END_TEST
 

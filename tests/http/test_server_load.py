@@ -169,6 +169,29 @@ class Overload(unittest.TestCase):
             self.assertLess(slowest, SLACK_S)
             self.assertEqual(json.loads(server.get("/stats")[2])["active"], 0)
 
+    def test_probes_have_threads_of_their_own(self):
+        def begin(path, asleep):
+            socks.append(server.socket())
+            socks[-1].sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+            stats = wait_for(server, lambda stats: stats["asleep"] == asleep)
+            self.assertEqual(stats["asleep"], asleep)
+
+        socks = []
+        with FakeServer(requests_max=2, io_threads=1) as server:
+            begin(b"/sleep?ms=8000", 1)
+            begin(b"/sleep?ms=8000", 2)
+            self.assertEqual(server.get("/sleep?ms=0")[0], 503)
+            self.assertEqual(server.get("/probe?ms=0")[0], 200)
+            begin(b"/probe?ms=8000", 3)
+            self.assertEqual(server.get("/probe?ms=0")[0], 200)
+            begin(b"/probe?ms=8000", 4)
+            self.assertEqual(server.get("/probe?ms=0")[0], 503)
+            self.assertEqual(server.get("/ping")[0], 200)
+            for sock in socks:
+                self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 200"))
+                sock.close()
+            self.assertEqual(server.get("/probe?ms=0")[0], 200)
+
     def test_memory_for_bodies_is_bounded(self):
         size = 4 << 20
         with FakeServer(memory_max=10 << 20, request_timeout_s=20) as server:

@@ -24,6 +24,7 @@ enum { BODY_MAX = 8 << 20, ANSWER_MAX = 256 << 20, BLOCK_SIZE = 64 << 10 };
 struct api {
     _Atomic uint64_t admitted, handled, finished, unsent, refused, smuggled;
     _Atomic uint64_t no_status; /* finished without an answer: must stay 0 */
+    _Atomic uint64_t asleep;
     _Atomic uint64_t producing; /* streams that are being made */
     _Atomic uint64_t uploading; /* bodies that are being read */
     api_server_stats_fn *read_stats;
@@ -48,10 +49,11 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
                struct http_response *response) {
     static const char *const paths[] = {"/ping",   "/echo",   "/sleep",       "/big",
                                         "/stats",  "/form",   "/embed/image", "/embed/text",
-                                        "/stream", "/upload", "/path%2fof/it"};
+                                        "/stream", "/upload", "/probe",       "/path%2fof/it"};
     atomic_fetch_add(&api->admitted, 1);
     if (is_path(request, "/smug")) atomic_fetch_add(&api->smuggled, 1);
     admission->immediate = is_path(request, "/ping") || is_path(request, "/stats");
+    admission->probing = is_path(request, "/probe");
     admission->streamed = is_path(request, "/upload");
     admission->body_max = BODY_MAX;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -69,14 +71,14 @@ static void put_stats(struct api *api, struct http_response *response) {
                   "{\"admitted\":%llu,\"handled\":%llu,\"finished\":%llu,\"unsent\":%llu,"
                   "\"refused\":%llu,\"smuggled\":%llu,\"no_status\":%llu,\"connections\":%llu,"
                   "\"active\":%llu,\"body_bytes\":%llu,\"answer_bytes\":%llu,\"producing\":%llu,"
-                  "\"uploading\":%llu}\n",
+                  "\"uploading\":%llu,\"asleep\":%llu}\n",
                   (unsigned long long)api->admitted, (unsigned long long)api->handled,
                   (unsigned long long)api->finished, (unsigned long long)api->unsent,
                   (unsigned long long)api->refused, (unsigned long long)api->smuggled,
                   (unsigned long long)api->no_status, (unsigned long long)stats.connections,
                   (unsigned long long)stats.requests_active, (unsigned long long)stats.body_bytes,
                   (unsigned long long)stats.answer_bytes, (unsigned long long)api->producing,
-                  (unsigned long long)api->uploading);
+                  (unsigned long long)api->uploading, (unsigned long long)api->asleep);
 }
 
 /* GET /stream?lines=&pause_ms=&fail=: numbered lines, with a pause before each, or in
@@ -185,8 +187,10 @@ void api_handle(struct api *api, struct http_request *request, struct http_respo
     atomic_fetch_add(&api->handled, 1);
     if (is_path(request, "/stats")) {
         put_stats(api, response);
-    } else if (is_path(request, "/sleep")) {
+    } else if (is_path(request, "/sleep") || is_path(request, "/probe")) {
+        atomic_fetch_add(&api->asleep, 1);
         usleep((useconds_t)(query_number(request, "ms") * 1000));
+        atomic_fetch_sub(&api->asleep, 1);
         put(response, 200, "slept\n");
     } else if (is_path(request, "/big")) {
         put_big(api, request, response);
