@@ -46,7 +46,9 @@ static enum status find_path(char out[PATH_SIZE], const struct api *api, const c
     return error_set(err, STATUS_TOO_LARGE, "the path of the snapshot is too long");
 }
 
-static enum status refuse_name(const char *name, struct error *err) {
+/* What errno says of a snapshot's file. */
+static enum status report(const char *action, const char *name, struct error *err) {
+    if (errno != ENOENT) return error_set_errno(err, STATUS_IO, action, "the snapshot");
     return error_set(err, STATUS_NOT_FOUND, "there is no snapshot \"%.64s\"", name);
 }
 
@@ -63,6 +65,17 @@ static bool name_of(struct bytes *out, const char *file) {
 static int is_snapshot(const struct dirent *entry) {
     struct bytes name;
     return name_of(&name, entry->d_name);
+}
+
+/* In their order; each is to be freed, and the list. The folder is made for the first. */
+static enum status list_files(struct dirent ***out, int *count, const char *folder,
+                              struct error *err) {
+    *out = NULL;
+    *count = scandir(folder, out, is_snapshot, alphasort);
+    if (*count >= 0) return STATUS_OK;
+    *count = 0;
+    return errno == ENOENT ? STATUS_OK
+                           : error_set_errno(err, STATUS_IO, "read", "the folder of snapshots");
 }
 
 static void write_snapshot(struct writer *writer, const char *folder, const char *file) {
@@ -83,13 +96,14 @@ static void write_snapshot(struct writer *writer, const char *folder, const char
 
 enum status snapshots_get(struct api *api, struct http_request *request,
                           struct http_response *response, struct error *err) {
-    struct dirent **entries = NULL;
+    struct dirent **entries;
     struct writer writer;
     const char *folder;
+    int count;
     (void)request;
     enum status status = find_folder(&folder, api, err);
+    if (!status) status = list_files(&entries, &count, folder, err);
     if (status) return status;
-    int count = scandir(folder, &entries, is_snapshot, alphasort);
     response_init(response, 200, "application/json");
     writer_init(&writer, &response->body);
     writer_begin_object(&writer);
@@ -109,10 +123,11 @@ enum status snapshots_get(struct api *api, struct http_request *request,
 
 /* Each takes as much of the disk as the store does. */
 static enum status check_room(const struct api *api, const char *path, struct error *err) {
-    struct dirent **entries = NULL;
-    int most = (int)api->options.snapshots_max;
+    struct dirent **entries;
+    int count, most = (int)api->options.snapshots_max;
     if (!access(path, F_OK)) return STATUS_OK;
-    int count = scandir(api->snapshots, &entries, is_snapshot, NULL);
+    enum status status = list_files(&entries, &count, api->snapshots, err);
+    if (status) return status;
     for (int i = 0; i < count; i++) free(entries[i]);
     free(entries);
     if (count < most) return STATUS_OK;
@@ -143,7 +158,7 @@ enum status snapshot_delete(struct api *api, struct http_request *request,
     char path[PATH_SIZE];
     enum status status = find_path(path, api, request->params[0], err);
     if (status) return status;
-    if (unlink(path) && errno == ENOENT) return refuse_name(request->params[0], err);
+    if (unlink(path)) return report("delete", request->params[0], err);
     response_init(response, 200, "application/json");
     return buffer_printf(&response->body, err, "{\"deleted\":true}");
 }
@@ -179,7 +194,7 @@ enum status snapshot_get(struct api *api, struct http_request *request,
     enum status status = find_path(path, api, request->params[0], err);
     if (status) return status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return refuse_name(request->params[0], err);
+    if (fd < 0) return report("read", request->params[0], err);
     struct download *download = malloc(sizeof(*download));
     if (!download) {
         close(fd);
@@ -225,7 +240,7 @@ enum status collection_restore_post(struct api *api, struct http_request *reques
     enum status status = find_folder(&folder, api, err);
     if (!status) status = read_name(name, request, err);
     if (!status) status = find_path(path, api, name, err);
-    if (!status && access(path, F_OK)) status = refuse_name(name, err);
+    if (!status && access(path, F_OK)) status = report("read", name, err);
     if (!status) status = collection_model_room(api, request->params[0], err);
     if (!status) status = collection_restore(api->collections, request->params[0], path, err);
     if (!status) status = collection_stats(api->collections, request->params[0], &stats, err);

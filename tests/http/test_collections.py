@@ -7,6 +7,7 @@ import base64
 import json
 import math
 import os
+import shutil
 import struct
 import tempfile
 import time
@@ -369,6 +370,24 @@ class Snapshots(Store):
             self.call_on("deleteSnapshot", 404, name=name)
             self.json_on("restoreCollection", {"snapshot": name}, 404)
         self.assertEqual(os.listdir(self.folder + "/store/snapshots"), [])
+
+    def test_failures_are_told(self):
+        folder = self.folder + "/store/snapshots"
+        os.makedirs(folder + "/kept.sqlite")
+        self.call_on("deleteSnapshot", 500, name="kept")
+        self.assertEqual(os.listdir(folder), ["kept.sqlite"])
+        os.symlink("loop.sqlite", folder + "/loop.sqlite")
+        self.call_on("getSnapshot", 500, name="loop")
+        self.json_on("restoreCollection", {"snapshot": "loop"}, 500)
+        shutil.rmtree(folder)
+        self.assertEqual(self.call_on("listSnapshots"), {"snapshots": []})
+        with open(folder, "wb"):
+            pass
+        try:
+            self.call_on("listSnapshots", 500)
+            self.call_on("putSnapshot", 500, name="new")
+        finally:
+            os.remove(folder)
 
     def test_names_are_no_paths(self):
         for name in ("../store", ".hidden", "a/b", "/etc/passwd", "ä", "x" * 65):
