@@ -12,7 +12,8 @@ struct metrics;
 /* Immutable after the start, but for what is atomic or has a lock of its own. */
 struct api {
     struct api_options options;
-    struct registry *registry;       /* borrowed */
+    struct registry *registry; /* borrowed */
+    /* Not to be looked at while loading. */
     struct collections *collections; /* borrowed; NULL: none are kept */
     const char *snapshots;           /* borrowed: the directory; NULL: the store has none */
     struct classifier *classifier;

@@ -205,7 +205,9 @@ enum status metrics_get(struct api *api, struct http_request *request,
     put_rejections(&out, api->metrics);
     model_metrics_put(&out, api->registry);
     put_service(&out, api);
-    if (api->collections) put_collections(&out, api->metrics);
+    /* While they are opened, who opens them writes it. */
+    bool loading = atomic_load(&api->state) == API_LOADING;
+    if (!loading && api->collections) put_collections(&out, api->metrics);
     put_process(&out, api->metrics);
     return error_pass(err, &out.error);
 }
