@@ -1,7 +1,8 @@
 /* http.h - a request and a response, free of any server library.
  *
  * server/ fills the request and sends the response; api/ only looks at these.
- * Everything a request points to lives until api_finish() returns.
+ * Everything a request points to lives until api_finish() returns, but for what `body` and
+ * `parts` view, which ends with api_handle().
  */
 #ifndef API_HTTP_H
 #define API_HTTP_H

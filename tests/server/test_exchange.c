@@ -96,6 +96,7 @@ void MHD_destroy_response(struct MHD_Response *response) {
 /* ---- the api ---- */
 
 struct api {
+    bool streamed;
     uint64_t parts_max; /* that the handler asks for */
     uint64_t parts, bytes;
     bool fails; /* because of the body */
@@ -109,17 +110,17 @@ static void answer(struct http_response *response, int status) {
 
 bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
                struct http_response *response) {
-    (void)api;
     (void)request;
     (void)response;
-    *admission = (struct api_admission){.streamed = true, .body_max = BODY_MAX};
+    *admission = (struct api_admission){.streamed = api->streamed, .body_max = BODY_MAX};
     return true;
 }
 
 /* Takes all that there is, part by part. */
 void api_handle(struct api *api, struct http_request *request, struct http_response *response) {
-    bool ended = false;
+    bool ended = !api->streamed;
     struct error err = ERROR_NONE;
+    if (ended) api->bytes = request->body.size;
     while (!ended && !api->fails && api->parts < api->parts_max) {
         api->fails = request->more(request, request->body.size, &ended, &err) != STATUS_OK;
         if (!api->fails) api->bytes += request->body.size;
@@ -153,7 +154,7 @@ static struct MHD_Connection connection;
 static char *data; /* [BLOCK] */
 
 static void setup(void) {
-    api = (struct api){.parts_max = UINT64_MAX};
+    api = (struct api){.streamed = true, .parts_max = UINT64_MAX};
     service = (struct exchange_service){.api = &api, .requests_max = 4};
     service.request_timeout_ns = service.idle_timeout_ns = 3600ULL * 1000000000;
     service.memory.max = 64 * MIB;
@@ -241,6 +242,21 @@ START_TEST(chunks_of_any_size) {
 }
 END_TEST
 
+START_TEST(a_body_is_held_until_it_is_handled) {
+    api.streamed = false;
+    begin();
+    step(MIB);
+    step(MIB);
+    ck_assert_uint_ge(budget_used(&service.memory), 2 * MIB);
+    step(0);
+    wait_for_resume();
+    ck_assert_uint_eq(api.bytes, 2 * MIB);
+    ck_assert_uint_eq(budget_used(&service.memory), 0); /* and not until its answer is sent */
+    step(0);
+    ck_assert_uint_eq(connection.status, 200);
+}
+END_TEST
+
 START_TEST(no_length) {
     connection.framing[0] = NULL;
     begin();
@@ -291,6 +307,7 @@ int main(void) {
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, nothing_comes_while_it_is_suspended);
     tcase_add_test(tests, chunks_of_any_size);
+    tcase_add_test(tests, a_body_is_held_until_it_is_handled);
     tcase_add_test(tests, no_length);
     tcase_add_test(tests, a_rest_that_nobody_wants);
     tcase_add_test(tests, no_memory_for_the_body);
