@@ -47,4 +47,12 @@ deny .  'curl/'                'only hub/transfer*.c speaks HTTP to others' './h
 deny .  'zlib.h'               'only core/text/vocabulary_file.c inflates' './core/text/vocabulary_file.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha1|sha256|base64)\.c'
 deny .  'immintrin.h|arm_neon.h' 'intrinsics live in core/kernels/*_<isa>.c' './core/kernels/[a-z0-9_]+_(avx2|avx512|avx512_vnni|avx512_bf16|neon)\.[ch]'
+
+# The map in ARCHITECTURE.md has each folder of core/ once.
+for folder in core/*/; do
+    name=$(basename "$folder")
+    [ "$(grep -c "^  $name/ " ARCHITECTURE.md)" -eq 1 ] && continue
+    echo "ARCHITECTURE.md: core/$name/ is not in the map, or more than once"
+    status=1
+done
 exit $status
