@@ -123,7 +123,7 @@ static const struct vision_names vision_schemes[] = {
      .layer = &eva02_layer, .rope_side = 16, .layer_norm_eps = 1e-6f},
     {TIMM_VISION, .sign = "visual.trunk.blocks.0.attn.q_bias", .patch_bias = TIMM_PATCH_BIAS,
      .layer = &eva_layer, .layer_norm_eps = 1e-6f},
-    {TIMM_VISION, .sign = "visual.trunk.patch_embed.backbone.", .bare_class = true,
+    {TIMM_VISION, .sign = "visual.trunk.patch_embed.backbone.0.", .bare_class = true,
      .stem = "visual.trunk.patch_embed.backbone.", .stem_conv = "conv", .stem_norm = "bn",
      .layer = &timm_layer, .layer_norm_eps = 1e-6f},
     {.tower = MODEL_IMAGE_VIT, /* MobileCLIP-B as Apple has it */

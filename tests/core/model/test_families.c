@@ -13,6 +13,7 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/model.h"
+#include "core/model/names.h"
 #include "tests/support/folder.h"
 #include "tests/support/npy.h"
 
@@ -232,6 +233,27 @@ START_TEST(refusal) {
 }
 END_TEST
 
+/* Without a configuration an image tower that timm alone knows is told by its names: ViTamin's
+ * begins with convolutions, too, but others than MobileCLIP-B's. */
+START_TEST(refusal_of_tensors) {
+    static const char *const names[] = {"visual.trunk.patch_embed.backbone.stem.conv1.weight",
+                                        "visual.trunk.patch_embed.proj.weight",
+                                        "visual.trunk.layers.0.blocks.0.attn.qkv.weight"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char name[TENSOR_NAME_MAX + 1];
+        snprintf(name, sizeof(name), "%s", names[i]);
+        struct tensor tensor = {.name = name};
+        struct tensors tensors = {.list = &tensor, .count = 1};
+        struct names found;
+        struct error err = ERROR_NONE;
+        ck_assert_int_eq(names_recognise(&found, &tensors, &err), STATUS_UNSUPPORTED);
+        const char *begin = "tensors visual.trunk.*: this image tower of timm is not supported; "
+                            "supported are CLIP with ViT";
+        ck_assert_msg(!strncmp(err.message, begin, strlen(begin)), "%s", err.message);
+    }
+}
+END_TEST
+
 int main(void) {
     gemm_blas_init();
     Suite *suite = suite_create("families");
@@ -241,6 +263,7 @@ int main(void) {
     tcase_add_test(tcase, pruned_layers);
     tcase_add_test(tcase, pruned_heads_without_width);
     tcase_add_test(tcase, refusal);
+    tcase_add_test(tcase, refusal_of_tensors);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
