@@ -12,7 +12,7 @@
 #include "core/base/cpu.h"
 #include "core/batch/batcher.h"
 #include "core/kernels/isa.h"
-#include "core/model/architectures.h"
+#include "core/model/architecture_info.h"
 
 enum { SECONDS_MAX = 3600, REPEATS_MAX = 1000, TOKENS_MAX = 1 << 16 };
 
@@ -21,7 +21,8 @@ static const char usage[] =
     "       clipd bench search [OPTION]...   how fast embeddings are found; has its own --help\n\n"
     "Measures how many images and texts a second this CPU encodes, on random weights unless\n"
     "there is a model. Lists have commas between; every combination is one row.\n\n"
-    "  --arch NAME,...     ViT-B-32 by default; 'list' prints the names\n"
+    "  --arch NAME,...     ViT-B-32 by default; 'list' prints the names. A size of images and\n"
+    "                      -quickgelu may follow: ViT-L-14-336, ViT-H-14-378-quickgelu\n"
     "  --model DIR         a checkpoint instead, or a weight file\n"
     "  --tower TOWER       image, text or both (default)\n"
     "  --precision P,...   fp32, bf16, int8; by default those this CPU has kernels for\n"
@@ -79,7 +80,8 @@ static int read_precisions(struct bench_options *options, char *text) {
 static int read_architectures(struct bench_options *options, char *text) {
     options->architectures_count = 0;
     for (char *name; (name = strsep(&text, ",")) != NULL;) {
-        if (!architecture_named(name))
+        struct model_info info;
+        if (!architecture_info_named(&info, name))
             return console_usage("bench",
                                  "--arch: '%s' is not known; '--arch list' prints the names", name);
         if (options->architectures_count == BENCH_LIST_MAX)

@@ -1,9 +1,8 @@
-/* invent.h - a model of a known architecture with random weights: what speed and
- * arithmetic are measured with when there is no checkpoint. */
+/* invent.h - random weights for a model of which all else is known (architecture_info.h): what
+ * speed and arithmetic are measured with when there is no checkpoint. */
 #ifndef CORE_MODEL_INVENT_H
 #define CORE_MODEL_INVENT_H
 
-#include "core/model/architectures.h"
 #include "core/model/blueprint.h"
 
 /* The weights are scaled as OpenAI initialises them (SPEC 9), so that activations have
@@ -12,7 +11,7 @@
  * many times as large as what it is added to. With `outliers` the LayerNorms have gains as
  * trained models do, some channels twenty times as large, and what follows undoes them: the
  * function is of the same kind, but eight bits per token no longer hold it. */
-enum status invent_model(struct blueprint *out, struct model_info *info,
-                         const struct architecture *architecture, bool outliers, struct error *err);
+enum status invent_model(struct blueprint *out, const struct model_info *info, bool outliers,
+                         struct error *err);
 
 #endif

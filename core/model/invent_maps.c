@@ -109,6 +109,15 @@ enum status invent_convnext(struct blueprint *out, const struct model_info *info
     return STATUS_OK;
 }
 
+void invent_stem(struct blueprint_vit *out, size_t width, uint64_t *seed) {
+    size_t channels = 3;
+    for (size_t i = 0; i < MODEL_VIT_STEM; i++) {
+        size_t n = i + 1 < MODEL_VIT_STEM ? width / 4 : width;
+        out->stem[i] = make_plain_conv(seed, n, channels, i ? 2 : 4);
+        channels = n;
+    }
+}
+
 /* ---- FastViT, with branches that are one already ---- */
 
 static struct blueprint_branches make_single(uint64_t *seed, size_t n, size_t channels,

@@ -11,7 +11,7 @@
 
 #include "core/base/log.h"
 #include "core/kernels/isa.h"
-#include "core/model/architectures.h"
+#include "core/model/architecture_info.h"
 #include "core/model/arithmetic.h"
 #include "core/model/checkpoint.h"
 #include "core/model/config_apple.h"
@@ -183,8 +183,7 @@ static enum status describe(struct model_info *info, struct blueprint *blueprint
     if (!status) status = blueprint_draw(blueprint, info, tensors, &config, err);
     if (!status) status = set_preprocess(info, &config, err);
     if (status) return status;
-    const struct architecture *known = architecture_of(info);
-    snprintf(info->architecture, sizeof(info->architecture), "%s", known ? known->name : "CLIP");
+    architecture_info_name(info->architecture, sizeof(info->architecture), info);
     return STATUS_OK;
 }
 
@@ -328,16 +327,14 @@ static enum status open_checkpoint(struct model *model, const struct model_optio
 
 static enum status open_invented(struct model *model, const struct model_options *options,
                                  const struct arithmetic *arithmetic, struct error *err) {
-    const struct architecture *architecture = architecture_named(options->architecture);
-    if (!architecture) {
+    if (!architecture_info_named(&model->info, options->architecture)) {
         return error_set(err, STATUS_NOT_FOUND, "architecture \"%.40s\" is not known",
                          options->architecture);
     }
     struct blueprint blueprint;
     struct model_options uncached = *options;
     uncached.cache = NULL;
-    enum status status =
-        invent_model(&blueprint, &model->info, architecture, options->outliers, err);
+    enum status status = invent_model(&blueprint, &model->info, options->outliers, err);
     model->info.precision = arithmetic->precision;
     if (!status) status = arithmetic_plan(&model->plan, &model->info, arithmetic, options, err);
     if (!status) {

@@ -112,7 +112,9 @@ static void make_checkpoint(char *path, const char *architecture) {
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     close(fd);
-    write_checkpoint(path, architecture_named(architecture));
+    struct architecture a;
+    ck_assert(architecture_named(&a, architecture));
+    write_checkpoint(path, &a);
 }
 
 START_TEST(packed_weights_and_little_more) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/kernels/isa.h"
+#include "core/model/architecture_info.h"
 #include "core/model/cosines.h"
 #include "core/model/invent.h"
 #include "core/model/pack.h"
@@ -18,7 +19,7 @@
 static const struct architecture subjects[] = {
     {"small", 256, 64, 16, 256, 4, 4, 1024, 256, 4, 4},
     {"small-SigLIP", 288, 64, 16, 288, 4, 4, 1076, 288, 4, 4},
-    {"coca_small", 192, 64, 16, 256, 4, 4, 1024, 256, 4, 4},
+    {"coca_ViT-small", 192, 64, 16, 256, 4, 4, 1024, 256, 4, 4},
 };
 enum { SUBJECTS = sizeof(subjects) / sizeof(subjects[0]) };
 
@@ -36,8 +37,8 @@ static struct subject pack(const struct architecture *architecture, bool outlier
                            unsigned features, const struct plan *plan, const struct plan *folded) {
     struct subject subject;
     struct blueprint blueprint;
-    ck_assert_int_eq(invent_model(&blueprint, &subject.info, architecture, outliers, NULL),
-                     STATUS_OK);
+    architecture_info_fill(&subject.info, architecture);
+    ck_assert_int_eq(invent_model(&blueprint, &subject.info, outliers, NULL), STATUS_OK);
     ck_assert_int_eq(towers_create(&subject.towers, &subject.info, plan, features, NULL),
                      STATUS_OK);
     subject.block = aligned_alloc(GEMM_ALIGNMENT, subject.towers.bytes);
