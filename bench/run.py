@@ -50,7 +50,7 @@ def bench_kernels(build):
 
 def bench_models(build):
     threads = ",".join(map(str, sorted({1, CORES})))
-    rows = json_lines(output(f"{build}/clipd", "bench", "--json", "--arch", "ViT-B-32", "--batch", "1,8",
+    rows = json_lines(output(f"{build}/clipd", "bench", "--json", "--arch", "ViT-B-32-quickgelu", "--batch", "1,8",
                              "--threads", threads, "--seconds", "0.4", "--repeats", "3"))
     values = {}
     for row in rows:

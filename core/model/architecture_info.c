@@ -236,32 +236,36 @@ bool architecture_info_named(struct model_info *out, const char *name) {
 }
 
 static bool same_tower(const struct model_tower *a, const struct model_tower *b) {
-    return a->width == b->width && a->layers == b->layers && a->mlp_width == b->mlp_width;
+    return a->width == b->width && a->layers == b->layers && a->mlp_width == b->mlp_width &&
+           a->projection_hidden == b->projection_hidden;
 }
 
 static bool same_kind(const struct model_info *a, const struct model_info *b) {
     return a->image_tower == b->image_tower && a->image_pooling == b->image_pooling &&
            a->patch_bias == b->patch_bias && a->conv_stem == b->conv_stem &&
            a->text_tower == b->text_tower && a->text_class == b->text_class &&
-           a->text.projection_hidden == b->text.projection_hidden &&
            a->bidirectional == b->bidirectional;
 }
 
-void architecture_info_name(char *out, size_t size, const struct model_info *info) {
-    snprintf(out, size, "CLIP");
-    /* The vocabulary tells some apart, but that of a plain one may have been changed. */
-    for (size_t i = 0; i < 2 * architectures_count; i++) {
-        struct architecture a = architectures[i % architectures_count];
+/* With its vocabulary, or with any in the place of a plain one. */
+static bool find_name(char *out, size_t size, const struct model_info *info, bool same_vocabulary) {
+    const uint32_t vocab_size = same_vocabulary ? info->vocab_size : VOCAB_SIZE;
+    for (size_t i = 0; i < architectures_count; i++) {
+        struct architecture a = architectures[i];
         struct model_info known;
         a.image_size = info->image_size;
         architecture_info_fill(&known, &a);
-        bool same = i < architectures_count ? info->vocab_size == known.vocab_size
-                                            : known.vocab_size == VOCAB_SIZE;
-        if (!same || known.embed_dim != info->embed_dim || known.patch_size != info->patch_size ||
-            !same_kind(&known, info) || !same_tower(&known.vision, &info->vision) ||
-            !same_tower(&known.text, &info->text))
+        if (known.vocab_size != vocab_size || known.embed_dim != info->embed_dim ||
+            known.patch_size != info->patch_size || !same_kind(&known, info) ||
+            !same_tower(&known.vision, &info->vision) || !same_tower(&known.text, &info->text))
             continue;
         snprintf(out, size, "%s", known.architecture);
-        return;
+        return true;
     }
+    return false;
+}
+
+void architecture_info_name(char *out, size_t size, const struct model_info *info) {
+    if (find_name(out, size, info, true) || find_name(out, size, info, false)) return;
+    snprintf(out, size, "CLIP");
 }

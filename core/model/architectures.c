@@ -185,9 +185,10 @@ static char separator_of(const struct architecture *row) {
 
 /* Towers of convolutions halve the sides five times; ViTs leave out what fills no patch. */
 static bool takes_size(const struct architecture *row, uint32_t image_size) {
+    enum { STEP = 32 };
     bool convolutions =
         architecture_resnet(row) || architecture_convnext(row) || architecture_fastvit(row);
-    return image_size >= row->patch_size && (!convolutions || image_size % row->patch_size == 0);
+    return image_size >= row->patch_size && (!convolutions || image_size % STEP == 0);
 }
 
 bool architecture_named(struct architecture *out, const char *name) {

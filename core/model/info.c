@@ -47,6 +47,7 @@ struct model_layer model_tower_layer(const struct model_tower *tower, uint32_t l
 static double tower_operations(const struct model_tower *tower, uint32_t embed_dim, size_t tokens) {
     double rows = (double)tokens, width = tower->width;
     double operations = tower->projected ? 2.0 * tower->pooled_width * embed_dim : 0;
+    operations += 2 * width * tower->projection_hidden;
     for (uint32_t i = 0; i < tower->layers; i++) {
         struct model_layer layer = model_tower_layer(tower, i);
         double attention = (double)layer.heads * tower->head_width;
@@ -151,7 +152,8 @@ double model_image_operations(const struct model_info *info) {
 }
 
 double model_text_operations(const struct model_info *info, size_t tokens) {
-    /* A bidirectional tower sees the padding, too. */
-    tokens = info->bidirectional ? info->context_length : tokens + info->text_class;
+    /* A bidirectional tower sees the padding, too, unless it is BERT's. */
+    bool whole = info->bidirectional && info->text_tower == MODEL_TEXT_CLIP;
+    tokens = whole ? info->context_length : tokens + info->text_class;
     return tower_operations(&info->text, info->embed_dim, tokens);
 }

@@ -125,6 +125,16 @@ class Bench(unittest.TestCase):
         self.assertEqual((code, out), (USAGE, b""))
         self.assertIn("'ViT-Z-99' is not known", err)
 
+    def test_names_of_models(self):
+        """The architecture of each that `clipd models` prints; what is wrong then is said next."""
+        listed = clipd("models", "--no-speed", "--json")[1].decode().splitlines()
+        names = {json.loads(line)["name"].split(":")[0] for line in listed}
+        self.assertGreater(len(names), 20)
+        for name in sorted(names) + ["ViT-B-16-SigLIP-512", "xlm-roberta-base-ViT-B-32"]:
+            code, _, err = clipd("bench", "--arch", name, "--batch", "0")
+            self.assertEqual(code, USAGE)
+            self.assertIn("--batch: found '0'", err)
+
     def test_wrong_usage(self):
         for arguments in (["--batch", "0"], ["--batch", "257"], ["--batch", "1,"], ["--batch", ""],
                           ["--batch", "-1"], ["--batch", "1x"], ["--batch", ",".join(["1"] * 17)],

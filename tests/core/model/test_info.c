@@ -40,11 +40,27 @@ START_TEST(no_projection) {
 }
 END_TEST
 
+/* Of BERT's, all of whose rows see each other, padding is none; the projection is of two products.
+ */
+START_TEST(bert) {
+    struct model_info info = vit_b_32;
+    info.text_tower = MODEL_TEXT_ROBERTA;
+    info.bidirectional = true;
+    info.context_length = 77;
+    double plain = model_text_operations(&vit_b_32, 16);
+    ck_assert_double_eq_tol(model_text_operations(&info, 16), plain, 1);
+    info.text.projection_hidden = info.text.pooled_width = 640;
+    double more = 2.0 * 512 * 640 + 2.0 * 640 * 512 - 2.0 * 512 * 512;
+    ck_assert_double_eq_tol(model_text_operations(&info, 16), plain + more, 1);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("info");
     TCase *tests = tcase_create("info");
     tcase_add_test(tests, operations);
     tcase_add_test(tests, no_projection);
+    tcase_add_test(tests, bert);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
