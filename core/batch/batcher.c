@@ -287,6 +287,8 @@ static enum status wait_for(struct batch_queue *queue, struct batch_ticket *tick
     }
     /* What a worker has is waited for. */
     while (ticket->remaining) pthread_cond_wait(&ticket->done, lock);
+    if (!status && clock_now_ns() >= deadline_ns)
+        status = error_set(err, STATUS_TIMEOUT, "the deadline passed in the encoder");
     return status;
 }
 

@@ -75,8 +75,8 @@ enum status batch_queue_open(struct batch_queue **out, struct batcher *batcher,
 void batch_queue_close(struct batch_queue *queue);
 const struct batch_queue_stats *batch_queue_stats(const struct batch_queue *queue);
 
-/* Queues all of `entries` or none, then blocks until every one is done. Entries
- * still queued at `deadline_ns` are withdrawn (STATUS_TIMEOUT); those that are
+/* Queues all of `entries` or none, then blocks until every one is done; STATUS_TIMEOUT when
+ * that is not before `deadline_ns`. Entries still queued then are withdrawn; those that are
  * running are always waited for, because the worker writes to their output. */
 enum status batch_queue_run(struct batch_queue *queue, struct batch_entry *entries, size_t count,
                             uint64_t deadline_ns, struct error *err);

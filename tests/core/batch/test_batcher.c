@@ -16,7 +16,8 @@
 struct model {
     pthread_mutex_t gate;
     _Atomic uint32_t batches, largest, running;
-    _Atomic uint32_t wrong; /* Check's assertions work on the main thread only */
+    _Atomic uint32_t wrong;         /* Check's assertions work on the main thread only */
+    _Atomic uint64_t busy_until_ns; /* no batch is done before */
 };
 
 static void run(void *context, uint32_t worker, struct team *team,
@@ -27,6 +28,7 @@ static void run(void *context, uint32_t worker, struct team *team,
     atomic_fetch_add(&model->running, 1);
     pthread_mutex_lock(&model->gate);
     pthread_mutex_unlock(&model->gate);
+    while (clock_now_ns() < atomic_load(&model->busy_until_ns)) usleep(500);
     atomic_fetch_add(&model->batches, 1);
     if (count > model->largest) model->largest = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -187,6 +189,21 @@ START_TEST(a_deadline_withdraws_what_waits_and_nothing_else) {
     ck_assert_int_eq(holder.status, STATUS_OK);
     ck_assert_int_eq(patient.status, STATUS_OK);
     ck_assert_uint_eq(batch_queue_stats(f.queue)->expired, 1);
+    close_fixture(&f);
+}
+END_TEST
+
+/* A worker takes it in time, and is not done in time. */
+START_TEST(what_is_done_after_its_deadline_is_late) {
+    struct fixture f;
+    struct error err = ERROR_NONE;
+    int input = 1, output = 0;
+    open_fixture(&f, 1, 8, 100);
+    f.model.busy_until_ns = clock_now_ns() + 100 * (uint64_t)CLOCK_NS_PER_MS;
+    ck_assert_int_eq(submit(&f, &input, &output, 1, f.model.busy_until_ns, &err), STATUS_TIMEOUT);
+    ck_assert_int_eq(err.status, STATUS_TIMEOUT);
+    f.model.busy_until_ns = 0;
+    ck_assert_int_eq(submit(&f, &input, &output, 1, clock_deadline(60000), NULL), STATUS_OK);
     close_fixture(&f);
 }
 END_TEST
@@ -399,6 +416,7 @@ int main(void) {
     tcase_add_test(tcase, idle_workers_share);
     tcase_add_test(tcase, a_full_queue_refuses_all_of_a_request);
     tcase_add_test(tcase, a_deadline_withdraws_what_waits_and_nothing_else);
+    tcase_add_test(tcase, what_is_done_after_its_deadline_is_late);
     tcase_add_test(tcase, many_clients_get_their_own);
     tcase_add_loop_test(tcase, all_idle_workers_help_a_lone_batch, 1, 5);
     tcase_add_test(tcase, helpers_leave_when_work_arrives);
