@@ -6,6 +6,8 @@
 
 #include "api/body_row.h"
 
+enum { INPUTS = BODY_IMAGES | BODY_TEXTS | BODY_LABELS | BODY_TEMPLATES };
+
 /* ---- JSON ---- */
 
 static enum status read_image(struct body *body, const json_t *value, const char *pointer,
@@ -32,18 +34,15 @@ static enum status read_item(struct body *body, const struct body_row *field, co
 static enum status read_items(struct body *body, const struct body_row *field, const json_t *value,
                               const char *pointer, struct error *err) {
     struct inputs *inputs = body_row_inputs(body, field->bit);
-    if (inputs->pointer[0]) {
-        return error_set_at(err, STATUS_INVALID, pointer, "give either %s or %s",
-                            inputs->pointer + 1, field->name);
-    }
+    enum status status = body_row_list(inputs, field, pointer, err);
+    if (status) return status;
     inputs->is_list = field->is_list;
-    snprintf(inputs->pointer, sizeof(inputs->pointer), "%s", pointer);
     if (!field->is_list) return read_item(body, field, value, pointer, err);
     if (!json_is_array(value)) {
         return error_set_at(err, STATUS_INVALID, pointer, "%s is %s, an array is expected",
                             field->name, json_body_kind(value));
     }
-    enum status status = inputs_check_count(inputs, json_array_size(value), pointer, err);
+    status = inputs_check_count(inputs, json_array_size(value), pointer, err);
     for (size_t i = 0; i < json_array_size(value) && !status; i++) {
         char item[BODY_POINTER_SIZE + 24];
         snprintf(item, sizeof(item), "%s/%zu", pointer, i);
@@ -122,20 +121,34 @@ static enum status read_parts(struct body *body, const struct http_request *requ
     return STATUS_OK;
 }
 
-/* Options may stand in the query of any request, labels and templates only beside a
- * raw image, which has no other place for them. */
-static enum status read_query(struct body *body, const struct http_request *request,
-                              unsigned allowed, bool inputs, struct error *err) {
-    for (size_t i = 0; i < BODY_FIELDS_COUNT; i++) {
-        const struct body_row *field = &body_rows[i];
-        if (!(field->bit & allowed) || field->kind == BODY_KIND_IMAGES) continue;
-        const char *text =
-            body_row_is_input(field) == inputs ? request->query(request, field->name) : NULL;
-        if (!text) continue;
-        enum status status = body_row_text(body, field, bytes_of(text), err);
-        if (status) return status;
-    }
-    return STATUS_OK;
+/* What is sought in a query. */
+struct query_fields {
+    struct body *body;
+    unsigned bits; /* enum body_field */
+};
+
+/* Parameters that nobody knows are let pass: proxies add their own. */
+static enum status read_parameter(void *context, const char *name, struct bytes value,
+                                  struct error *err) {
+    const struct query_fields *fields = context;
+    const struct body_row *row = body_row_find(name, fields->bits, NULL);
+    return row ? body_row_text(fields->body, row, value, err) : STATUS_OK;
+}
+
+static enum status read_options_of_query(struct body *body, const struct http_request *request,
+                                         unsigned allowed, struct error *err) {
+    struct query_fields fields = {body, allowed & ~(unsigned)INPUTS};
+    return request->each_query(request, read_parameter, &fields, err);
+}
+
+/* Labels and templates, which a raw image has no other place for. Beside others they stand for
+ * what the body does not say. */
+static enum status read_lists_of_query(struct body *body, const struct http_request *request,
+                                       unsigned allowed, struct error *err) {
+    struct query_fields fields = {body, 0};
+    if (!body->labels.pointer[0]) fields.bits |= allowed & BODY_LABELS;
+    if (!body->templates.pointer[0]) fields.bits |= allowed & BODY_TEMPLATES;
+    return request->each_query(request, read_parameter, &fields, err);
 }
 
 static bool is_space(uint8_t byte) {
@@ -153,7 +166,7 @@ static struct bytes trim(struct bytes text) {
 
 /* Outside of JSON a single `labels` is a list with commas. */
 static enum status split_labels(struct inputs *labels, struct error *err) {
-    if (labels->count != 1 || labels->pointer[0]) return STATUS_OK;
+    if (labels->count != 1 || labels->is_list) return STATUS_OK;
     struct bytes rest = labels->items[0];
     labels->count = 0;
     for (;;) {
@@ -162,6 +175,7 @@ static enum status split_labels(struct inputs *labels, struct error *err) {
         struct bytes label = trim((struct bytes){.data = rest.data, .size = size});
         enum status status = inputs_add(labels, label, err);
         if (status || !comma) return status;
+        labels->is_list = true;
         rest.data += size + 1;
         rest.size -= size + 1;
     }
@@ -214,11 +228,19 @@ static enum body_content content_of(const struct http_request *request, unsigned
     return image ? BODY_IMAGE : BODY_JSON;
 }
 
+static enum status read_raw_image(struct body *body, const struct http_request *request,
+                                  struct error *err) {
+    if (request->body.size == 0) {
+        return error_set(err, STATUS_INVALID, "the body is empty, an image is expected");
+    }
+    return inputs_add(&body->images, request->body, err);
+}
+
 static enum status read_content(struct body *body, const struct http_request *request,
                                 const struct api_options *options, unsigned allowed,
                                 struct error *err) {
     enum body_content content = content_of(request, allowed);
-    enum status status = read_query(body, request, allowed, false, err);
+    enum status status = read_options_of_query(body, request, allowed, err);
     if (status) return status;
     switch (content) {
     case BODY_JSON:
@@ -226,17 +248,15 @@ static enum status read_content(struct body *body, const struct http_request *re
                                  request->memory, err);
         if (!status) status = read_members(body, allowed, false, err);
         body->images.tolerant = body->partial;
-        return status ? status : read_members(body, allowed, true, err);
+        if (!status) status = read_members(body, allowed, true, err);
+        break;
     case BODY_MULTIPART:
         status = read_parts(body, request, allowed, false, err);
-        return status ? status : read_parts(body, request, allowed, true, err);
-    default: break;
+        if (!status) status = read_parts(body, request, allowed, true, err);
+        break;
+    default: status = read_raw_image(body, request, err); break;
     }
-    if (request->body.size == 0) {
-        return error_set(err, STATUS_INVALID, "the body is empty, an image is expected");
-    }
-    status = inputs_add(&body->images, request->body, err);
-    return status ? status : read_query(body, request, allowed, true, err);
+    return status ? status : read_lists_of_query(body, request, allowed, err);
 }
 
 enum status body_read(struct body *out, const struct http_request *request,

@@ -50,6 +50,16 @@ struct inputs *body_row_inputs(struct body *body, enum body_field bit) {
     }
 }
 
+enum status body_row_list(struct inputs *inputs, const struct body_row *row, const char *pointer,
+                          struct error *err) {
+    if (inputs->pointer[0] && strcmp(inputs->pointer, pointer) != 0) {
+        return error_set_at(err, STATUS_INVALID, pointer, "give either %s or %s",
+                            inputs->pointer + 1, row->name);
+    }
+    snprintf(inputs->pointer, sizeof(inputs->pointer), "%s", pointer);
+    return STATUS_OK;
+}
+
 /* "/name" as a JSON pointer: RFC 6901 escapes two characters. */
 static void point_to(char pointer[BODY_POINTER_SIZE], const char *name) {
     size_t size = 0;
@@ -155,6 +165,15 @@ static enum status read_layer(int32_t *out, struct bytes text, const char *point
     return STATUS_OK;
 }
 
+/* A name that comes again makes a list. */
+static enum status add_string(struct inputs *inputs, const struct body_row *row, struct bytes text,
+                              const char *pointer, struct error *err) {
+    enum status status = body_row_list(inputs, row, pointer, err);
+    if (status) return status;
+    inputs->is_list = inputs->count > 0;
+    return inputs_add(inputs, text, err);
+}
+
 enum status body_row_text(struct body *body, const struct body_row *row, struct bytes text,
                           struct error *err) {
     char pointer[BODY_POINTER_SIZE];
@@ -169,6 +188,6 @@ enum status body_row_text(struct body *body, const struct body_row *row, struct 
     case BODY_KIND_COUNT: return read_count(&body->top_k, text, pointer, err);
     case BODY_KIND_LAYER: return read_layer(&body->layer, text, pointer, err);
     case BODY_KIND_MODEL: body_copy_model(body->model, text); return STATUS_OK;
-    default: return inputs_add(body_row_inputs(body, row->bit), text, err);
+    default: return add_string(body_row_inputs(body, row->bit), row, text, pointer, err);
     }
 }

@@ -32,6 +32,10 @@ extern const struct body_row body_rows[BODY_FIELDS_COUNT];
 bool body_row_is_input(const struct body_row *row);
 /* The row of an allowed field of that name; NULL after a report. */
 const struct body_row *body_row_find(const char *name, unsigned allowed, struct error *err);
+/* Begins or goes on with a list of inputs, which is given under one name: a second one, as
+ * "template" beside "templates", is STATUS_INVALID. */
+enum status body_row_list(struct inputs *inputs, const struct body_row *row, const char *pointer,
+                          struct error *err);
 /* Where the values of a field go. */
 bool *body_row_flag(struct body *body, enum body_field bit);
 struct inputs *body_row_inputs(struct body *body, enum body_field bit);

@@ -1,6 +1,5 @@
 /* POST /classify: the labels become class embeddings (from the cache when they were
  * seen before), the images embeddings, and every image gets its labels, best first. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/body.h"
@@ -21,13 +20,11 @@ struct classification {
     struct classify_score *scores; /* [labels.count] */
 };
 
-/* Passes a report on label or template `error->input` on, naming the list: the index
- * alone would be taken for an image's. */
+/* Passes a report on label or template `error->input` on. Where it lies says which: the index
+ * would be taken for an image's. */
 static enum status fail_in(const struct inputs *inputs, struct error *error, struct error *err) {
     inputs_locate(inputs, error);
-    if (error->input >= 0 && !error->where[0]) {
-        snprintf(error->where, sizeof(error->where), "/%s", inputs->noun);
-    }
+    error->input = -1;
     return error_pass(err, error);
 }
 

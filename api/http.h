@@ -26,6 +26,10 @@ struct http_part {
 
 struct route;
 
+/* Sees one parameter of a query; a failure ends the walk. */
+typedef enum status http_query_fn(void *context, const char *name, struct bytes value,
+                                  struct error *err);
+
 struct http_request {
     enum http_method method;
     const char *path; /* as it came, percent-encoded, without the query */
@@ -51,6 +55,9 @@ struct http_request {
     /* NULL when absent. Header names are case-insensitive. */
     const char *(*header)(const struct http_request *request, const char *name);
     const char *(*query)(const struct http_request *request, const char *name);
+    /* All parameters of the query in their order, those of one name, too. */
+    enum status (*each_query)(const struct http_request *request, http_query_fn *visit,
+                              void *context, struct error *err);
     void *transport; /* the server's own */
 
     /* api's own: set by api_admit() and the handlers, read by api_finish(). */

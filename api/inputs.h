@@ -15,9 +15,11 @@ struct inputs {
     uint8_t **decoded;    /* [count]: owned memory behind an item, or NULL */
     struct error *errors; /* [limit], or NULL while all items are good */
     size_t count, capacity, limit;
-    bool tolerant;    /* a damaged item is noted in `errors` and does not fail all */
-    char pointer[64]; /* where the items lie in the JSON, "/images"; "" elsewhere */
-    bool is_list;     /* item 3 is at "<pointer>/3", not at <pointer> itself */
+    bool tolerant; /* a damaged item is noted in `errors` and does not fail all */
+    /* Where the items lie in the JSON, "/images"; of labels and templates also the part of a
+     * form or the parameter that they came in. "" elsewhere */
+    char pointer[64];
+    bool is_list; /* item 3 is at "<pointer>/3", not at <pointer> itself */
 };
 
 /* `limit` is how many items there may be. */

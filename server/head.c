@@ -13,6 +13,32 @@ static const char *read_query(const struct http_request *request, const char *na
     return MHD_lookup_connection_value(exchange->mhd, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct query_walk {
+    http_query_fn *visit;
+    void *context;
+    enum status status;
+    struct error *err;
+};
+
+/* A name without "=" has no value. */
+static enum MHD_Result walk_query(void *context, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_size, const char *value, size_t value_size) {
+    struct query_walk *walk = context;
+    struct bytes bytes = {(const uint8_t *)value, value_size};
+    (void)kind;
+    (void)name_size;
+    if (value) walk->status = walk->visit(walk->context, name, bytes, walk->err);
+    return walk->status == STATUS_OK ? MHD_YES : MHD_NO;
+}
+
+static enum status walk_queries(const struct http_request *request, http_query_fn *visit,
+                                void *context, struct error *err) {
+    const struct exchange *exchange = request->transport;
+    struct query_walk walk = {.visit = visit, .context = context, .err = err};
+    MHD_get_connection_values_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, walk_query, &walk);
+    return walk.status;
+}
+
 static enum http_method method_of(const char *name) {
     static const struct {
         const char *name;
@@ -88,6 +114,7 @@ enum status head_read(struct exchange *exchange, const char *method, const char 
     request->path = exchange->path;
     request->header = read_header;
     request->query = read_query;
+    request->each_query = walk_queries;
     request->transport = exchange;
     set_id(request, exchange->service);
     return check_framing(exchange, method, version, err);

@@ -392,13 +392,13 @@ START_TEST(classify_refuses) {
                   -1);
     check_problem("/classify", "{\"image\":\"" PIXEL "\"}", 400, "invalid", "/labels", -1);
     check_problem("/classify", "{\"image\":\"" PIXEL "\",\"labels\":[\"a\",\"\"]}", 400, "invalid",
-                  "/labels/1", 1);
+                  "/labels/1", -1);
     check_problem("/classify",
                   "{\"image\":\"" PIXEL "\",\"labels\":[\"a\"],\"template\":\"a photo\"}", 400,
-                  "invalid", "/template", 0);
+                  "invalid", "/template", -1);
     check_problem("/classify",
                   "{\"image\":\"" PIXEL "\",\"labels\":[\"a\"],\"templates\":[\"{}\",\"{}{}\"]}",
-                  400, "invalid", "/templates/1", 1);
+                  400, "invalid", "/templates/1", -1);
     check_problem("/classify", "{\"images\":[\"" PIXEL "\",\"aGk=\"],\"labels\":[\"a\"]}", 422,
                   "unprocessable", "/images/1", 1);
     json_t *partial =
@@ -407,6 +407,37 @@ START_TEST(classify_refuses) {
     ck_assert(json_is_null(json_array_get(json_object_get(partial, "results"), 0)));
     ck_assert_ptr_nonnull(label_at(partial, 1, 0));
     json_decref(partial);
+}
+END_TEST
+
+/* A form with an image, a label and two fields more. */
+static void check_form(const char *names[2], const char *values[2], const char *pointer) {
+    struct fake_request fake;
+    struct http_part parts[] = {{"image", "", "", buffer_view(&pixel)},
+                                {"labels", "", "", bytes_of("cat")},
+                                {names[0], "", "", bytes_of(values[0])},
+                                {names[1], "", "", bytes_of(values[1])}};
+    fake_request_init(&fake, "/classify", "multipart/form-data; boundary=x", (struct bytes){0});
+    fake.request.parts = parts;
+    fake.request.parts_count = 4;
+    ck_assert_int_eq(run(&fake), 400);
+    json_t *problem = body();
+    const json_t *error = json_array_get(json_object_get(problem, "errors"), 0);
+    ck_assert_str_eq(string_at(error, "pointer"), pointer);
+    ck_assert_ptr_null(json_object_get(problem, "index"));
+    ck_assert_ptr_null(strstr(string_at(problem, "detail"), "input "));
+    json_decref(problem);
+}
+
+/* By the name under which it came, and never as an image. */
+START_TEST(names_the_field_at_fault) {
+    check_form((const char *[]){"top_k", "template"}, (const char *[]){"1", "no place"},
+               "/template");
+    check_form((const char *[]){"template", "template"}, (const char *[]){"a {}", "no place"},
+               "/template/1");
+    check_form((const char *[]){"templates", "top_k"}, (const char *[]){"no place", "1"},
+               "/templates");
+    check_form((const char *[]){"labels", "top_k"}, (const char *[]){"", "1"}, "/labels/1");
 }
 END_TEST
 
@@ -555,6 +586,7 @@ int main(void) {
     tcase_add_test(tests, deadlines);
     tcase_add_test(tests, labels_of_all_kinds);
     tcase_add_test(tests, classify_refuses);
+    tcase_add_test(tests, names_the_field_at_fault);
     tcase_add_test(tests, classify_bounds_labels_times_templates);
     tcase_add_test(tests, openai_mix);
     tcase_add_test(tests, openai_errors);

@@ -213,6 +213,11 @@ START_TEST(form_refuses) {
     body_free(&body);
     ck_assert_int_eq(read_form(many, 0, ANY_IMAGE), STATUS_INVALID);
     body_free(&body);
+    struct http_part both[] = {part("image", ""), part("labels", "a"), part("template", "{}"),
+                               part("templates", "a {}")};
+    ck_assert_int_eq(read_form(both, 4, ANY_CLASSIFY), STATUS_INVALID);
+    ck_assert_str_eq(err.where, "/templates");
+    body_free(&body);
     struct http_part flag[] = {part("image", ""), part("normalize", "yes")};
     ck_assert_int_eq(read_form(flag, 2, ANY_IMAGE), STATUS_INVALID);
     ck_assert_str_eq(err.where, "/normalize");
@@ -257,6 +262,61 @@ START_TEST(query_options_yield_to_the_body) {
 }
 END_TEST
 
+START_TEST(query_lists) {
+    fake_request_init(&fake, "/", "image/png", bytes_of("picture"));
+    const char *query[] = {"labels", "cat", "labels", "dog,bird", "template", "a {}", "utm", "x"};
+    memcpy(fake.query, query, sizeof(query));
+    ck_assert_int_eq(read_body(ANY_CLASSIFY), STATUS_OK);
+    ck_assert_uint_eq(body.labels.count, 2);
+    check_item(&body.labels, 0, "cat");
+    check_item(&body.labels, 1, "dog,bird");
+    ck_assert_uint_eq(body.templates.count, 1);
+    check_item(&body.templates, 0, "a {}");
+    body_free(&body);
+    fake.query[4] = "labels";
+    fake.query[5] = "caf\xe9";
+    ck_assert_int_eq(read_body(ANY_CLASSIFY), STATUS_INVALID);
+    ck_assert_str_eq(err.where, "/labels");
+    body_free(&body);
+    fake.query[5] = "e";
+    fake.query[6] = fake.query[8] = "labels";
+    fake.query[7] = fake.query[9] = "f";
+    ck_assert_int_eq(read_body(ANY_CLASSIFY), STATUS_TOO_LARGE);
+    ck_assert_str_eq(err.where, "/labels");
+    body_free(&body);
+}
+END_TEST
+
+/* The body says nothing of templates, or of labels. */
+START_TEST(query_lists_stand_beside_every_body) {
+    struct http_part parts[] = {part("image", "picture"), part("labels", "cat")};
+    const char *query[] = {"labels", "dog,bird", "template", "a {}", "template", "{}"};
+    ck_assert_int_eq(read_form(parts, 2, ANY_CLASSIFY), STATUS_OK);
+    memcpy(fake.query, query, sizeof(query));
+    body_free(&body);
+    ck_assert_int_eq(read_body(ANY_CLASSIFY), STATUS_OK);
+    ck_assert_uint_eq(body.labels.count, 1);
+    check_item(&body.labels, 0, "cat");
+    check_item(&body.templates, 1, "{}");
+    body_free(&body);
+    fake_request_init(&fake, "/", "application/json",
+                      bytes_of("{\"image\":\"Y2F0\",\"templates\":[\"the {}\"]}"));
+    memcpy(fake.query, query, sizeof(query));
+    ck_assert_int_eq(read_body(ANY_CLASSIFY), STATUS_OK);
+    ck_assert_uint_eq(body.labels.count, 2);
+    check_item(&body.labels, 1, "bird");
+    ck_assert_uint_eq(body.templates.count, 1);
+    check_item(&body.templates, 0, "the {}");
+    body_free(&body);
+    fake_request_init(&fake, "/", "application/json",
+                      bytes_of("{\"image\":\"Y2F0\",\"labels\":[]}"));
+    memcpy(fake.query, query, sizeof(query));
+    ck_assert_int_eq(read_body(ANY_CLASSIFY), STATUS_INVALID);
+    ck_assert_str_eq(err.where, "/labels");
+    body_free(&body);
+}
+END_TEST
+
 START_TEST(empty_bodies) {
     static const char *const types[] = {"image/png", "application/json", NULL};
     for (size_t i = 0; i < 3; i++) {
@@ -291,6 +351,8 @@ int main(void) {
     tcase_add_test(tests, form_refuses);
     tcase_add_test(tests, raw_image_with_query);
     tcase_add_test(tests, query_options_yield_to_the_body);
+    tcase_add_test(tests, query_lists);
+    tcase_add_test(tests, query_lists_stand_beside_every_body);
     tcase_add_test(tests, empty_bodies);
     tcase_add_test(tests, knows_content_types);
     suite_add_tcase(suite, tests);

@@ -111,8 +111,12 @@ class Answers(Contract):
                       [("labels", None, None, b"red, blue,green")]):
             form, kind = multipart([("image", "r", None, RED)] + parts)
             values.append(self.call(self.server, "classify", 200, form, kind))
-        values.append(self.call(self.server, "classify", 200, RED, "image/png",
+        for query in ("?labels=red,blue,green", "?labels=red&labels=blue&labels=green"):
+            values.append(self.call(self.server, "classify", 200, RED, "image/png", query=query))
+        values.append(self.json(self.server, "classify", 200, {"image": text(RED)},
                                 query="?labels=red,blue,green"))
+        values.append(self.json(self.server, "classify", 200, wanted,
+                                query="?labels=x&top_k=9&template=a%20photo%20of%20a%20{}."))
         for value in values:
             self.assertEqual(value, values[0])
         scores = values[0]["results"][0]["labels"]
@@ -125,6 +129,9 @@ class Answers(Contract):
         self.assertEqual(default, values[0])
         ensemble = self.json(self.server, "classify", 200, dict(wanted, templates=["{}", "a {}"]))
         self.assertNotEqual(ensemble, values[0])
+        form, kind = multipart([("image", "r", None, RED), ("labels", None, None, b"red,blue,green")])
+        beside = self.call(self.server, "classify", 200, form, kind, query="?template={}&template=a%20{}")
+        self.assertEqual(beside, ensemble)
 
     def test_openai(self):
         value = self.json(self.server, "openaiEmbeddings", 200,

@@ -18,6 +18,16 @@ static const char *get_query(const struct http_request *request, const char *nam
     return NULL;
 }
 
+static enum status walk_queries(const struct http_request *request, http_query_fn *visit,
+                                void *context, struct error *err) {
+    const struct fake_request *fake = request->transport;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i + 1 < FAKE_QUERY_SIZE && fake->query[i] && !status; i += 2) {
+        status = visit(context, fake->query[i], bytes_of(fake->query[i + 1]), err);
+    }
+    return status;
+}
+
 void fake_request_init(struct fake_request *fake, const char *path, const char *content_type,
                        struct bytes body) {
     uint64_t now = clock_now_ns();
@@ -31,6 +41,7 @@ void fake_request_init(struct fake_request *fake, const char *path, const char *
         .body = body,
         .header = get_header,
         .query = get_query,
+        .each_query = walk_queries,
         .transport = fake,
     };
 }
