@@ -17,6 +17,7 @@ struct classification {
     struct encode encode;
     struct encoded images;
     float *labels;                 /* [labels.count, embed_dim] */
+    bool *truncated;               /* [labels.count] */
     struct classify_score *scores; /* [labels.count] */
 };
 
@@ -65,8 +66,9 @@ static enum status embed_labels(struct classification *c, struct error *err) {
         size_multiply(&bytes, floats, sizeof(float))) {
         c->labels = malloc(bytes);
     }
+    c->truncated = calloc(labels->count, sizeof(*c->truncated));
     c->scores = calloc(labels->count, sizeof(*c->scores));
-    if (!c->labels || !c->scores) {
+    if (!c->labels || !c->truncated || !c->scores) {
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", labels->count);
     }
     struct error error = ERROR_NONE;
@@ -75,7 +77,7 @@ static enum status embed_labels(struct classification *c, struct error *err) {
                             .templates = templates->items,
                             .templates_count = templates->count};
     enum status status = classify_embed_labels(encode->api->classifier, encode->engine, &set,
-                                               c->labels, &call, &error);
+                                               c->labels, c->truncated, &call, &error);
     encode->request->inputs += labels->count;
     encode_add_timings(encode, &call.timings);
     return status ? fail_in(labels, &error, err) : STATUS_OK;
@@ -109,6 +111,17 @@ static void write_result(struct writer *writer, struct classification *c, size_t
     writer_end_object(writer);
 }
 
+/* Nothing when all labels are whole. */
+static void write_truncated(struct writer *writer, const struct classification *c) {
+    size_t count = c->body.labels.count, whole = 0;
+    while (whole < count && !c->truncated[whole]) whole++;
+    if (whole == count) return;
+    writer_key(writer, "truncated");
+    writer_begin_array(writer);
+    for (size_t i = 0; i < count; i++) writer_bool(writer, c->truncated[i]);
+    writer_end_array(writer);
+}
+
 static enum status answer(struct http_response *response, struct classification *c,
                           struct error *err) {
     struct writer writer;
@@ -124,6 +137,7 @@ static enum status answer(struct http_response *response, struct classification 
     writer_begin_array(&writer);
     for (size_t i = 0; i < c->images.count; i++) write_result(&writer, c, i);
     writer_end_array(&writer);
+    write_truncated(&writer, c);
     if (c->images.errors) {
         writer_key(&writer, "errors");
         problem_write_items(&writer, c->images.errors, c->images.count);
@@ -144,6 +158,7 @@ enum status classify_post(struct api *api, struct http_request *request,
     if (!status) status = embed_labels(&c, err);
     if (!status) status = answer(response, &c, err);
     free(c.labels);
+    free(c.truncated);
     free(c.scores);
     encoded_free(&c.images);
     encode_free(&c.encode);

@@ -9,6 +9,9 @@
 #include "api/openai_body.h"
 #include "api/response.h"
 
+/* Of one index in a header, and of the dots behind the last one. */
+enum { INDEX_ROOM = 32 };
+
 struct embedding_request {
     struct openai_body body;
     struct encode encode;
@@ -70,6 +73,23 @@ static void write_data(struct writer *writer, const struct embedding_request *r,
     writer_end_array(writer);
 }
 
+/* OpenAI's answer has no place for which inputs were cut, and its clients may take no other: a
+ * header says it. */
+static void add_truncated_header(struct http_response *response,
+                                 const struct embedding_request *r) {
+    char list[sizeof(((struct http_header *)0)->value)] = "";
+    size_t count = r->images.count + r->texts.count, text = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (r->body.is_image[i] || !r->texts.infos[text++].truncated) continue;
+        if (size > sizeof(list) - INDEX_ROOM) {
+            snprintf(list + size, sizeof(list) - size, ", ...");
+            break;
+        }
+        size += (size_t)snprintf(list + size, sizeof(list) - size, "%s%zu", size ? ", " : "", i);
+    }
+    if (size) response_header(response, "X-Truncated", "%s", list);
+}
+
 static enum status answer(struct http_response *response, const struct embedding_request *r,
                           struct error *err) {
     const struct engine_info *model = engine_info(r->encode.engine);
@@ -77,6 +97,7 @@ static enum status answer(struct http_response *response, const struct embedding
     size_t tokens = 0;
     for (size_t i = 0; i < r->texts.count; i++) tokens += r->texts.infos[i].tokens;
     response_init(response, 200, "application/json");
+    add_truncated_header(response, r);
     writer_init(&writer, &response->body);
     writer_begin_object(&writer);
     writer_key(&writer, "object");

@@ -42,6 +42,7 @@ struct classify {
     size_t top_k;
     bool json;
     float *label_embeddings;       /* [labels.count, embed_dim] */
+    bool *truncated;               /* [labels.count] */
     float *image_embedding;        /* [embed_dim] */
     struct classify_score *scores; /* [labels.count] */
 };
@@ -74,6 +75,7 @@ static int prepare(struct classify *c) {
     struct engine *engine = c->session.engine;
     size_t dim = engine_info(engine)->embed_dim;
     c->label_embeddings = calloc(c->labels.count * dim, sizeof(float));
+    c->truncated = calloc(c->labels.count, sizeof(*c->truncated));
     c->image_embedding = calloc(dim, sizeof(float));
     c->scores = calloc(c->labels.count, sizeof(*c->scores));
     struct label_set set = {.labels = c->labels.items,
@@ -81,14 +83,21 @@ static int prepare(struct classify *c) {
                             .templates = c->templates.items,
                             .templates_count = c->templates.count};
     enum status status = STATUS_OK;
-    if (!c->label_embeddings || !c->image_embedding || !c->scores)
+    if (!c->label_embeddings || !c->truncated || !c->image_embedding || !c->scores)
         status = error_set(&err, STATUS_NO_MEMORY, "out of memory");
     if (status == STATUS_OK)
         status = classifier_create(&c->classifier, c->session.config.api.label_cache_max, &err);
     if (status == STATUS_OK)
-        status =
-            classify_embed_labels(c->classifier, engine, &set, c->label_embeddings, &call, &err);
-    return status == STATUS_OK ? EX_OK : console_fail(&err);
+        status = classify_embed_labels(c->classifier, engine, &set, c->label_embeddings,
+                                       c->truncated, &call, &err);
+    if (status != STATUS_OK) return console_fail(&err);
+    for (size_t i = 0; i < c->labels.count; i++) {
+        struct bytes label = c->labels.items[i];
+        if (c->truncated[i])
+            console_say("clipd: label '%.*s' is longer than the model's context and was cut",
+                        (int)label.size, (const char *)label.data);
+    }
+    return EX_OK;
 }
 
 static enum status write_json(const struct classify *c, const char *name, struct buffer *out,
@@ -167,6 +176,7 @@ static void classify_free(struct classify *c) {
     free(c->labels.items);
     free(c->templates.items);
     free(c->label_embeddings);
+    free(c->truncated);
     free(c->image_embedding);
     free(c->scores);
 }

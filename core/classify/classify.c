@@ -29,6 +29,7 @@ struct job {
     double *sums;      /* [missing_count, dim] */
     float *prompts;    /* [PROMPTS_AT_ONCE, dim]: embeddings of one call to the engine */
     float *embeddings; /* [labels_count, dim], the caller's */
+    bool *truncated;   /* [labels_count], the caller's */
 };
 
 enum status classifier_create(struct classifier **out, size_t cache_bytes_max, struct error *err) {
@@ -124,8 +125,10 @@ static enum status add_prompts(const struct job *job, size_t first, size_t count
                                struct engine_call *how, struct error *err) {
     struct buffer text;
     struct bytes prompts[PROMPTS_AT_ONCE];
+    struct engine_text_info infos[PROMPTS_AT_ONCE];
     size_t templates = job->set.templates_count;
     buffer_init(&text, PROMPTS_SIZE_MAX);
+    how->texts = infos;
     enum status status = make_prompts(job, first, count, &text, prompts, err);
     if (!status) {
         status = engine_embed_texts(job->engine, prompts, count, job->prompts, how, err);
@@ -136,7 +139,9 @@ static enum status add_prompts(const struct job *job, size_t first, size_t count
     buffer_free(&text);
     if (status) return status;
     for (size_t i = 0; i < count; i++) {
-        double *sum = job->sums + (first + i) / templates * job->dim;
+        size_t missing = (first + i) / templates;
+        double *sum = job->sums + missing * job->dim;
+        if (infos[i].truncated) job->truncated[job->missing[missing]] = true;
         for (size_t j = 0; j < job->dim; j++) sum[j] += (double)job->prompts[i * job->dim + j];
     }
     return STATUS_OK;
@@ -173,7 +178,7 @@ static enum status embed_missing(struct job *job, struct engine_call *how, struc
         float *embedding = job->embeddings + label * job->dim;
         normalize_sum(embedding, job->sums + i * job->dim, job->dim);
         label_cache_put(job->classifier->cache, job->keys + label * SHA256_SIZE, embedding,
-                        job->dim);
+                        job->dim, job->truncated[label]);
     }
     how->timings.decode_ns += own.timings.decode_ns;
     how->timings.queue_ns += own.timings.queue_ns;
@@ -190,8 +195,11 @@ static enum status look_up(struct job *job, struct error *err) {
     for (size_t i = 0; i < set->labels_count && !status; i++) {
         uint8_t *key = job->keys + i * SHA256_SIZE;
         float *embedding = job->embeddings + i * job->dim;
+        bool *truncated = &job->truncated[i];
+        *truncated = false;
         status = key_of(key, &prefix, set->labels[i], err);
-        if (status || label_cache_get(job->classifier->cache, key, embedding, job->dim)) continue;
+        if (status) break;
+        if (label_cache_get(job->classifier->cache, key, embedding, job->dim, truncated)) continue;
         job->missing[job->missing_count++] = i;
     }
     buffer_free(&prefix);
@@ -199,14 +207,15 @@ static enum status look_up(struct job *job, struct error *err) {
 }
 
 enum status classify_embed_labels(struct classifier *classifier, struct engine *engine,
-                                  const struct label_set *set, float *embeddings,
+                                  const struct label_set *set, float *embeddings, bool *truncated,
                                   struct engine_call *how, struct error *err) {
     const struct bytes fallback = bytes_of(classify_template_default);
     struct job job = {.classifier = classifier,
                       .engine = engine,
                       .set = *set,
                       .dim = engine_info(engine)->embed_dim,
-                      .embeddings = embeddings};
+                      .embeddings = embeddings,
+                      .truncated = truncated};
     if (!set->templates_count) {
         job.set.templates = &fallback;
         job.set.templates_count = 1;

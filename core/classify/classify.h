@@ -35,10 +35,11 @@ struct label_set {
     size_t labels_count, templates_count;
 };
 
-/* Class embeddings, [labels_count, embed_dim], into the caller's array. err->input is the
- * label at fault. */
+/* Class embeddings, [labels_count, embed_dim], into the caller's array. `truncated`,
+ * [labels_count], tells which labels are, in one template at least, longer than the model's
+ * context, and were cut. err->input is the label at fault. */
 enum status classify_embed_labels(struct classifier *classifier, struct engine *engine,
-                                  const struct label_set *set, float *embeddings,
+                                  const struct label_set *set, float *embeddings, bool *truncated,
                                   struct engine_call *how, struct error *err);
 
 struct classify_score {

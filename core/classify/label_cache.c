@@ -11,6 +11,7 @@ struct entry {
     struct entry *chain;         /* in its bucket */
     struct entry *newer, *older; /* in the order of use */
     size_t dim;
+    bool truncated;
     float embedding[]; /* [dim] */
 };
 
@@ -87,7 +88,7 @@ static void evict(struct label_cache *cache, struct entry *entry) {
 }
 
 bool label_cache_get(struct label_cache *cache, const uint8_t key[SHA256_SIZE], float *embedding,
-                     size_t dim) {
+                     size_t dim, bool *truncated) {
     pthread_mutex_lock(&cache->lock);
     struct entry *entry = find(cache, key);
     bool found = entry && entry->dim == dim;
@@ -95,6 +96,7 @@ bool label_cache_get(struct label_cache *cache, const uint8_t key[SHA256_SIZE], 
         unlink_use(cache, entry);
         link_newest(cache, entry);
         memcpy(embedding, entry->embedding, dim * sizeof(*embedding));
+        *truncated = entry->truncated;
         cache->hits++;
     } else {
         cache->misses++;
@@ -104,13 +106,14 @@ bool label_cache_get(struct label_cache *cache, const uint8_t key[SHA256_SIZE], 
 }
 
 void label_cache_put(struct label_cache *cache, const uint8_t key[SHA256_SIZE],
-                     const float *embedding, size_t dim) {
+                     const float *embedding, size_t dim, bool truncated) {
     size_t bytes = entry_bytes(dim);
     struct entry *entry = bytes <= cache->bytes_max ? malloc(bytes) : NULL;
     if (!entry) return;
     memcpy(entry->key, key, SHA256_SIZE);
     memcpy(entry->embedding, embedding, dim * sizeof(*embedding));
     entry->dim = dim;
+    entry->truncated = truncated;
     pthread_mutex_lock(&cache->lock);
     if (find(cache, key)) { /* another request was faster */
         free(entry);

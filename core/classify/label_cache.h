@@ -13,12 +13,13 @@ struct label_cache;
 enum status label_cache_create(struct label_cache **out, size_t bytes_max, struct error *err);
 void label_cache_destroy(struct label_cache *cache);
 
-/* Copies the embedding of `dim` floats to `embedding`; false if there is none. */
+/* Copies the embedding of `dim` floats to `embedding`, and whether its texts were truncated;
+ * false if there is none. */
 bool label_cache_get(struct label_cache *cache, const uint8_t key[SHA256_SIZE], float *embedding,
-                     size_t dim);
+                     size_t dim, bool *truncated);
 /* Remembers a copy; does nothing when memory is short or the entry alone is too big. */
 void label_cache_put(struct label_cache *cache, const uint8_t key[SHA256_SIZE],
-                     const float *embedding, size_t dim);
+                     const float *embedding, size_t dim, bool truncated);
 void label_cache_read_stats(struct label_cache *cache, struct classifier_stats *out);
 
 #endif

@@ -410,6 +410,23 @@ START_TEST(classify_refuses) {
 }
 END_TEST
 
+START_TEST(long_labels) {
+    static const char request[] =
+        "{\"image\":\"" PIXEL "\",\"labels\":[\"a cat\",\"" LONG_TEXT "\"],\"top_k\":1}";
+    for (int round = 0; round < 2; round++) { /* the second from the cache */
+        json_t *answer = post("/classify", request, 200);
+        const json_t *truncated = json_object_get(answer, "truncated");
+        ck_assert_uint_eq(json_array_size(truncated), 2);
+        ck_assert(json_is_false(json_array_get(truncated, 0)));
+        ck_assert(json_is_true(json_array_get(truncated, 1)));
+        json_decref(answer);
+    }
+    json_t *whole = post("/classify", "{\"image\":\"" PIXEL "\",\"labels\":[\"a cat\"]}", 200);
+    ck_assert_ptr_null(json_object_get(whole, "truncated"));
+    json_decref(whole);
+}
+END_TEST
+
 /* A form with an image, a label and two fields more. */
 static void check_form(const char *names[2], const char *values[2], const char *pointer) {
     struct fake_request fake;
@@ -480,6 +497,40 @@ START_TEST(openai_mix) {
     json_decref(mix);
     json_decref(text);
     json_decref(image);
+}
+END_TEST
+
+/* In a header: the answer has what OpenAI's has. */
+START_TEST(openai_long_texts) {
+    static const char *const inputs = "\"" LONG_TEXT "\",{\"image\":\"" PIXEL "\"},\"a cat\",";
+    struct buffer text;
+    json_t *answer = post("/v1/embeddings", "{\"input\":[\"a cat\"]}", 200);
+    ck_assert_uint_eq(json_object_size(answer), 4);
+    ck_assert_str_eq(header("X-Truncated"), "");
+    json_decref(answer);
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, NULL, "{\"input\":[%s\"" LONG_TEXT "\"]}", inputs);
+    buffer_append(&text, "", 1, NULL);
+    answer = post("/v1/embeddings", (const char *)text.data, 200);
+    ck_assert_uint_eq(json_object_size(answer), 4);
+    ck_assert_str_eq(header("X-Truncated"), "0, 3");
+    json_decref(answer);
+    buffer_free(&text);
+}
+END_TEST
+
+/* More than there is room for: what is not told is told of. */
+START_TEST(openai_many_long_texts) {
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, NULL, "{\"input\":[\"\"");
+    for (int i = 1; i < 64; i++) buffer_printf(&text, NULL, ",\"" LONG_TEXT "\"");
+    buffer_append(&text, "]}", 3, NULL);
+    json_decref(post("/v1/embeddings", (const char *)text.data, 200));
+    buffer_free(&text);
+    const char *list = header("X-Truncated");
+    ck_assert_msg(!strncmp(list, "1, 2, 3, ", 9), "%s", list);
+    ck_assert_msg(strlen(list) < 200 && !strcmp(list + strlen(list) - 5, ", ..."), "%s", list);
 }
 END_TEST
 
@@ -587,8 +638,11 @@ int main(void) {
     tcase_add_test(tests, labels_of_all_kinds);
     tcase_add_test(tests, classify_refuses);
     tcase_add_test(tests, names_the_field_at_fault);
+    tcase_add_test(tests, long_labels);
     tcase_add_test(tests, classify_bounds_labels_times_templates);
     tcase_add_test(tests, openai_mix);
+    tcase_add_test(tests, openai_long_texts);
+    tcase_add_test(tests, openai_many_long_texts);
     tcase_add_test(tests, openai_errors);
     tcase_add_test(tests, describes_its_models);
     tcase_add_test(tests, serves_its_description);

@@ -174,6 +174,11 @@ class Classify(unittest.TestCase):
         code, out, _ = clipd("classify", SHIP, "--labels", "dog,cat", "--top-k", "99", "--model", MODEL)
         self.assertEqual(len(lines(out)[0]["labels"]), 2)
 
+    def test_a_label_that_was_cut(self):
+        code, out, err = clipd("classify", SHIP, "--labels", "dog," + "ship " * 40, "--model", MODEL)
+        self.assertEqual((code, len(lines(out)[0]["labels"])), (0, 2))
+        self.assertRegex(err, "^clipd: label 'ship ship .*' is longer than the model's context and was cut\n$")
+
     def test_templates(self):
         arguments = ["classify", SHIP, "--labels", "dog,ship", "--model", MODEL]
         default = clipd(*arguments)[1]

@@ -80,8 +80,9 @@ class Contract(unittest.TestCase):
         documented = schema.resolve(document, documented)
         seen.add((operation, str(status)))
         self.assertRegex(headers["X-Request-Id"], r"^[\x21-\x7e]{1,64}$")
-        for name in documented.get("headers", {}):
-            self.assertIn(name, headers)
+        for name, header in documented.get("headers", {}).items():
+            if schema.resolve(document, header).get("required"):
+                self.assertIn(name, headers)
         kind = headers["Content-Type"].split(";")[0]
         content = documented["content"].get(kind, documented["content"].get(
             kind.split("/")[0] + "/*"))

@@ -129,6 +129,8 @@ class Answers(Contract):
         self.assertEqual(default, values[0])
         ensemble = self.json(self.server, "classify", 200, dict(wanted, templates=["{}", "a {}"]))
         self.assertNotEqual(ensemble, values[0])
+        cut = self.json(self.server, "classify", 200, {"image": text(RED), "labels": ["red", "red " * 99]})
+        self.assertEqual(cut["truncated"], [False, True])
         form, kind = multipart([("image", "r", None, RED), ("labels", None, None, b"red,blue,green")])
         beside = self.call(self.server, "classify", 200, form, kind, query="?template={}&template=a%20{}")
         self.assertEqual(beside, ensemble)
@@ -139,6 +141,10 @@ class Answers(Contract):
         native = self.json(self.server, "embedText", 200, {"text": "a red square"})
         self.assertEqual(value["data"][0]["embedding"], native["embeddings"][0])
         self.assertEqual(value["usage"]["prompt_tokens"], native["tokens"][0])
+        cut = self.server.request("POST", "/v1/embeddings", json.dumps({"input": ["a " * 99, "a"]}),
+                                  {"Content-Type": "application/json"})
+        self.answer("openaiEmbeddings", 200, cut)
+        self.assertEqual(cut[1]["X-Truncated"], "0")
         packed = self.json(self.server, "openaiEmbeddings", 200,
                            {"input": "a red square", "encoding_format": "base64"})
         numbers = struct.unpack(f"<{native['dim']}f",

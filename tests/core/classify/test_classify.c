@@ -33,13 +33,16 @@ static void close_all(void) {
 static void embed_labels(const char *const *names, size_t count, const char *const *templates,
                          size_t templates_count, float *out) {
     struct bytes labels[8], patterns[8];
+    bool truncated[8];
     struct engine_call call = {.deadline_ns = CLOCK_NEVER};
     struct error err = ERROR_NONE;
     for (size_t i = 0; i < count; i++) labels[i] = bytes_of(names[i]);
     for (size_t i = 0; i < templates_count; i++) patterns[i] = bytes_of(templates[i]);
     struct label_set set = {labels, patterns, count, templates_count};
-    enum status status = classify_embed_labels(classifier, engine, &set, out, &call, &err);
+    enum status status =
+        classify_embed_labels(classifier, engine, &set, out, truncated, &call, &err);
     ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    for (size_t i = 0; i < count; i++) ck_assert(!truncated[i]);
 }
 
 static void embed_text(const char *text, float *out) {
@@ -106,6 +109,7 @@ START_TEST(many_prompts_go_in_several_calls) {
     static char names[LABELS][16];
     static float out[LABELS * DIM_MAX];
     struct bytes labels[LABELS], templates[TEMPLATES];
+    bool truncated[LABELS];
     float alone[DIM_MAX];
     size_t dim = engine_info(engine)->embed_dim;
     static const char *const patterns[] = {"{}", "a {}", "the {}", "one {}", "my {}"};
@@ -117,7 +121,8 @@ START_TEST(many_prompts_go_in_several_calls) {
     }
     for (int i = 0; i < TEMPLATES; i++) templates[i] = bytes_of(patterns[i]);
     struct label_set set = {labels, templates, LABELS, TEMPLATES};
-    ck_assert_int_eq(classify_embed_labels(classifier, engine, &set, out, &call, NULL), STATUS_OK);
+    ck_assert_int_eq(classify_embed_labels(classifier, engine, &set, out, truncated, &call, NULL),
+                     STATUS_OK);
     struct classifier *fresh = classifier, *own;
     ck_assert_int_eq(classifier_create(&own, 1 << 20, NULL), STATUS_OK);
     classifier = own;
@@ -125,6 +130,27 @@ START_TEST(many_prompts_go_in_several_calls) {
     classifier = fresh;
     classifier_destroy(own);
     ck_assert_mem_eq(alone, out + (LABELS - 1) * dim, dim * sizeof(float));
+}
+END_TEST
+
+/* Too long in one template of two; from the cache as well. */
+START_TEST(labels_that_were_cut_are_told) {
+    char long_template[200] = "{}";
+    for (int i = 0; i < 40; i++) strcat(long_template, " a");
+    struct bytes labels[] = {bytes_of("cat"), bytes_of(long_template + 2)};
+    struct bytes templates[] = {bytes_of("{}"), bytes_of(long_template)};
+    float out[2 * DIM_MAX];
+    bool truncated[2];
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    for (size_t count = 1; count <= 2; count++) {
+        for (int round = 0; round < 2; round++) {
+            struct label_set set = {labels, templates, 2, count};
+            ck_assert_int_eq(
+                classify_embed_labels(classifier, engine, &set, out, truncated, &call, NULL),
+                STATUS_OK);
+            ck_assert(truncated[0] == (count == 2) && truncated[1]);
+        }
+    }
 }
 END_TEST
 
@@ -217,6 +243,7 @@ int main(void) {
     tcase_add_test(tcase, an_ensemble_is_the_normalised_mean);
     tcase_add_test(tcase, seen_labels_come_from_the_cache_bit_for_bit);
     tcase_add_test(tcase, many_prompts_go_in_several_calls);
+    tcase_add_test(tcase, labels_that_were_cut_are_told);
     tcase_add_test(tcase, templates_are_checked);
     tcase_add_test(tcase, scores_are_sorted_and_sum_to_one);
     tcase_add_test(tcase, sigmoid);

@@ -16,14 +16,16 @@ static void put(struct label_cache *cache, int number) {
     float embedding[DIM];
     key_of(key, number);
     for (int i = 0; i < DIM; i++) embedding[i] = (float)(number + i);
-    label_cache_put(cache, key, embedding, DIM);
+    label_cache_put(cache, key, embedding, DIM, number % 3 == 0);
 }
 
 static bool get(struct label_cache *cache, int number) {
     uint8_t key[SHA256_SIZE];
     float embedding[DIM];
     key_of(key, number);
-    if (!label_cache_get(cache, key, embedding, DIM)) return false;
+    bool truncated = false;
+    if (!label_cache_get(cache, key, embedding, DIM, &truncated)) return false;
+    ck_assert(truncated == (number % 3 == 0));
     for (int i = 0; i < DIM; i++) ck_assert(embedding[i] == (float)(number + i));
     return true;
 }
@@ -74,10 +76,11 @@ START_TEST(another_dimension_is_a_miss) {
     struct label_cache *cache;
     uint8_t key[SHA256_SIZE];
     float embedding[2 * DIM];
+    bool truncated;
     ck_assert_int_eq(label_cache_create(&cache, 1 << 20, NULL), STATUS_OK);
     put(cache, 7);
     key_of(key, 7);
-    ck_assert(!label_cache_get(cache, key, embedding, 2 * (size_t)DIM));
+    ck_assert(!label_cache_get(cache, key, embedding, 2 * (size_t)DIM, &truncated));
     label_cache_destroy(cache);
 }
 END_TEST
@@ -87,9 +90,10 @@ static void *hammer(void *argument) {
     for (int i = 0; i < 3000; i++) {
         uint8_t key[SHA256_SIZE];
         float embedding[DIM];
+        bool truncated;
         put(cache, i % 97);
         key_of(key, i % 89);
-        label_cache_get(cache, key, embedding, DIM);
+        label_cache_get(cache, key, embedding, DIM, &truncated);
     }
     return NULL;
 }
