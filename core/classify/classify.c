@@ -125,10 +125,8 @@ static enum status add_prompts(const struct job *job, size_t first, size_t count
                                struct engine_call *how, struct error *err) {
     struct buffer text;
     struct bytes prompts[PROMPTS_AT_ONCE];
-    struct engine_text_info infos[PROMPTS_AT_ONCE];
     size_t templates = job->set.templates_count;
     buffer_init(&text, PROMPTS_SIZE_MAX);
-    how->texts = infos;
     enum status status = make_prompts(job, first, count, &text, prompts, err);
     if (!status) {
         status = engine_embed_texts(job->engine, prompts, count, job->prompts, how, err);
@@ -141,7 +139,7 @@ static enum status add_prompts(const struct job *job, size_t first, size_t count
     for (size_t i = 0; i < count; i++) {
         size_t missing = (first + i) / templates;
         double *sum = job->sums + missing * job->dim;
-        if (infos[i].truncated) job->truncated[job->missing[missing]] = true;
+        if (how->texts[i].truncated) job->truncated[job->missing[missing]] = true;
         for (size_t j = 0; j < job->dim; j++) sum[j] += (double)job->prompts[i * job->dim + j];
     }
     return STATUS_OK;
@@ -167,7 +165,8 @@ static enum status embed_missing(struct job *job, struct engine_call *how, struc
     if (!job->prompts || !job->sums) {
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", job->missing_count);
     }
-    struct engine_call own = {.deadline_ns = how->deadline_ns};
+    struct engine_text_info infos[PROMPTS_AT_ONCE];
+    struct engine_call own = {.deadline_ns = how->deadline_ns, .texts = infos};
     for (size_t first = 0; first < pairs; first += PROMPTS_AT_ONCE) {
         size_t count = pairs - first < PROMPTS_AT_ONCE ? pairs - first : PROMPTS_AT_ONCE;
         enum status status = add_prompts(job, first, count, &own, err);

@@ -135,8 +135,10 @@ END_TEST
 
 /* Too long in one template of two; from the cache as well. */
 START_TEST(labels_that_were_cut_are_told) {
-    char long_template[200] = "{}";
-    for (int i = 0; i < 40; i++) strcat(long_template, " a");
+    static const char long_template[] =
+        "{} one two three four five six seven eight nine ten one two"
+        " three four five six seven eight nine ten one two three"
+        " four five six seven eight nine ten one two three four";
     struct bytes labels[] = {bytes_of("cat"), bytes_of(long_template + 2)};
     struct bytes templates[] = {bytes_of("{}"), bytes_of(long_template)};
     float out[2 * DIM_MAX];
