@@ -59,6 +59,10 @@ static bool starts_with(struct bytes text, const char *prefix) {
     return text.size >= size && strncasecmp((const char *)text.data, prefix, size) == 0;
 }
 
+bool inputs_is_image_uri(struct bytes text) {
+    return starts_with(text, "data:image/");
+}
+
 /* The base64 in `text`, which is all of it or what follows "data:<type>;base64,". */
 static enum status find_base64(struct bytes *out, struct bytes text, struct error *err) {
     static const char marker[] = ";base64,";

@@ -28,6 +28,8 @@ void inputs_free(struct inputs *inputs);
 
 /* Borrows `item`. STATUS_TOO_LARGE past the limit. */
 enum status inputs_add(struct inputs *inputs, struct bytes item, struct error *err);
+/* Whether it begins as a data: URI of an image does, which no text does. */
+bool inputs_is_image_uri(struct bytes text);
 /* An image as clients write it into JSON: base64, or a data: URI with base64. */
 enum status inputs_add_image_text(struct inputs *inputs, struct bytes text, const char *pointer,
                                   struct error *err);

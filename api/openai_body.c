@@ -6,17 +6,21 @@
 
 enum { POINTER_SIZE = 96 };
 
+/* What a string is. */
+enum kind { KIND_BY_LOOK, KIND_TEXT, KIND_IMAGE };
+
 static bool is_word(const json_t *value, const char *word) {
     return json_is_string(value) && strcmp(json_string_value(value), word) == 0;
 }
 
 /* ---- inputs ---- */
 
-static enum status add(struct openai_body *body, bool image, const json_t *value,
+static enum status add(struct openai_body *body, enum kind kind, const json_t *value,
                        const char *pointer, struct error *err) {
     struct bytes text;
     enum status status = json_body_string(&text, &body->json, value, pointer, err);
     if (status) return status;
+    bool image = kind == KIND_IMAGE || (kind == KIND_BY_LOOK && inputs_is_image_uri(text));
     size_t index = body->images.count + body->texts.count;
     if (image)
         status = inputs_add_image_text(&body->images, text, pointer, err);
@@ -32,10 +36,10 @@ static enum status add(struct openai_body *body, bool image, const json_t *value
 static enum status add_image_url(struct openai_body *body, const json_t *value, const char *pointer,
                                  struct error *err) {
     char url[POINTER_SIZE];
-    if (!json_is_object(value)) return add(body, true, value, pointer, err);
+    if (!json_is_object(value)) return add(body, KIND_IMAGE, value, pointer, err);
     snprintf(url, sizeof(url), "%.64s/url", pointer);
     const json_t *inner = json_object_get(value, "url");
-    if (inner) return add(body, true, inner, url, err);
+    if (inner) return add(body, KIND_IMAGE, inner, url, err);
     return error_set_at(err, STATUS_INVALID, pointer, "an image_url without url");
 }
 
@@ -66,13 +70,13 @@ static enum status add_object(struct openai_body *body, const json_t *object, co
     char member[POINTER_SIZE];
     snprintf(member, sizeof(member), "%.64s/%s", pointer, name);
     if (image) return add_image_url(body, found, member, err);
-    return add(body, false, found, member, err);
+    return add(body, KIND_TEXT, found, member, err);
 }
 
-static enum status add_item(struct openai_body *body, bool image, const json_t *item,
+static enum status add_item(struct openai_body *body, enum kind kind, const json_t *item,
                             const char *pointer, struct error *err) {
     if (json_is_object(item)) return add_object(body, item, pointer, err);
-    if (json_is_string(item)) return add(body, image, item, pointer, err);
+    if (json_is_string(item)) return add(body, kind, item, pointer, err);
     if (json_is_integer(item) || json_is_array(item)) {
         return error_set_at(err, STATUS_INVALID, pointer,
                             "token ids are not accepted, strings and objects are");
@@ -99,7 +103,7 @@ static void set_pointer(struct inputs *inputs, const char *pointer, bool is_list
     inputs->is_list = is_list;
 }
 
-static enum status read_list(struct openai_body *body, bool image, const json_t *value,
+static enum status read_list(struct openai_body *body, enum kind kind, const json_t *value,
                              const char *pointer, struct error *err) {
     bool is_list = json_is_array(value);
     size_t count = is_list ? json_array_size(value) : 1;
@@ -109,11 +113,11 @@ static enum status read_list(struct openai_body *body, bool image, const json_t 
     set_pointer(&body->texts, pointer, is_list);
     body->is_image = calloc(count, sizeof(*body->is_image));
     if (!body->is_image) return error_set(err, STATUS_NO_MEMORY, "out of memory");
-    if (!is_list) return add_item(body, image, value, pointer, err);
+    if (!is_list) return add_item(body, kind, value, pointer, err);
     for (size_t i = 0; i < count && !status; i++) {
         char item[POINTER_SIZE];
         snprintf(item, sizeof(item), "%.64s/%zu", pointer, i);
-        status = add_item(body, image, json_array_get(value, i), item, err);
+        status = add_item(body, kind, json_array_get(value, i), item, err);
     }
     return status;
 }
@@ -124,7 +128,7 @@ static enum status read_messages(struct openai_body *body, const json_t *message
     const json_t *content = json_object_get(json_array_get(messages, 0), "content");
     bool one = json_array_size(messages) == 1 && content;
     if (one && json_is_array(content)) one = json_array_size(content) == 1;
-    if (one) return read_list(body, false, content, "/messages/0/content", err);
+    if (one) return read_list(body, KIND_BY_LOOK, content, "/messages/0/content", err);
     return error_set_at(err, STATUS_INVALID, "/messages",
                         "one message with one text or image is expected");
 }
@@ -134,14 +138,16 @@ static enum status read_inputs(struct openai_body *body, struct error *err) {
     const json_t *messages = json_object_get(body->json.root, "messages");
     const json_t *modality = json_object_get(body->json.root, "modality");
     bool image = modality && is_word(modality, "image");
-    if (modality && !image && !is_word(modality, "text")) {
+    bool text = modality && is_word(modality, "text");
+    if (modality && !image && !text) {
         return error_set_at(err, STATUS_INVALID, "/modality", "modality must be text or image");
     }
     if (input && messages) {
         return error_set_at(err, STATUS_INVALID, "/messages", "give either input or messages");
     }
     if (messages) return read_messages(body, messages, err);
-    if (input) return read_list(body, image, input, "/input", err);
+    enum kind kind = image ? KIND_IMAGE : text ? KIND_TEXT : KIND_BY_LOOK;
+    if (input) return read_list(body, kind, input, "/input", err);
     return error_set_at(err, STATUS_INVALID, "/input", "input is missing");
 }
 

@@ -2,8 +2,9 @@
  *
  * `input` is a string, an array of strings (OpenAI), or an array of objects: {"text"} or
  * {"image"} (Jina), {"type": "text" | "image_url" | "image", ...} (llama.cpp, Voyage).
- * With "modality": "image" strings are images (Infinity). Instead of `input` there may
- * be `messages`, one message with one part (vLLM). */
+ * With "modality": "image" strings are images, with "text" texts (Infinity); without, data: URIs
+ * of images are images and all others texts. Instead of `input` there may be `messages`, one
+ * message with one part (vLLM). */
 #ifndef API_OPENAI_BODY_H
 #define API_OPENAI_BODY_H
 

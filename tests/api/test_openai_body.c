@@ -49,6 +49,14 @@ START_TEST(reads_every_dialect) {
     check_one("{\"input\":[{\"type\":\"image_url\",\"image_url\":\"Y2F0\"}]}", true, "cat");
     check_one("{\"input\":[{\"type\":\"image_base64\",\"image_base64\":\"Y2F0\"}]}", true, "cat");
     check_one("{\"input\":\"Y2F0\",\"modality\":\"image\"}", true, "cat");
+    check_one("{\"input\":\"data:image/png;base64,Y2F0\"}", true, "cat");
+    check_one("{\"input\":[\"DATA:image/webp;base64,Y2F0\"]}", true, "cat");
+    check_one("{\"input\":\"data:image/png;base64,Y2F0\",\"modality\":\"text\"}", false,
+              "data:image/png;base64,Y2F0");
+    check_one("{\"input\":{\"text\":\"data:image/png;base64,Y2F0\"}}", false,
+              "data:image/png;base64,Y2F0");
+    check_one("{\"input\":\"data:imagery\"}", false, "data:imagery");
+    check_one("{\"messages\":[{\"content\":\"data:image/png;base64,Y2F0\"}]}", true, "cat");
     check_one("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
               "\"image_url\":{\"url\":\"Y2F0\"}}]}]}",
               true, "cat");
@@ -80,6 +88,7 @@ START_TEST(points_to_the_fault) {
     check_refused("{\"input\":[{\"text\":\"a\",\"image\":\"b\"}]}", STATUS_INVALID, "/input/0");
     check_refused("{\"input\":[{\"type\":\"image\",\"text\":\"b\"}]}", STATUS_INVALID, "/input/0");
     check_refused("{\"input\":[{\"image\":\"$\"}]}", STATUS_INVALID, "/input/0/image");
+    check_refused("{\"input\":[\"a\",\"data:image/png,Y2F0\"]}", STATUS_INVALID, "/input/1");
     check_refused("{\"input\":[{\"image_url\":{}}]}", STATUS_INVALID, "/input/0/image_url");
     check_refused("{\"input\":[{\"image_url\":{\"url\":\"https://x/\"}}]}", STATUS_INVALID,
                   "/input/0/image_url/url");

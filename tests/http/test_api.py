@@ -160,7 +160,7 @@ class Answers(Contract):
             self.assertEqual(value["data"][0]["embedding"], native["embeddings"][0])
             self.assertEqual(value["data"][1]["embedding"], image)
             self.assertEqual([d["index"] for d in value["data"]], [0, 1])
-        for body in ({"input": uri, "modality": "image"}, {"messages": [
+        for body in ({"input": uri}, {"input": uri, "modality": "image"}, {"messages": [
                 {"role": "user", "content": [{"type": "image_url", "image_url": {"url": uri}}]}]}):
             value = self.json(self.server, "openaiEmbeddings", 200, body)
             self.assertEqual(value["data"][0]["embedding"], image)
