@@ -35,6 +35,7 @@ api_handler states_post;
 api_handler classify_post;
 api_handler openai_embeddings;
 api_handler openai_models;
+api_handler openai_model;
 api_handler models_get;
 api_handler collections_get;
 api_handler collection_put;

@@ -104,6 +104,7 @@ static void write_model(void *context, const struct registry_view *view) {
     struct writer *writer = context;
     writer_begin_object(writer);
     write_word(writer, "name", view->name);
+    models_write_aliases(writer, view);
     writer_key(writer, "default");
     writer_bool(writer, view->is_default);
     write_word(writer, "load", view->load == REGISTRY_LAZY ? "lazy" : "eager");
@@ -112,6 +113,13 @@ static void write_model(void *context, const struct registry_view *view) {
     if (view->failure[0]) write_word(writer, "failure", view->failure);
     if (view->engine) write_info(writer, engine_info(view->engine));
     writer_end_object(writer);
+}
+
+void models_write_aliases(struct writer *writer, const struct registry_view *view) {
+    writer_key(writer, "aliases");
+    writer_begin_array(writer);
+    for (size_t i = 0; i < view->aliases_count; i++) writer_text(writer, view->aliases[i]);
+    writer_end_array(writer);
 }
 
 void models_write(struct writer *writer, struct registry *registry) {

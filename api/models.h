@@ -6,5 +6,7 @@
 #include "core/registry.h"
 
 void models_write(struct writer *writer, struct registry *registry);
+/* The member of both forms of a model, ours and OpenAI's. */
+void models_write_aliases(struct writer *writer, const struct registry_view *view);
 
 #endif

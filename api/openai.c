@@ -1,4 +1,4 @@
-/* POST /v1/embeddings and GET /v1/models, as OpenAI's clients know them.
+/* POST /v1/embeddings, GET /v1/models and GET /v1/models/{id}, as OpenAI's clients know them.
  *
  * Most of these clients ask for base64, the little-endian floats, and read nothing
  * else then; so both encodings are exact. `usage` counts the tokens of texts, start
@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "api/encode.h"
+#include "api/models.h"
 #include "api/openai_body.h"
 #include "api/response.h"
 
@@ -143,6 +144,7 @@ static void write_model(void *context, const struct registry_view *view) {
     writer_uint(writer, 0);
     writer_key(writer, "owned_by");
     writer_text(writer, "clipd");
+    models_write_aliases(writer, view);
     writer_end_object(writer);
 }
 
@@ -161,4 +163,29 @@ enum status openai_models(struct api *api, struct http_request *request,
     writer_end_array(&writer);
     writer_end_object(&writer);
     return writer_finish(&writer, err);
+}
+
+/* One model, sought by any of its names. */
+struct model_search {
+    const char *name;
+    struct writer writer;
+    bool found;
+};
+
+static void write_if_called(void *context, const struct registry_view *view) {
+    struct model_search *search = context;
+    if (search->found || !registry_view_is_called(view, search->name)) return;
+    search->found = true;
+    write_model(&search->writer, view);
+}
+
+enum status openai_model(struct api *api, struct http_request *request,
+                         struct http_response *response, struct error *err) {
+    struct model_search search = {.name = request->params[0]};
+    response_init(response, 200, "application/json");
+    writer_init(&search.writer, &response->body);
+    registry_each(api->registry, write_if_called, &search);
+    if (search.found) return writer_finish(&search.writer, err);
+    return error_set_at(err, STATUS_NOT_FOUND, "/model",
+                        "no model is called \"%.64s\": see /v1/models", search.name);
 }

@@ -41,6 +41,7 @@ const struct route routes[] = {
     {HTTP_DELETE, "/snapshots/{snapshot}", "deleteSnapshot", 0, 0, snapshot_delete},
     {HTTP_POST, "/v1/embeddings", "openaiEmbeddings", BODY_JSON, 0, openai_embeddings},
     {HTTP_GET, "/v1/models", "openaiModels", 0, ROUTE_QUICK, openai_models},
+    {HTTP_GET, "/v1/models/{id}", "openaiModel", 0, ROUTE_QUICK, openai_model},
     {HTTP_GET, "/livez", "live", 0, ROUTE_ALWAYS | ROUTE_QUICK, probes_livez},
     {HTTP_GET, "/readyz", "ready", 0, ROUTE_ALWAYS | ROUTE_PROBE, probes_readyz},
     {HTTP_GET, "/metrics", "metrics", 0, ROUTE_ALWAYS | ROUTE_QUICK, metrics_get},

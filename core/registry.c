@@ -341,6 +341,7 @@ static void look(struct registry_view *view, struct resident *resident, bool is_
 /* One visit: what was seen, and of whom. */
 struct visit {
     struct registry_view view;
+    struct registry_copy names; /* a new configuration may bring others meanwhile */
     struct resident *resident;
 };
 
@@ -357,6 +358,9 @@ static struct visit *look_at_all(const struct registry *registry, size_t *count)
             struct visit *visit = &visits[(*count)++];
             visit->resident = r;
             look(&visit->view, r, round == 0);
+            if (registry_copy_init(&visit->names, &r->names.model, NULL)) continue;
+            visit->view.aliases = visit->names.model.aliases;
+            visit->view.aliases_count = visit->names.model.aliases_count;
         }
     }
     return visits;
@@ -372,5 +376,14 @@ void registry_each(struct registry *registry, registry_visit_fn *visit, void *co
     pthread_mutex_lock(&residents->lock);
     for (size_t i = 0; i < count; i++) resident_release(visits[i].resident);
     pthread_mutex_unlock(&residents->lock);
+    for (size_t i = 0; i < count; i++) registry_copy_free(&visits[i].names);
     free(visits);
+}
+
+bool registry_view_is_called(const struct registry_view *view, const char *name) {
+    bool called = !strcmp(view->name, name);
+    for (size_t i = 0; i < view->aliases_count && !called; i++) {
+        called = !strcmp(view->aliases[i], name);
+    }
+    return called;
 }

@@ -74,9 +74,11 @@ enum registry_state {
 /* "unloaded", "loading", "loaded", "unloading". */
 const char *registry_state_name(enum registry_state state);
 
-/* What is to be known of a model from outside, at one moment. */
+/* What is to be known of a model from outside, at one moment: the time of a visit. */
 struct registry_view {
     const char *name;
+    const char *const *aliases; /* [aliases_count] */
+    size_t aliases_count;
     bool is_default;
     enum registry_load load;
     enum registry_state state;
@@ -90,5 +92,7 @@ struct registry_view {
 /* Calls `visit` for each model, the default first. Waits for nothing. */
 typedef void registry_visit_fn(void *context, const struct registry_view *view);
 void registry_each(struct registry *registry, registry_visit_fn *visit, void *context);
+/* Whether that is its name, or one of its aliases. */
+bool registry_view_is_called(const struct registry_view *view, const char *name);
 
 #endif

@@ -90,6 +90,37 @@ START_TEST(openai_errors) {
 }
 END_TEST
 
+static void check_model(const json_t *model) {
+    const json_t *aliases = json_object_get(model, "aliases");
+    ck_assert_str_eq(service_string(model, "id"), "starter");
+    ck_assert_str_eq(service_string(model, "object"), "model");
+    ck_assert_uint_eq(json_array_size(aliases), 2);
+    ck_assert_str_eq(json_string_value(json_array_get(aliases, 0)), "small");
+}
+
+START_TEST(openai_model_names) {
+    static const char *const paths[] = {"starter", "small", "a%2Fb"};
+    json_t *list = service_get("/v1/models", 200);
+    ck_assert_uint_eq(json_array_size(json_object_get(list, "data")), 1);
+    check_model(json_array_get(json_object_get(list, "data"), 0));
+    json_decref(list);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/v1/models/%s", paths[i]);
+        json_t *model = service_get(path, 200);
+        check_model(model);
+        json_decref(model);
+    }
+    json_t *answer = service_get("/v1/models/smal", 404);
+    const json_t *error = json_object_get(answer, "error");
+    ck_assert_uint_eq(json_object_size(answer), 1);
+    ck_assert_str_eq(service_string(error, "code"), "model_not_found");
+    ck_assert_str_eq(service_string(error, "param"), "model");
+    ck_assert_ptr_nonnull(strstr(service_string(error, "message"), "\"smal\""));
+    json_decref(answer);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("openai");
     TCase *tests = tcase_create("openai");
@@ -100,6 +131,7 @@ int main(void) {
     tcase_add_test(tests, openai_long_texts);
     tcase_add_test(tests, openai_many_long_texts);
     tcase_add_test(tests, openai_errors);
+    tcase_add_test(tests, openai_model_names);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

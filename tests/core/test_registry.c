@@ -93,7 +93,7 @@ struct search {
 
 static void visit(void *context, const struct registry_view *view) {
     struct search *search = context;
-    if (!strcmp(view->name, search->name)) search->found = *view;
+    if (registry_view_is_called(view, search->name)) search->found = *view;
 }
 
 static struct registry_view view_of(const char *name) {
@@ -152,6 +152,7 @@ START_TEST(eager_models_are_there_at_once) {
     ck_assert_int_eq(view_of("b").state, REGISTRY_LOADED);
     ck_assert_int_eq(embed("huge", CLOCK_NEVER, found, &err), STATUS_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(err.message, "a, b, small, tiny"));
+    ck_assert_str_eq(view_of("tiny").name, "b");
     models[0].aliases = aliases;
     models[0].aliases_count = 1;
     ck_assert_int_eq(configure(models, 2, 0, NULL), STATUS_CONFLICT);
@@ -424,6 +425,7 @@ START_TEST(what_is_unchanged_stays) {
     ck_assert(!view_of("a").is_default);
     ck_assert(view_of("c").is_default);
     float found[DIM_MAX];
+    ck_assert_str_eq(view_of("other").name, "a");
     ck_assert_int_eq(embed("other", CLOCK_NEVER, found, NULL), STATUS_OK);
     ck_assert_mem_eq(found, expected[0], sizeof(found));
     ck_assert_int_eq(embed("b", CLOCK_NEVER, found, NULL), STATUS_NOT_FOUND);

@@ -170,6 +170,8 @@ class Answers(Contract):
         self.assertEqual([model["default"] for model in models], [True])
         names = [model["id"] for model in self.call(self.server, "openaiModels", 200)["data"]]
         self.assertEqual(names, [model["name"] for model in models])
+        one = self.call(self.server, "openaiModel", 200, path={"id": names[0]})
+        self.assertEqual((one["id"], one["aliases"]), (names[0], []))
         self.assertEqual(self.call(self.server, "live", 200), {"status": "live"})
         self.assertEqual(self.call(self.server, "ready", 200),
                          {"status": "ready", "models": {"starter": "loaded"}})
@@ -208,9 +210,10 @@ class Answers(Contract):
             value = self.json(self.server, operation, 404, dict(body, model="other"))
             self.assertEqual(value["errors"][0]["pointer"], "/model")
         self.call(self.server, "embedImage", 404, RED, query="?model=other")
-        value = self.json(self.server, "openaiEmbeddings", 404, {"input": "a", "model": "other"})
-        self.assertEqual(value["error"]["code"], "model_not_found")
-        self.assertEqual(value["error"]["param"], "model")
+        for value in (self.json(self.server, "openaiEmbeddings", 404, {"input": "a", "model": "other"}),
+                      self.call(self.server, "openaiModel", 404, path={"id": "other"})):
+            self.assertEqual(value["error"]["code"], "model_not_found")
+            self.assertEqual(value["error"]["param"], "model")
 
     def test_400_points_to_the_field(self):
         image, cases = text(RED), []

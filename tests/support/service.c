@@ -15,7 +15,10 @@ static struct registry *registry;
 void service_open(void) {
     struct error err = ERROR_NONE;
     struct api_options options = api_options_default;
-    struct registry_model model = {.engine = {.name = "starter", .path = "models/starter"}};
+    const char *aliases[] = {"small", "a/b"};
+    struct registry_model model = {.engine = {.name = "starter", .path = "models/starter"},
+                                   .aliases = aliases,
+                                   .aliases_count = 2};
     struct registry_setup setup = {.models = &model, .models_count = 1};
     options.images_max = 4;
     options.texts_max = 64;

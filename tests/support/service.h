@@ -1,5 +1,6 @@
 /* service.h - the whole service but the sockets, over the starter model: for tests that ask it
- * as a client would, one request at a time. It takes 4 images, or 64 texts, at most. */
+ * as a client would, one request at a time. The model is "starter", "small" and
+ * "a/b"; it takes 4 images, or 64 texts, at most. */
 #ifndef TESTS_SUPPORT_SERVICE_H
 #define TESTS_SUPPORT_SERVICE_H
 
