@@ -57,7 +57,7 @@ enum status resident_create(struct resident **out, struct residents *residents,
 
 /* What a model runs in; of int8 also how near that is to fp32, which profile says so. */
 static void log_loaded(const struct engine_options *options, const struct engine_info *info,
-                       uint64_t load_ns, size_t bytes) {
+                       const char *kernels, uint64_t load_ns, size_t bytes) {
     char cosine[32] = "not measured";
     const struct engine_quantization *quantization = &info->quantization;
     if (quantization->measured) snprintf(cosine, sizeof(cosine), "%.6f", quantization->cosine);
@@ -66,6 +66,7 @@ static void log_loaded(const struct engine_options *options, const struct engine
         {.name = "path", .kind = LOG_FIELD_STRING, .string = options->path},
         {.name = "load_ms", .kind = LOG_FIELD_MS, .number = load_ns},
         {.name = "bytes", .kind = LOG_FIELD_COUNT, .number = bytes},
+        {.name = "kernels", .kind = LOG_FIELD_STRING, .string = kernels},
         {.name = "precision", .kind = LOG_FIELD_STRING, .string = info->precision},
         {.name = "cosine", .kind = LOG_FIELD_STRING, .string = cosine},
         {.name = "exceptions", .kind = LOG_FIELD_COUNT, .number = quantization->exceptions},
@@ -274,7 +275,8 @@ static enum status load(struct resident *resident, struct error *err) {
     uint64_t load_ns = clock_now_ns() - started;
     if (!status) {
         histogram_observe(&resident->load_ns, load_ns);
-        log_loaded(options, engine_info(engine), load_ns, needs.bytes);
+        log_loaded(options, engine_info(engine), runtime_kernels_name(runtime), load_ns,
+                   needs.bytes);
     } else if (!err) {
         log_message(LOG_ERROR, "model %s cannot be loaded: %s", options->name, failure.message);
     }

@@ -142,7 +142,7 @@ class Quantize(unittest.TestCase):
         with Server(args=["--config", config], env=environment()) as server:
             wait_until_ready(server)
             self.assertEqual(json.loads(server.get("/models")[2])["models"], [model])
-            self.assertRegex(server.log(), r"loaded model=starter path=\S+ load_ms=\S+ bytes=\d+ precision=int8 "
+            self.assertRegex(server.log(), r"loaded model=starter path=\S+ load_ms=\S+ bytes=\d+ kernels=\S+ precision=int8 "
                                            r"cosine=0\.99999\d+ exceptions=\d+ profile=starter\.json\n")
 
     def test_without_a_profile_it_is_measured(self):

@@ -60,6 +60,17 @@ class Serve(unittest.TestCase):
                     self.assertEqual((status, json.loads(answer)["model"]), (200, name))
                 body = json.dumps({"texts": ["a cat"], "model": "huge"})
                 self.assertEqual(server.post("/embed/text", body, "application/json")[0], 404)
+                for path, key, name in (("/models", "models", "name"), ("/v1/models", "data", "id")):
+                    found = {model[name]: model["aliases"] for model in json.loads(server.get(path)[2])[key]}
+                    self.assertEqual(found, {"one": ["small", "tiny"], "two": []})
+                self.assertEqual(json.loads(server.get("/v1/models/tiny")[2])["id"], "one")
+
+    def test_the_log_names_the_kernels(self):
+        for cpu, expected in (("generic", "generic"), (None, r"(generic|avx\w+)")):
+            env = environment(CLIPD_CPU=cpu) if cpu else environment()
+            with Server(MODEL, env=env) as server:
+                wait_until_ready(server)
+                self.assertRegex(server.log(), rf"loaded model=starter .* kernels={expected} precision=")
 
     def test_signals(self):
         for number in (signal.SIGTERM, signal.SIGINT):
