@@ -8,10 +8,16 @@
 
 static enum status refuse_text(const struct json_place *text, struct error *err) {
     static const struct config_refusal refusals[] = {
-        {"text_arch", "another text architecture"},
         {"attention_mode", "another form of attention"},
         {"qk_norm", "normalised queries and keys"},
     };
+    const char *architecture = "";
+    char where[128], what[64];
+    enum status status = json_read_string(text, "text_arch", &architecture, err);
+    snprintf(where, sizeof(where), "%s.text_arch", text->path);
+    snprintf(what, sizeof(what), "the text architecture \"%.32s\"", architecture);
+    if (!status && *architecture) return families_refuse(err, where, what);
+    if (status) return status;
     return config_tower_refuse(text, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
 }
 
@@ -59,6 +65,15 @@ static enum status read_clean(struct model_config *out, const struct json_place 
                      kwargs.path, clean);
 }
 
+/* BERT and those like it, RoBERTa above all; not what has the name and another architecture. */
+static bool is_bert(const char *name) {
+    static const char *const others[] = {"modernbert", "deberta", "distilbert", "albert"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strstr(name, others[i])) return false;
+    }
+    return strstr(name, "bert") != NULL;
+}
+
 /* A text tower of transformers, of which the weights say the rest. */
 static enum status read_hf_tower(struct model_config *out, const struct json_place *text,
                                  const char *name, struct error *err) {
@@ -73,7 +88,7 @@ static enum status read_hf_tower(struct model_config *out, const struct json_pla
     char where[128], what[64];
     snprintf(where, sizeof(where), "%s.hf_model_name", text->path);
     snprintf(what, sizeof(what), "the text tower \"%.32s\"", name);
-    if (!strstr(name, "bert")) return families_refuse(err, where, what);
+    if (!is_bert(name)) return families_refuse(err, where, what);
     out->context_length = 77;
     enum status status = json_read_string(text, "hf_pooler_type", &pooler, err);
     if (!status) {

@@ -1,5 +1,6 @@
 #include "core/model/names.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/model/families.h"
@@ -316,11 +317,10 @@ enum status names_recognise(struct names *out, const struct tensors *tensors, st
         return families_refuse(err, "tensors visual.trunk.*", "this image tower of timm");
     }
     if (!out->has_vision && !out->has_text) {
-        return error_set(
-            err, STATUS_UNSUPPORTED,
-            "not a CLIP checkpoint: among its %zu tensors there is no class embedding "
-            "and no token embedding in the names of OpenAI, OpenCLIP, Hugging Face or Apple",
-            tensors->count);
+        char where[64] = "no tensors";
+        if (tensors->count)
+            snprintf(where, sizeof(where), "tensors such as %.40s", tensors->list[0].name);
+        return families_refuse(err, where, "a model without CLIP's class or token embedding");
     }
     complete(out);
     return STATUS_OK;

@@ -212,8 +212,14 @@ START_TEST(open_clip_refused) {
          "vision_cfg is not an object"},
         {TEXT("\"hf_model_name\":\"google/mt5-base\""), STATUS_UNSUPPORTED,
          "the text tower \"google/mt5-base\" is not supported"},
+        {TEXT("\"hf_model_name\":\"Alibaba-NLP/gte-modernbert-base\",\"hf_pooler_type\":"
+              "\"cls_pooler\""),
+         STATUS_UNSUPPORTED,
+         "the text tower \"Alibaba-NLP/gte-modernbert-base\" is not supported; supported are CLIP"},
         {TEXT("\"text_arch\":\"modern\""), STATUS_UNSUPPORTED,
-         "text_cfg.text_arch: another text architecture is not supported; supported are CLIP"},
+         "text_cfg.text_arch: the text architecture \"modern\" is not supported; supported are "
+         "CLIP"},
+        {TEXT("\"text_arch\":1"), STATUS_UNPROCESSABLE, "text_arch is not a string"},
         {TEXT("\"hf_model_name\":\"bert-base\",\"hf_pooler_type\":\"cls_pooler\""),
          STATUS_UNSUPPORTED, "hf_pooler_type is \"cls_pooler\", supported are"},
         {TEXT("\"hf_model_name\":\"roberta-base\",\"context_length\":1"), STATUS_UNPROCESSABLE,

@@ -220,6 +220,30 @@ START_TEST(pruned_heads_without_width) {
 }
 END_TEST
 
+/* Of tensors that no family has one is named, and all families are. */
+START_TEST(unknown_tensors) {
+    static const char header[] = "{\"encoder.layers.0.dense.weight\":{\"dtype\":\"F32\","
+                                 "\"shape\":[1],\"data_offsets\":[0,4]}}";
+    static const char begin[] =
+        "tensors such as encoder.layers.0.dense.weight: a model without CLIP's class or "
+        "token embedding is not supported; supported are CLIP with ViT, ";
+    static const char end[] = " and Chinese-CLIP";
+    uint8_t head[8 + sizeof(header) - 1] = {(uint8_t)(sizeof(header) - 1)}, weight[4] = {0};
+    memcpy(head + 8, header, sizeof(header) - 1);
+    char *folder = folder_make(), *path = file_join(folder, "model.safetensors");
+    write_file(folder, "model.safetensors", (struct bytes){head, sizeof(head)},
+               (struct bytes){weight, sizeof(weight)});
+    struct model *model = NULL;
+    struct error err = ERROR_NONE;
+    struct model_options options = {.path = path, .features = isa_detect(), .workers = 1};
+    ck_assert_int_eq(model_open(&model, &options, &err), STATUS_UNSUPPORTED);
+    ck_assert_msg(!strncmp(err.message, begin, sizeof(begin) - 1), "%s", err.message);
+    ck_assert_str_eq(err.message + strlen(err.message) - (sizeof(end) - 1), end);
+    free(path);
+    folder_remove(folder);
+}
+END_TEST
+
 /* Every name that is refused comes with the list of what there is. */
 START_TEST(refusal) {
     struct error err = ERROR_NONE;
@@ -262,6 +286,7 @@ int main(void) {
     tcase_add_loop_test(tcase, features, 0, sizeof(families) / sizeof(families[0]));
     tcase_add_test(tcase, pruned_layers);
     tcase_add_test(tcase, pruned_heads_without_width);
+    tcase_add_test(tcase, unknown_tensors);
     tcase_add_test(tcase, refusal);
     tcase_add_test(tcase, refusal_of_tensors);
     suite_add_tcase(suite, tcase);
