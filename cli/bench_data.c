@@ -139,23 +139,38 @@ static void keep(struct bench_truth *truth, size_t query, float score, uint64_t 
     rows[at] = row;
 }
 
+/* scores[q * count + r], by the kernel where it can read the rows as they are, without padding. */
+static void score(const struct bench_truth *truth, float *scores, const struct scan_rows *rows,
+                  size_t first, size_t queries) {
+    const float *embeddings = rows->codes;
+    struct scan_query prepared[SCAN_TILE];
+    for (size_t q = 0; q < queries; q++) {
+        const char *values = truth->prepared + (first + q) * scan_query_bytes(truth->dim);
+        prepared[q] = (struct scan_query){.values = values, .scale = 1};
+    }
+    if (truth->dim == scan_stride(truth->dim)) {
+        scan_score(truth->kernel, scores, rows, prepared, queries);
+        return;
+    }
+    for (size_t i = 0; i < queries * rows->count; i++) {
+        const float *query = truth->queries + (first + i / rows->count) * truth->dim;
+        const float *row = embeddings + i % rows->count * truth->dim;
+        scores[i] = scan_dot(truth->kernel, query, row, truth->dim);
+    }
+}
+
 /* Four queries against all rows: nobody else touches their nearest. */
 static void see_queries(void *context, size_t unit) {
     const struct seeing *seeing = context;
     struct bench_truth *truth = seeing->truth;
     size_t first = unit * SCAN_TILE, left = truth->queries_count - first;
     size_t queries = left < SCAN_TILE ? left : SCAN_TILE;
-    struct scan_query prepared[SCAN_TILE];
     float scores[SCAN_TILE * SEE_ROWS];
-    for (size_t q = 0; q < queries; q++) {
-        const char *values = truth->prepared + (first + q) * scan_query_bytes(truth->dim);
-        prepared[q] = (struct scan_query){.values = values, .scale = 1};
-    }
     for (size_t at = 0; at < seeing->count; at += SEE_ROWS) {
         size_t count = seeing->count - at < SEE_ROWS ? seeing->count - at : SEE_ROWS;
         struct scan_rows rows = {
             .codes = seeing->embeddings + at * truth->dim, .count = count, .dim = truth->dim};
-        scan_score(truth->kernel, scores, &rows, prepared, queries);
+        score(truth, scores, &rows, first, queries);
         for (size_t i = 0; i < queries * count; i++) {
             size_t query = first + i / count;
             uint64_t row = seeing->begin + at + i % count;
