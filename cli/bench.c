@@ -14,7 +14,7 @@
 #include "core/kernels/isa.h"
 #include "core/model/architecture_info.h"
 
-enum { SECONDS_MAX = 3600, REPEATS_MAX = 1000, TOKENS_MAX = 1 << 16 };
+enum { REPEATS_MAX = 1000, TOKENS_MAX = 1 << 16 };
 
 static const char usage[] =
     "usage: clipd bench [OPTION]...\n"
@@ -100,10 +100,9 @@ static int read_tower(struct bench_options *options, const char *name) {
 }
 
 static int read_seconds(struct bench_options *options, const char *text) {
-    char *end;
-    options->seconds = strtod(text, &end);
-    if (*text && !*end && options->seconds >= 0 && options->seconds <= SECONDS_MAX) return EX_OK;
-    return console_usage("bench", "--seconds: found '%s', expected 0 to %d", text, SECONDS_MAX);
+    if (bench_measure_read_seconds(&options->seconds, text)) return EX_OK;
+    return console_usage("bench", "--seconds: found '%s', expected 0 to %d", text,
+                         BENCH_SECONDS_MAX);
 }
 
 static int read_repeats(struct bench_options *options, const char *text) {
@@ -128,7 +127,7 @@ static int read_option(struct bench_options *options, int option, char *value) {
     case 'o': options->outliers = true; return EX_OK;
     case 'j': options->format = BENCH_JSON; return EX_OK;
     case 'c': options->format = BENCH_CSV; return EX_OK;
-    default: return console_usage("bench", "%s", "");
+    default: return console_usage_hint("bench");
     }
 }
 
@@ -201,7 +200,11 @@ int bench_command(int argc, char **argv) {
     struct bench_options options = {
         .images = true, .texts = true, .batch = {{1, 8, 32}, 3}, .seconds = 1, .repeats = 3};
     int option, code = EX_OK;
-    if (argc > 1 && !strcmp(argv[1], "search")) return bench_search(argc - 1, argv + 1);
+    if (argc > 1 && !strcmp(argv[1], "search")) {
+        char full[] = "clipd bench search";
+        argv[1] = full;
+        return bench_search(argc - 1, argv + 1);
+    }
     while (code == EX_OK && (option = getopt_long(argc, argv, "m:h", names, NULL)) != -1) {
         if (option == 'h') {
             fputs(usage, stdout);

@@ -132,6 +132,12 @@ static double percentile(const struct bench *bench, double share) {
     return bench->samples_ms[rank ? rank - 1 : 0];
 }
 
+bool bench_measure_read_seconds(double *out, const char *text) {
+    char *end;
+    *out = strtod(text, &end);
+    return *text && !*end && *out >= 0 && *out <= BENCH_SECONDS_MAX;
+}
+
 enum status bench_measure_speed(struct bench_speed *out, const struct bench_case *what,
                                 struct error *err) {
     struct bench bench;

@@ -6,7 +6,7 @@
 #include "cli/bench_inputs.h"
 #include "core/kernels/gemm.h"
 
-enum { BENCH_THREADS_MAX = 256 };
+enum { BENCH_THREADS_MAX = 256, BENCH_SECONDS_MAX = 3600 };
 
 struct bench_case {
     const struct model *model; /* opened for at least `threads` workers */
@@ -24,6 +24,9 @@ struct bench_speed {
     double items_per_cpu_second; /* the same by the CPU time of all threads together */
     double p50_ms, p99_ms;       /* of a batch, over all repeats; when lone, of a call */
 };
+
+/* As --seconds has it: "0.5". False if it is no number of 0 to BENCH_SECONDS_MAX. */
+bool bench_measure_read_seconds(double *out, const char *text);
 
 enum status bench_measure_speed(struct bench_speed *out, const struct bench_case *what,
                                 struct error *err);

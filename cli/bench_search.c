@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/bench_data.h"
+#include "cli/bench_measure.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "core/base/clock.h"
@@ -22,7 +23,6 @@ enum {
     ITEMS_MAX = 100000000,
     CLIENTS_MAX = 1024,
     QUERIES_MAX = 10000,
-    SECONDS_MAX = 3600,
     PUT_ROWS = 8192,
     MEMORY_BYTES = 128 << 20, /* read to measure the memory: more than caches hold */
     MEMORY_PART = 1 << 20,
@@ -51,7 +51,8 @@ static const char usage[] =
 struct options {
     uint64_t items, seed;
     size_t dim, clients, queries;
-    uint32_t effort, seconds, threads;
+    uint32_t effort, threads;
+    double seconds;
     bool approximate;
     enum collection_precision precision;
     double filter_share;
@@ -211,11 +212,11 @@ static enum status run_clients(const struct bench *bench, struct figures *out, s
     struct client *clients = calloc(count, sizeof(*clients));
     if (!clients) return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu clients", count);
     uint64_t begin = clock_now_ns();
+    uint64_t deadline = begin + (uint64_t)(bench->options.seconds * CLOCK_NS_PER_S);
     for (; started < count; started++) {
-        clients[started] =
-            (struct client){.bench = bench,
-                            .first = started * bench->options.queries / count,
-                            .deadline = begin + (uint64_t)bench->options.seconds * CLOCK_NS_PER_S};
+        clients[started] = (struct client){.bench = bench,
+                                           .first = started * bench->options.queries / count,
+                                           .deadline = deadline};
         if (pthread_create(&clients[started].thread, NULL, run_client, &clients[started])) break;
     }
     for (size_t i = 0; i < started; i++) pthread_join(clients[i].thread, NULL);
@@ -415,10 +416,7 @@ static bool read_option(struct options *options, int option, const char *text) {
         good = read_number(text, 1, COLLECTION_EFFORT_MAX, &number);
         options->effort = (uint32_t)number;
         return good;
-    case 'S':
-        good = read_number(text, 0, SECONDS_MAX, &number);
-        options->seconds = (uint32_t)number;
-        return good;
+    case 'S': return bench_measure_read_seconds(&options->seconds, text);
     case 't':
         good = read_number(text, 1, CLIENTS_MAX, &number);
         options->threads = (uint32_t)number;
@@ -458,7 +456,7 @@ int bench_search(int argc, char **argv) {
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'h') return fputs(usage, stdout) < 0 ? EX_IOERR : EX_OK;
-        if (option == '?') return console_usage("bench search", "%s", "");
+        if (option == '?') return console_usage_hint("bench search");
         if (!read_option(&bench.options, option, optarg))
             return console_usage("bench search", "'%s' is not what that option takes", optarg);
     }

@@ -220,7 +220,7 @@ static int read_options(struct classify *c, struct session_options *session, int
         case 'm': session->model = optarg; break;
         case 'c': session->config = optarg; break;
         case 'h': fputs(usage, stdout); return -1;
-        default: return console_usage("classify", "%s", "");
+        default: return console_usage_hint("classify");
         }
     }
     if (optind == argc) return console_usage("classify", "expected an image");

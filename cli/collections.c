@@ -103,7 +103,7 @@ int collections_command(int argc, char **argv) {
         case 'd': drop = optarg; break;
         case 'j': json = true; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("collections", "%s", "");
+        default: return console_usage_hint("collections");
         }
     }
     if (optind < argc)

@@ -56,16 +56,18 @@ int console_fail_at(const char *subject, const struct error *err) {
     return console_exit_code(err->status);
 }
 
-int console_usage(const char *command, const char *format, ...) {
-    if (*format) {
-        va_list args;
-        fprintf(stderr, "clipd %s: ", command);
-        va_start(args, format);
-        console_vsay(format, args);
-        va_end(args);
-    }
+int console_usage_hint(const char *command) {
     fprintf(stderr, "try 'clipd %s --help'\n", command);
     return EX_USAGE;
+}
+
+int console_usage(const char *command, const char *format, ...) {
+    va_list args;
+    fprintf(stderr, "clipd %s: ", command);
+    va_start(args, format);
+    console_vsay(format, args);
+    va_end(args);
+    return console_usage_hint(command);
 }
 
 int console_write(struct bytes text) {

@@ -19,8 +19,9 @@ int console_fail(const struct error *err);
 /* The same with what it was about in front: "clipd: cat.jpg: message". */
 int console_fail_at(const char *subject, const struct error *err);
 
-/* "clipd serve: message" and where to find help; returns EX_USAGE. An empty format for
- * when getopt_long() has complained already. */
+/* Says where to find help, when getopt_long() has complained already; returns EX_USAGE. */
+int console_usage_hint(const char *command);
+/* "clipd serve: message" and where to find help; returns EX_USAGE. */
 int console_usage(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -118,7 +118,7 @@ int dedupe_command(int argc, char **argv) {
             break;
         case 'j': json = true; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("dedupe", "%s", "");
+        default: return console_usage_hint("dedupe");
         }
     }
     if (optind < argc)

@@ -184,7 +184,7 @@ int embed_command(int argc, char **argv) {
         case 'r': embed.raw = true; break;
         case 't': embed.truncate = false; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("embed", "%s", "");
+        default: return console_usage_hint("embed");
         }
     }
     const char *what = optind < argc ? argv[optind] : "nothing";

@@ -234,7 +234,7 @@ int eval_command(int argc, char **argv) {
         case 's': chosen.store = optarg; break;
         case 'e': exact = true; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("eval", "%s", "");
+        default: return console_usage_hint("eval");
         }
     }
     if (optind == argc || strcmp(argv[optind], "retrieval") != 0)

@@ -114,7 +114,7 @@ int healthcheck_command(int argc, char **argv) {
                                      TIMEOUT_S_MAX);
             break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("healthcheck", "%s", "");
+        default: return console_usage_hint("healthcheck");
         }
     }
     if (optind < argc)

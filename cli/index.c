@@ -432,7 +432,7 @@ int index_command(int argc, char **argv) {
         case 'p': index.prune = true; break;
         case 'n': index.no_thumbnails = true; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("index", "%s", "");
+        default: return console_usage_hint("index");
         }
     }
     if (optind == argc) return console_usage("index", "expected a folder");

@@ -45,7 +45,7 @@ int info_command(int argc, char **argv) {
         case 'm': chosen.model = optarg; break;
         case 'c': chosen.config = optarg; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("info", "%s", "");
+        default: return console_usage_hint("info");
         }
     }
     if (optind < argc)

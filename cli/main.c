@@ -79,5 +79,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "clipd: there is no command '%s'; try 'clipd help'\n", name);
         return EX_USAGE;
     }
+    char full[64]; /* how getopt_long() calls it when it complains */
+    snprintf(full, sizeof(full), "clipd %s", command->name);
+    argv[1] = full;
     return command->run(argc - 1, argv + 1);
 }

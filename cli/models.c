@@ -148,7 +148,7 @@ int models_command(int argc, char **argv) {
         case 'j': chosen.json = true; break;
         case 'n': measure = false; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("models", "%s", "");
+        default: return console_usage_hint("models");
         }
     }
     if (optind < argc)

@@ -171,7 +171,7 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
         case 'f': arguments->fast = true; break;
         case 'o': arguments->output = optarg; break;
         case 'h': fputs(usage, stdout); return -1;
-        default: return console_usage("preprocess", "%s", "");
+        default: return console_usage_hint("preprocess");
         }
     }
     if (argc - optind != 1)

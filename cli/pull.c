@@ -96,7 +96,7 @@ int pull_command(int argc, char **argv) {
         switch (option) {
         case 'q': quiet = true; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("pull", "%s", "");
+        default: return console_usage_hint("pull");
         }
     }
     if (optind == argc) return console_usage("pull", "expected the name of a model");

@@ -250,7 +250,7 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
                     "quantize", "--target: found '%s', expected a number between 0 and 1", optarg);
             break;
         case 'h': fputs(usage, stdout); return -1;
-        default: return console_usage("quantize", "%s", "");
+        default: return console_usage_hint("quantize");
         }
     }
     if (optind < argc)

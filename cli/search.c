@@ -206,7 +206,7 @@ int search_command(int argc, char **argv) {
         case 'H': arguments.html = optarg; break;
         case 'o': arguments.open = true; break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("search", "%s", "");
+        default: return console_usage_hint("search");
         }
     }
     if (optind < argc) arguments.text = argv[optind++];

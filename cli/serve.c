@@ -307,7 +307,7 @@ static int read_options(struct arguments *arguments, int argc, char **argv) {
         case 'p': arguments->print = true; break;
         case 'k': arguments->check = true; break;
         case 'h': fputs(usage, stdout); return -1;
-        default: return console_usage("serve", "%s", "");
+        default: return console_usage_hint("serve");
         }
         if (!added) return console_usage("serve", "more than %d options", FLAGS_MAX);
     }

@@ -161,7 +161,7 @@ int tokenize_command(int argc, char **argv) {
                                      CONTEXT_MAX);
             break;
         case 'h': fputs(usage, stdout); return EX_OK;
-        default: return console_usage("tokenize", "%s", "");
+        default: return console_usage_hint("tokenize");
         }
     }
     const char *model = getenv("CLIPD_MODEL");

@@ -148,6 +148,22 @@ class Bench(unittest.TestCase):
             self.assertIn("try 'clipd bench --help'", err)
         self.assertEqual(clipd("bench", env={"CLIPD_CPU": "x"})[0], USAGE)
 
+    def test_search(self):
+        few = ["bench", "search", "--items", "100", "--dim", "8", "--queries", "2"]
+        code, out, err = clipd(*few, "--seconds", "0.05")
+        self.assertEqual((code, err), (0, ""))
+        self.assertGreater(json.loads(out)["queries_per_second"], 0)
+        for seconds in ("-1", "3601", "nan", "x", ""):
+            code, out, err = clipd(*few, "--seconds", seconds)
+            self.assertEqual((code, out), (USAGE, b""), seconds)
+            self.assertIn("try 'clipd bench search --help'", err)
+        # Also where rows are no multiple of what the kernels read at a time.
+        for dim in ("8", "64", "100"):
+            out = clipd(*few, "--dim", dim, "--precision", "fp32", "--seconds", "0")[1]
+            self.assertEqual(json.loads(out)["recall_at_10"], 1, dim)
+        self.assertEqual(clipd(*few, "--what")[2], "clipd bench search: unrecognized option '--what'\n"
+                                                   "try 'clipd bench search --help'\n")
+
 
 class RandomModel(unittest.TestCase):
     @unittest.skipIf(sanitized(), FULL_SIZE)

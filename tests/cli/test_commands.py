@@ -55,7 +55,8 @@ class Program(unittest.TestCase):
         for command in COMMANDS:
             code, out, err = clipd(command, "--frobnicate")
             self.assertEqual((code, out), (USAGE, b""), command)
-            self.assertIn(f"try 'clipd {command} --help'", err)
+            self.assertEqual(err, f"clipd {command}: unrecognized option '--frobnicate'\n"
+                                  f"try 'clipd {command} --help'\n")
 
     def test_output_that_cannot_be_written(self):
         with open("/dev/full", "wb") as full:
