@@ -50,7 +50,8 @@ BENCH_HELP := tests/support/photo.c
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
-PEER_SRC := tests/server/fake_server.c tests/chaos/chaos_client.c
+PEER_SRC := tests/server/fake_server.c tests/chaos/chaos_client.c tests/http/lend_database.c
+PEER_HELP := tests/support/postgres_database.c
 # Of what one thread does alone the thread sanitizer has nothing to say, and takes long.
 ifeq ($(BUILD),tsan)
 TEST_SRC := tests/core/text/test_tokenizer.c \
@@ -228,7 +229,7 @@ $(BENCHES): $O/%: $O/%.o $(BENCH_HELP:%.c=$O/%.o) $O/libclipd.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # The functions of api/ that they define themselves stay in the archive.
-$(PEERS): $O/%: $O/%.o $O/libclipd.a
+$(PEERS): $O/%: $O/%.o $(PEER_HELP:%.c=$O/%.o) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 

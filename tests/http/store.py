@@ -53,6 +53,7 @@ class Store(Contract):
     """A server over a store of its own, with a collection of ready embeddings, "c"."""
 
     settings = []
+    store = "sqlite"
 
     @classmethod
     def setUpClass(cls):
@@ -60,8 +61,12 @@ class Store(Contract):
         cls.start()
 
     @classmethod
+    def location(cls):
+        return os.path.join(cls.folder, "store")
+
+    @classmethod
     def start(cls):
-        store = setting("store.location", os.path.join(cls.folder, "store"))
+        store = setting("store.location", cls.location())
         cls.server = Server(MODEL, args=store + cls.settings + ["--precision", "fp32"]).__enter__()
         ready(cls.server)
 
