@@ -60,6 +60,11 @@ const struct engine_options *session_default_model(const struct config *config) 
     return NULL;
 }
 
+/* Else it is the address of a database. */
+static bool is_directory(const char *store) {
+    return !strstr(store, "://");
+}
+
 /* The folders above a path; what cannot be made is for the store to report. */
 static void make_parents(const char *path) {
     char parent[PATH_SIZE];
@@ -75,7 +80,7 @@ enum status session_open_store(struct collections **out, const struct config *co
                                struct registry *registry, struct error *err) {
     struct runtime *runtime = registry_runtime(registry);
     struct collections_options options = config->collections;
-    if (!strstr(options.store, "://")) make_parents(options.store);
+    if (is_directory(options.store)) make_parents(options.store);
     options.features = runtime_features(runtime);
     options.threads = runtime_options(runtime)->threads;
     return collections_open(out, &options, err);
@@ -148,7 +153,8 @@ int session_open_collections(struct session *session) {
         session_open_store(&session->collections, &session->config, session->registry, &err);
     if (status == STATUS_OK) return EX_OK;
     int code = console_fail_at("the store of collections", &err);
-    if (status == STATUS_UNAVAILABLE || status == STATUS_CONFLICT) {
+    bool taken = status == STATUS_UNAVAILABLE || status == STATUS_CONFLICT;
+    if (taken && is_directory(session->config.collections.store)) {
         fputs("clipd: if a server has it open, stop the server, or ask it over HTTP: "
               "/collections in openapi.yaml\n",
               stderr);

@@ -17,6 +17,7 @@ from program import BINARY, DATA, MODEL, NO_INPUT, ROOT, UNAVAILABLE, USAGE, cli
 sys.path.insert(0, os.path.join(ROOT, "tests/http"))
 from harness import SHARED, Server, sanitized
 from images import png
+from postgres import InPostgres
 
 PICTURES = os.path.join(ROOT, "docs/pictures")
 
@@ -36,7 +37,7 @@ def wait_until_idle(process):
         time.sleep(1)
 
 
-class Library(unittest.TestCase):
+class Folder(unittest.TestCase):
     def setUp(self):
         self.folder = os.path.realpath(tempfile.mkdtemp())
         self.pictures = os.path.join(self.folder, "pictures")
@@ -45,7 +46,10 @@ class Library(unittest.TestCase):
             shutil.copy(os.path.join(PICTURES, name), os.path.join(self.pictures, target))
         for name in ("notes.txt", ".hidden.jpg"):
             self.write(name, b"x")
-        self.env = {"CLIPD_STORE": self.folder + "/store", "CLIPD_MODEL": MODEL, "CLIPD_PRECISION": "fp32"}
+        self.env = {"CLIPD_STORE": self.location(), "CLIPD_MODEL": MODEL, "CLIPD_PRECISION": "fp32"}
+
+    def location(self):
+        return self.folder + "/store"
 
     def tearDown(self):
         shutil.rmtree(self.folder)
@@ -71,6 +75,8 @@ class Library(unittest.TestCase):
     def search(self, *arguments):
         return lines(self.run_it("search", *arguments, "--collection", "photos")[0])
 
+
+class Stores(Folder):
     def test_again_and_again(self):
         self.assertEqual(self.index(), (2, 0, 0, 0))
         self.assertEqual(self.index(), (0, 2, 0, 0))
@@ -95,12 +101,6 @@ class Library(unittest.TestCase):
         ids = [hit["id"] for hit in self.search("a ship")]
         self.assertIn(self.folder + "/pictures2/ship.jpg", ids)
 
-    def test_many_files(self):
-        for i in range(70):
-            self.write(f"{i}.png", png(8 + i, 8))
-        self.assertEqual(self.index("--no-thumbnails"), (72, 0, 0, 0))
-        self.assertEqual(self.index(), (0, 72, 0, 0))
-
     def test_search(self):
         self.index()
         hits = self.search("a photo of a ship", "--top-k", "2")
@@ -113,6 +113,51 @@ class Library(unittest.TestCase):
         self.assertEqual(hits[0]["metadata"]["name"], "air plane.JPG")
         mixed = self.search("a photo of a ship", "--image", "docs/pictures/airplane.jpg")
         self.assertLess(mixed[0]["score"], 1)
+
+    def test_dedupe(self):
+        shutil.copy(self.path("ship.jpg"), self.path("again.jpg"))
+        with open(self.path("ship.jpg"), "rb") as file:
+            self.write("nearly.jpg", file.read() + b"\0")
+        self.index()
+        clusters = lines(self.run_it("dedupe", "--collection", "photos")[0])
+        names = [(c["tier"], [os.path.basename(item["id"]) for item in c["items"]]) for c in clusters]
+        self.assertEqual(names, [("file", ["again.jpg", "ship.jpg"]),
+                                 ("embedding", ["again.jpg", "nearly.jpg", "ship.jpg"])])
+
+    def test_collections(self):
+        self.assertEqual(self.run_it("collections")[0], b"")
+        self.index()
+        [found] = lines(self.run_it("collections")[0])
+        self.assertEqual((found["name"], found["items"], found["model"]), ("photos", 2, "starter"))
+        self.run_it("collections", "--drop", "photos")
+        self.assertEqual(self.run_it("collections")[0], b"")
+        self.run_it("collections", "--drop", "photos", code=NO_INPUT)
+
+
+class StoresInPostgres(InPostgres, Stores):
+    def setUp(self):
+        super().setUp()
+        clipd("collections", "--drop", "photos", env=self.env)
+
+    def test_beside_a_server(self):
+        with Server(MODEL, args=["--set", "store.location=" + self.env["CLIPD_STORE"]]) as server:
+            while server.get("/readyz")[0] != 200:
+                time.sleep(0.01)
+            self.index()
+            status, _, body = server.post("/collections/photos/search", '{"text": "a ship", "top_k": 1}',
+                                          "application/json")
+            self.assertEqual((status, json.loads(body)["results"][0]["hits"][0]["id"]),
+                             (200, self.path("ship.jpg")))
+            self.run_it("collections", "--drop", "photos")
+            self.assertEqual(server.get("/collections/photos")[0], 404)
+
+
+class Library(Folder):
+    def test_many_files(self):
+        for i in range(70):
+            self.write(f"{i}.png", png(8 + i, 8))
+        self.assertEqual(self.index("--no-thumbnails"), (72, 0, 0, 0))
+        self.assertEqual(self.index(), (0, 72, 0, 0))
 
     def test_a_page(self):
         name = "<img src=x onerror=alert(1)>&'\".png"
@@ -147,25 +192,6 @@ class Library(unittest.TestCase):
         os.remove(shown)
         self.env["PATH"] = "/nonexistent"
         self.run_it("search", "a ship", "--collection", "photos", "--open", code=UNAVAILABLE)
-
-    def test_dedupe(self):
-        shutil.copy(self.path("ship.jpg"), self.path("again.jpg"))
-        with open(self.path("ship.jpg"), "rb") as file:
-            self.write("nearly.jpg", file.read() + b"\0")
-        self.index()
-        clusters = lines(self.run_it("dedupe", "--collection", "photos")[0])
-        names = [(c["tier"], [os.path.basename(item["id"]) for item in c["items"]]) for c in clusters]
-        self.assertEqual(names, [("file", ["again.jpg", "ship.jpg"]),
-                                 ("embedding", ["again.jpg", "nearly.jpg", "ship.jpg"])])
-
-    def test_collections(self):
-        self.assertEqual(self.run_it("collections")[0], b"")
-        self.index()
-        [found] = lines(self.run_it("collections")[0])
-        self.assertEqual((found["name"], found["items"], found["model"]), ("photos", 2, "starter"))
-        self.run_it("collections", "--drop", "photos")
-        self.assertEqual(self.run_it("collections")[0], b"")
-        self.run_it("collections", "--drop", "photos", code=NO_INPUT)
 
     def test_follow(self):
         process = subprocess.Popen([BINARY, "index", self.pictures, "--collection", "photos", "--follow"],
@@ -206,6 +232,12 @@ class Library(unittest.TestCase):
             self.assertEqual(out, b"")
             self.assertNotEqual(code, 0)
             self.assertIn("if a server has it open, stop the server, or ask it over HTTP", err)
+
+    def test_a_database_that_is_away(self):
+        self.env["CLIPD_STORE"] = "postgresql://127.0.0.1:1/none"
+        _, err = self.run_it("collections", code=UNAVAILABLE)
+        self.assertIn("Connection refused", err)
+        self.assertNotIn("a server has it open", err)
 
     def test_another_model(self):
         self.index()
