@@ -25,7 +25,8 @@ static enum status find_folder(const char **out, const struct api *api, struct e
     *out = api->snapshots;
     if (status || *out) return status;
     return error_set(err, STATUS_NOT_FOUND,
-                     "this store has no snapshots: use the tools of its database");
+                     "a store in PostgreSQL has no snapshots: copy the database with pg_dump or "
+                     "pg_basebackup");
 }
 
 static enum status find_path(char out[PATH_SIZE], const struct api *api, const char *name,

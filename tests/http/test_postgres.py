@@ -14,9 +14,15 @@ from harness import Server
 from postgres import Database, InPostgres
 from store import DIGEST, DIM, MODEL, at
 
+SNAPSHOTS = ("listSnapshots", "putSnapshot", "getSnapshot", "deleteSnapshot", "restoreCollection")
+
 
 class Collections(InPostgres, test_collections.Collections):
-    pass
+    def test_snapshots_are_the_databases(self):
+        for operation in SNAPSHOTS:
+            body = (b'{"snapshot": "s"}', "application/json") if operation == "restoreCollection" else ()
+            problem = self.call_on(operation, 404, *body)
+            self.assertIn("pg_dump", problem["detail"])
 
 
 class Items(InPostgres, test_collections.Items):
