@@ -109,10 +109,10 @@ peers: deps ## ONNX Runtime and clipd on the same random weights, side by side
 	$(AGAIN) all
 	@bench/peers/peers.js
 
-chaos: deps-test ## Kill, freeze and promote real PostgreSQL servers under load
+chaos: deps-test ## Kill servers; kill, freeze and promote real PostgreSQL under load
+	$(AGAIN) all $O/tests/chaos/chaos_client
 	@tools/postgres_for_tests.sh prepare
-	$(AGAIN) $O/tests/chaos/chaos_client
-	@$(PYTHON) tests/chaos/run_chaos.py $O/tests/chaos/chaos_client
+	@CLIPD=$O/clipd $(PYTHON) tests/chaos/run_chaos.py $O/tests/chaos/chaos_client
 
 lint: deps-test ## Layers, sizes, format, clang-tidy, scripts, openapi.yaml
 	@tools/check_layers.sh

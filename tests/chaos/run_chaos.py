@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Kills, freezes and promotes real PostgreSQL servers and clipd's store under load.
+"""Kills, freezes and promotes real PostgreSQL servers under clipd's store and servers.
 
   run_chaos.py CHAOS_CLIENT
 
 What must hold: no search gives a wrong answer, nothing acknowledged is lost, a database
 that is down or silent is told as "unavailable" within a second, and calls are answered
 again within two seconds of the database. Needs what tools/postgres_for_tests.sh prepare
-makes. Exits 1 when something does not hold."""
+makes. Exits 1 when something does not hold. The servers are those of $CLIPD, as in
+tests/http."""
 
 import os
 import random
@@ -14,30 +15,15 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOOL = os.path.join(ROOT, "tools/postgres_for_tests.sh")
+from databases import must, remove_all, server, tool
+from replicas import stop_database_of_replicas
+
 CLIENT = os.path.abspath(sys.argv[1])
 UNAVAILABLE_MS = 1000
 AGAIN_S = 2.0
-servers = []
-
-
-def tool(*arguments):
-    # A server inherits what it is started with, so its output must not be a pipe of ours.
-    with tempfile.TemporaryFile("w+") as out:
-        subprocess.run([TOOL, *arguments], check=True, stdout=out, stdin=subprocess.DEVNULL)
-        out.seek(0)
-        return out.read().strip()
-
-
-def server(kind, name, *more):
-    name = f"{name}-{os.getpid()}"
-    servers.append(name)
-    return name, tool(kind, name, *more)
 
 
 class Client:
@@ -75,11 +61,6 @@ class Client:
     def between(self, start, end):
         """Calls that began after `start` and ended before `end`."""
         return [call for call in self.calls if call[4] - call[3] / 1000 >= start and call[4] <= end]
-
-
-def must(holds, message):
-    if not holds:
-        sys.exit("chaos: " + message)
 
 
 def check(clients, store):
@@ -219,7 +200,7 @@ def cut_wait():
     print("  a wait cut short: acknowledged when the standby was back, 1 deleted")
 
 
-SCENARIOS = (kill_replicas, stop_database, lose_primary, cut_wait)
+SCENARIOS = (kill_replicas, stop_database, stop_database_of_replicas, lose_primary, cut_wait)
 
 
 def main():
@@ -229,8 +210,7 @@ def main():
             print(f"{scenario.__name__}:", flush=True)
             scenario()
     finally:
-        for name in servers:
-            tool("remove", name)
+        remove_all()
 
 
 main()
