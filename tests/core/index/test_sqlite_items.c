@@ -1,6 +1,7 @@
 /* What was acknowledged survives kill -9. A child writes batches and tells of each through a pipe
  * once it is acknowledged; it is killed at a random moment. Then the store must hold exactly what
- * was told, or that and the one batch that was under way. CLIPD_KILLS=200 is the full measure. */
+ * was told, or that and the one batch that was under way. CLIPD_KILLS=200 is the full
+ * measure, that of make chaos. */
 #include <check.h>
 #include <math.h>
 #include <signal.h>
