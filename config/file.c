@@ -86,13 +86,15 @@ static cyaml_schema_field_t text_field(const char *key, size_t offset) {
 }
 
 /* All sections share one struct of values: a section is a mapping at offset 0 of it,
- * whose keys have offsets of their own. */
-static void build_sections(struct yaml_schema *schema) {
+ * whose keys have offsets of their own; or, where the text has a value instead, the key that
+ * may stand alone. */
+static void build_sections(struct yaml_schema *schema, struct bytes text) {
     size_t sections = 0, used = 0;
     for (size_t i = 0; i < schema_keys_count; i++) {
         const char *name = schema_keys[i].name;
         const char *key = strchr(name, '.') + 1;
         size_t size = (size_t)(key - name);
+        size_t offset = offsetof(struct config_file_values, values) + i * sizeof(char *);
         char section[SECTION_SIZE];
         snprintf(section, sizeof(section), "%.*s", (int)size - 1, name);
         if (!sections || strcmp(schema->section_names[sections - 1], section) != 0) {
@@ -103,10 +105,11 @@ static void build_sections(struct yaml_schema *schema) {
                 .value = {CYAML_VALUE_MAPPING(CYAML_FLAG_OPTIONAL, struct config_file_values,
                                               &schema->keys[used])},
             };
+            if (schema_keys[i].stands_alone && lines_have_value(text, section))
+                schema->sections[sections] = text_field(schema->section_names[sections], offset);
             sections++;
         }
-        schema->keys[used++] =
-            text_field(key, offsetof(struct config_file_values, values) + i * sizeof(char *));
+        schema->keys[used++] = text_field(key, offset);
     }
     schema->keys[used] = (cyaml_schema_field_t)CYAML_FIELD_END;
     schema->sections[sections] = (cyaml_schema_field_t)CYAML_FIELD_SEQUENCE(
@@ -115,8 +118,8 @@ static void build_sections(struct yaml_schema *schema) {
     schema->sections[sections + 1] = (cyaml_schema_field_t)CYAML_FIELD_END;
 }
 
-static void build_schema(struct yaml_schema *schema) {
-    build_sections(schema);
+static void build_schema(struct yaml_schema *schema, struct bytes text) {
+    build_sections(schema, text);
     for (size_t i = 0; i < schema_model_keys_count; i++) {
         const char *name = schema_model_keys[i].name;
         if (schema_model_keys[i].kind == SCHEMA_LIST)
@@ -210,7 +213,7 @@ static enum status read_values(struct config_file *file, struct error *err) {
     if (lines_check(text, &syntax) != STATUS_OK)
         return error_set_at(err, syntax.status, syntax.where, "%.100s %s: %.150s", file->path,
                             syntax.where, syntax.message);
-    build_schema(&file->schema);
+    build_schema(&file->schema, text);
     cyaml_config_t config = reader(&file->trouble);
     cyaml_data_t *values = NULL;
     cyaml_err_t status =

@@ -112,8 +112,10 @@ static bool step(struct walk *walk, const yaml_event_t *event, const char *wante
     }
 }
 
-size_t lines_find(struct bytes yaml, const char *path, size_t occurrence) {
+/* As lines_find(); *has_value is what lines_have_value() asks of that key. */
+static size_t find(struct bytes yaml, const char *path, size_t occurrence, bool *has_value) {
     yaml_parser_t parser;
+    *has_value = false;
     if (!yaml_parser_initialize(&parser)) return 0;
     yaml_parser_set_input_string(&parser, yaml.data, yaml.size);
     struct walk walk = {.depth = 0};
@@ -125,6 +127,20 @@ size_t lines_find(struct bytes yaml, const char *path, size_t occurrence) {
             line = event.start_mark.line + 1;
         yaml_event_delete(&event);
     }
+    if (line && yaml_parser_parse(&parser, &event)) {
+        *has_value = event.type == YAML_SCALAR_EVENT && event.data.scalar.length;
+        yaml_event_delete(&event);
+    }
     yaml_parser_delete(&parser);
     return line;
+}
+
+size_t lines_find(struct bytes yaml, const char *path, size_t occurrence) {
+    bool has_value;
+    return find(yaml, path, occurrence, &has_value);
+}
+
+bool lines_have_value(struct bytes yaml, const char *path) {
+    bool has_value;
+    return find(yaml, path, 0, &has_value) && has_value;
 }

@@ -16,4 +16,7 @@ enum status lines_check(struct bytes yaml, struct error *err);
  * 0 when there is no such key. */
 size_t lines_find(struct bytes yaml, const char *path, size_t occurrence);
 
+/* Whether there is such a key with a single value, neither empty nor a list or mapping. */
+bool lines_have_value(struct bytes yaml, const char *path);
+
 #endif

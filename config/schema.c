@@ -196,6 +196,7 @@ const struct schema_key schema_keys[] = {
     {.name = "store.location",
      .kind = SCHEMA_SECRET,
      FIELD(store_location),
+     .stands_alone = true,
      .variable = "CLIPD_STORE",
      .meaning = "where collections are kept: a directory, `auto` for `clipd` in the user's data "
                 "directory, or `postgresql://...`; `none` keeps no collections"},

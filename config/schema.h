@@ -7,6 +7,7 @@
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config/config.h"
@@ -28,6 +29,7 @@ enum schema_kind {
 struct schema_key {
     const char *name; /* "server.listen": section and key; of a model the key alone */
     enum schema_kind kind;
+    bool stands_alone;    /* "store: /data" in the file is short for it; first of its section */
     size_t offset;        /* of the field in struct config, or in struct registry_model */
     size_t width;         /* of a number's field, in bytes: 4 or 8 */
     uint64_t min, max;    /* of numbers, in the units of the field */

@@ -331,6 +331,28 @@ START_TEST(test_store_location) {
 }
 END_TEST
 
+START_TEST(test_store_alone) {
+    static const char *const flags[] = {"store.connections=3", NULL};
+    write_file("log:\n  level: off\nstore: postgresql://c/d\nmodels: []\n");
+    ck_assert_int_eq(load(no_environment, flags), STATUS_OK);
+    ck_assert_str_eq(config.collections.store, "postgresql://c/d");
+    ck_assert_uint_eq(config.collections.connections, 3);
+    ck_assert_int_eq(config.log_level, LOG_OFF);
+    write_file("{store: \"photos\"}");
+    ck_assert_int_eq(load(no_environment, NULL), STATUS_OK);
+    ck_assert_str_eq(config.collections.store, "photos");
+    ck_assert_str_eq(load_yaml("store: a\nlog:\n  level: off\nstore: b\n"),
+                     "line 4: 'store' is given twice");
+    ck_assert_str_eq(load_yaml("store: a\nstore:\n  location: b\n"),
+                     "line 2: 'store' is given twice");
+    ck_assert_str_eq(load_yaml("store: [a]\n"),
+                     "line 1: store: found a list, expected keys with values");
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_str_eq(load_yaml(i ? "store:\n" : "store: ''\n"),
+                         "line 1: store: found a single value, expected keys with values");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
@@ -348,6 +370,7 @@ int main(void) {
     tcase_add_test(tests, test_model_by_path);
     tcase_add_test(tests, test_round_trip);
     tcase_add_test(tests, test_store_location);
+    tcase_add_test(tests, test_store_alone);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
