@@ -1,15 +1,19 @@
-/* ftfy.c - ftfy 6.3.1 with its default options and fix_encoding=False.
+/* ftfy.c - ftfy 6.3.1 with its default options.
  *
  * A text is fixed line by line, and a line is fixed again until nothing changes. Only
  * nested references (&amp;amp;lt;) need more than two rounds, but a hostile line can be
  * nothing else: then each round takes one layer off a megabyte. So the bytes that further
  * rounds may look at are bounded, for the whole text. The bound is never met by a text
- * below 16 KB, nor by a line nested less than 30 deep; what is left there stays as it is. */
+ * below 16 KB, nor by a line nested less than 30 deep; what is left there stays as it is.
+ * Repairs have a bound of their own, which takes references that hide mojibake, or megabytes
+ * of it, to meet. */
 #include "core/text/ftfy.h"
 
 #include <string.h>
 
+#include "core/text/garbled.h"
 #include "core/text/html.h"
+#include "core/text/mojibake.h"
 #include "core/text/unicode.h"
 
 enum {
@@ -23,6 +27,7 @@ struct fixer {
     struct buffer line, step, fixed;
     bool unescape; /* no < so far */
     size_t work;   /* bytes left to look at */
+    size_t repair_work;
 };
 
 static bool is_removed_control(uint32_t c) {
@@ -99,6 +104,15 @@ static enum status fix_once(struct fixer *fixer, struct error *err) {
         line = buffer_view(step);
     }
     fixed->size = 0;
+    if (garbled_suspect(line)) {
+        enum status status = mojibake_fix(fixed, line, &fixer->repair_work, err);
+        if (status) return status;
+        struct buffer repaired = *fixed;
+        *fixed = *step;
+        *step = repaired;
+        fixed->size = 0;
+        line = buffer_view(step);
+    }
     enum status status = fix_points(fixed, line, err);
     if (status) return status;
     step->size = 0;
@@ -145,7 +159,7 @@ static size_t line_size(struct bytes text) {
 enum status ftfy_fix(struct buffer *out, struct bytes text, struct error *err) {
     size_t work;
     if (!size_multiply(&work, text.size, WORK_PER_BYTE) || work < WORK_MIN) work = WORK_MIN;
-    struct fixer fixer = {.unescape = true, .work = work};
+    struct fixer fixer = {.unescape = true, .work = work, .repair_work = work};
     buffer_init(&fixer.line, out->limit);
     buffer_init(&fixer.step, out->limit);
     buffer_init(&fixer.fixed, out->limit);
