@@ -159,7 +159,7 @@ static size_t line_size(struct bytes text) {
 enum status ftfy_fix(struct buffer *out, struct bytes text, struct error *err) {
     size_t work;
     if (!size_multiply(&work, text.size, WORK_PER_BYTE) || work < WORK_MIN) work = WORK_MIN;
-    struct fixer fixer = {.unescape = true, .work = work, .repair_work = work};
+    struct fixer fixer = {.unescape = true, .work = work, .repair_work = work / 2};
     buffer_init(&fixer.line, out->limit);
     buffer_init(&fixer.step, out->limit);
     buffer_init(&fixer.fixed, out->limit);

@@ -55,6 +55,7 @@ static bool is_kind(uint8_t byte, char kind) {
 
 /* Bytes of the first of the sequences that is at the start of `bytes`, or 0. */
 static size_t sequence_size(const struct sequence *sequences, size_t count, struct bytes bytes) {
+    if (bytes.data[0] < 0xC2 && bytes.data[0] != SUBSTITUTE) return 0; /* begins none */
     for (size_t i = 0; i < count; i++) {
         const struct sequence *sequence = &sequences[i];
         if (bytes.data[0] < sequence->low || bytes.data[0] > sequence->high) continue;
