@@ -3,17 +3,20 @@
 
 Needs ftfy 6.3.1, regex 2022.10.31 and tokenizers 0.23.3 on Python 3.11 (pip install), which
 are the references; the sentences are our own. merges.txt is trained on them here, the rows of
-texts.jsonl are cleaned and split by the references and encoded by a plain loop.
+texts.jsonl are cleaned and split by the references and encoded by a plain loop. The texts of
+mojibake.jsonl are damaged here as texts are in the wild, and cleaned by the references.
 """
 
 import collections
 import html
 import json
 import os
+import random
 import string
 
 import ftfy
 import regex
+from ftfy.chardata import CHARMAP_ENCODINGS
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 OUT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests/golden/text")
@@ -102,6 +105,30 @@ TEXTS = [
 ]
 
 
+DAMAGED = [
+    "schön, über Öl",
+    "à la crème où ça",
+    "¿el niño? ¡Olé!",
+    "São João às avós",
+    "zażółć Łódź",
+    "žluťoučký kůň",
+    "tűrő ŐŰ",
+    "ığdır Şeker",
+    "Ģimene ķīlis",
+    "Привет, №5 ёж",
+    "Її ґанок",
+    "Καλημέρα Ώρα ΰ",
+    "שלום",
+    "مرحبا ١٢٣",
+    "नमस्ते",
+    "日本語、カタカナ",
+    "한국어",
+    "“it’s” — … • €",
+    "😀👩‍🚀 ❤️ 🇩🇪",
+    "a © ® ™ ° ± × ½ cat",
+]
+
+
 def byte_symbols():
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     other = [b for b in range(256) if b not in plain]
@@ -186,8 +213,7 @@ class References:
         return out + [self.ids[END]]
 
     def row(self, i, text):
-        basic = ftfy.fix_text(text, ftfy.TextFixerConfig(fix_encoding=False))
-        basic = html.unescape(html.unescape(basic)).strip()
+        basic = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
         cleaned = regex.sub(r"\s+", " ", basic).strip().lower()
         bare = basic.replace("_", " ").translate(str.maketrans("", "", string.punctuation)).lower()
         custom = {"<start_of_text>": START, "<end_of_text>": END}
@@ -203,6 +229,45 @@ class References:
         }
 
 
+def surrogates(text):
+    """UTF-8 of UTF-16, as CESU-8 is."""
+    units = text.encode("utf-16-le")
+    pairs = [units[i : i + 2].decode("utf-16-le", "surrogatepass") for i in range(0, len(units), 2)]
+    return b"".join(unit.encode("utf-8", "surrogatepass") for unit in pairs)
+
+
+def damage(text, encoding, rng):
+    """`text` read in the wrong encoding, with what else happens to it on the way."""
+    data = bytearray(surrogates(text) if rng.random() < 0.1 else text.encode())
+    if rng.random() < 0.2:
+        data = data.replace(b"\xa0", b" ")
+    if rng.random() < 0.2:
+        data[rng.randrange(len(data))] = rng.choice(b"? \x1a\xa0\xc3")
+    if rng.random() < 0.1:
+        del data[-rng.randrange(1, 3) :]
+    text = data.decode(encoding, "replace")
+    if rng.random() < 0.1:
+        text = regex.sub("[\x80-\x9f]", rng.choice("\ufffd?"), text)
+    return text
+
+
+def damaged_texts():
+    rng = random.Random(1)
+    for text in DAMAGED:
+        for encoding in CHARMAP_ENCODINGS:
+            yield text.encode().decode(encoding)
+    for _ in range(240):
+        text, encoding = rng.choice(DAMAGED), rng.choice(CHARMAP_ENCODINGS)
+        for _ in range(rng.choice([1, 1, 1, 2, 3])):
+            text = damage(text, encoding, rng)
+        if rng.random() < 0.4:
+            other = rng.choice(DAMAGED)
+            if rng.random() < 0.3:
+                other = damage(other, rng.choice(CHARMAP_ENCODINGS), rng)
+            text = rng.choice([" ", "", "\n"]).join(rng.sample([text, other], 2))
+        yield text
+
+
 def main():
     merges = train()
     with open(f"{OUT}/merges.txt", "w", encoding="utf-8") as file:
@@ -211,6 +276,10 @@ def main():
     with open(f"{OUT}/texts.jsonl", "w", encoding="utf-8") as file:
         for i, text in enumerate(TEXTS):
             file.write(json.dumps(references.row(i, text), separators=(",", ":")) + "\n")
+    with open(f"{OUT}/mojibake.jsonl", "w", encoding="utf-8") as file:
+        for i, text in enumerate(damaged_texts()):
+            row = {"i": i, "text": text, "cleaned": references.row(i, text)["cleaned"]}
+            file.write(json.dumps(row, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

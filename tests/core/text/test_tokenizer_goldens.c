@@ -144,6 +144,22 @@ START_TEST(rows_of_our_own) {
 }
 END_TEST
 
+static void check_damaged(void *context, const json_t *row) {
+    struct tally *tally = context;
+    if (!check_cleaned(row)) tally->failed++;
+}
+
+/* UTF-8 that was read in each of ten encodings, once or more often, as a whole or beside
+ * other text, with bytes lost on the way. */
+START_TEST(mojibake_of_our_own) {
+    struct tally tally = {.rows = 0};
+    size_t count = each_row("tests/golden/text/mojibake.jsonl", check_damaged, &tally);
+    printf("tests/golden/text/mojibake.jsonl: %zu rows cleaned, %zu differ\n", count, tally.failed);
+    ck_assert_uint_eq(count, 440);
+    ck_assert_uint_eq(tally.failed, 0);
+}
+END_TEST
+
 static void check_truncated(void *context, const json_t *row) {
     struct tally *tally = context;
     bool raises = json_is_true(json_object_get(row, "openai_raises_without_truncate"));
@@ -186,6 +202,7 @@ int main(void) {
     TCase *goldens = tcase_create("goldens");
     tcase_set_timeout(goldens, 0);
     tcase_add_test(goldens, rows_of_our_own);
+    tcase_add_test(goldens, mojibake_of_our_own);
     tcase_add_test(goldens, rows_of_the_references);
     tcase_add_test(goldens, truncation_of_the_references);
     suite_add_tcase(suite, goldens);
