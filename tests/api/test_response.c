@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIB = 1 << 10, MAX = 300 * KIB };
+static const size_t kib = 1 << 10, max = 300 << 10;
 
 static struct budget memory;
 static struct http_response response;
 
 static void setup(void) {
-    memory = (struct budget){.max = MAX};
+    memory = (struct budget){.max = max};
     response = (struct http_response){.memory = &memory};
     response_init(&response, 200, "text/plain");
 }
@@ -22,36 +22,36 @@ static void teardown(void) {
 }
 
 static enum status grow(size_t size, struct error *err) {
-    static const char block[KIB];
+    static const char block[1 << 10];
     *err = ERROR_NONE;
-    for (size_t i = 0; i < size; i += KIB)
-        ck_assert_int_eq(buffer_append(&response.body, block, KIB, NULL), STATUS_OK);
+    for (size_t i = 0; i < size; i += kib)
+        ck_assert_int_eq(buffer_append(&response.body, block, kib, NULL), STATUS_OK);
     return response_charge(&response, err);
 }
 
 START_TEST(grows) {
     struct error err;
-    ck_assert_int_eq(grow(64 * KIB, &err), STATUS_OK);
+    ck_assert_int_eq(grow(64 * kib, &err), STATUS_OK);
     ck_assert_uint_eq(budget_used(&memory), 0); /* short ones are free */
-    ck_assert_int_eq(grow(KIB, &err), STATUS_OK);
-    ck_assert_uint_eq(budget_used(&memory), 65 * KIB);
-    ck_assert_int_eq(grow(100 * KIB, &err), STATUS_OK);
+    ck_assert_int_eq(grow(kib, &err), STATUS_OK);
+    ck_assert_uint_eq(budget_used(&memory), 65 * kib);
+    ck_assert_int_eq(grow(100 * kib, &err), STATUS_OK);
     ck_assert_int_eq(response_charge(&response, &err), STATUS_OK);
-    ck_assert_uint_eq(budget_used(&memory), 165 * KIB);
+    ck_assert_uint_eq(budget_used(&memory), 165 * kib);
     response_init(&response, 500, "text/plain");
     ck_assert_uint_eq(budget_used(&memory), 0);
-    ck_assert_int_eq(grow(MAX, &err), STATUS_OK);
-    ck_assert_uint_eq(budget_used(&memory), MAX);
-    ck_assert_int_eq(grow(KIB, &err), STATUS_TOO_LARGE);
-    ck_assert_uint_eq(budget_used(&memory), MAX);
+    ck_assert_int_eq(grow(max, &err), STATUS_OK);
+    ck_assert_uint_eq(budget_used(&memory), max);
+    ck_assert_int_eq(grow(kib, &err), STATUS_TOO_LARGE);
+    ck_assert_uint_eq(budget_used(&memory), max);
 }
 END_TEST
 
 START_TEST(is_full) {
     struct error err;
-    ck_assert_int_eq(grow(MAX / 4, &err), STATUS_OK);
+    ck_assert_int_eq(grow(max / 4, &err), STATUS_OK);
     ck_assert(!response_is_full(&response));
-    ck_assert_int_eq(grow(KIB, &err), STATUS_OK);
+    ck_assert_int_eq(grow(kib, &err), STATUS_OK);
     ck_assert(response_is_full(&response));
     response.memory = NULL;
     ck_assert(!response_is_full(&response));
@@ -65,20 +65,20 @@ END_TEST
 
 START_TEST(waits_for_others) {
     struct error err;
-    ck_assert(budget_take(&memory, 200 * KIB));
-    ck_assert_int_eq(grow(100 * KIB, &err), STATUS_OK);
-    ck_assert_int_eq(grow(KIB, &err), STATUS_OVERLOADED);
+    ck_assert(budget_take(&memory, 200 * kib));
+    ck_assert_int_eq(grow(100 * kib, &err), STATUS_OK);
+    ck_assert_int_eq(grow(kib, &err), STATUS_OVERLOADED);
     ck_assert_ptr_nonnull(strstr(err.message, "307200"));
     response_init(&response, 503, "text/plain");
-    ck_assert_int_eq(grow(KIB, &err), STATUS_OK);
-    budget_give(&memory, 200 * KIB);
+    ck_assert_int_eq(grow(kib, &err), STATUS_OK);
+    budget_give(&memory, 200 * kib);
 }
 END_TEST
 
 START_TEST(without_a_limit) {
     struct error err;
     response.memory = NULL;
-    ck_assert_int_eq(grow(MAX + KIB, &err), STATUS_OK);
+    ck_assert_int_eq(grow(max + kib, &err), STATUS_OK);
 }
 END_TEST
 

@@ -9,7 +9,8 @@
 #include "tests/support/folder.h"
 #include "tests/support/store_steps.h"
 
-enum { LINES = 10000, KIB = 1 << 10 };
+enum { LINES = 10000 };
+static const size_t kib = 1 << 10;
 
 static char *folder;
 static struct api *api;
@@ -23,7 +24,7 @@ static void setup(void) {
     c = step_open_store(folder);
     step_make(c, &spec);
     api_set_collections(api, c, NULL);
-    buffer_init(&text, LINES * 4);
+    buffer_init(&text, (size_t)LINES * 4);
     for (int i = 0; i < LINES; i++)
         ck_assert_int_eq(buffer_append(&text, "{}\n", 3, NULL), STATUS_OK);
 }
@@ -61,11 +62,11 @@ static void put(struct budget *memory, size_t least, size_t most, bool unreporte
 }
 
 START_TEST(reports_as_far_as_there_is_memory) {
-    struct budget memory = {.max = 10000 * KIB};
-    put(NULL, 500 * KIB, 4000 * KIB, false);
-    put(&memory, 500 * KIB, 4000 * KIB, false);
+    struct budget memory = {.max = 10000 * kib};
+    put(NULL, 500 * kib, 4000 * kib, false);
+    put(&memory, 500 * kib, 4000 * kib, false);
     ck_assert(budget_take(&memory, memory.max));
-    put(&memory, 60 * KIB, 128 * KIB, true);
+    put(&memory, 60 * kib, 128 * kib, true);
     ck_assert_uint_eq(budget_used(&memory), memory.max);
 }
 END_TEST

@@ -10,7 +10,7 @@
 
 #include "server/exchange_state.h"
 
-enum { MIB = 1 << 20, BLOCK = 4 * MIB, BODY_MAX = 8 * MIB };
+static const size_t mib = 1 << 20, block_size = 4 << 20, body_max = 8 << 20;
 
 /* ---- the library ---- */
 
@@ -105,14 +105,14 @@ struct api {
 static void answer(struct http_response *response, int status) {
     buffer_free(&response->body);
     response->status = status;
-    buffer_init(&response->body, MIB);
+    buffer_init(&response->body, mib);
 }
 
 bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
                struct http_response *response) {
     (void)request;
     (void)response;
-    *admission = (struct api_admission){.streamed = api->streamed, .body_max = BODY_MAX};
+    *admission = (struct api_admission){.streamed = api->streamed, .body_max = body_max};
     return true;
 }
 
@@ -151,18 +151,18 @@ static struct api api;
 static struct exchange_service service;
 static struct exchange_loop loop;
 static struct MHD_Connection connection;
-static char *data; /* [BLOCK] */
+static char *data; /* [block_size] */
 
 static void setup(void) {
     api = (struct api){.streamed = true, .parts_max = UINT64_MAX};
     service = (struct exchange_service){.api = &api, .requests_max = 4};
     service.request_timeout_ns = service.idle_timeout_ns = 3600ULL * 1000000000;
-    service.memory.max = 64 * MIB;
+    service.memory.max = 64 * mib;
     loop = (struct exchange_loop){.service = &service, .wake = eventfd(0, 0)};
     connection = (struct MHD_Connection){.framing = {"Transfer-Encoding", "chunked"}};
-    data = calloc(1, BLOCK);
+    data = calloc(1, block_size);
     struct thread_pool_options pool = {
-        .name = "request", .threads = 1, .queue_limit = 1, .stack_size = MIB};
+        .name = "request", .threads = 1, .queue_limit = 1, .stack_size = mib};
     ck_assert_int_eq(thread_pool_create(&service.pool, &pool, NULL), STATUS_OK);
 }
 
@@ -207,19 +207,19 @@ static void begin(void) {
 START_TEST(nothing_comes_while_it_is_suspended) {
     begin();
     ck_assert(!connection.suspended);
-    ck_assert_uint_eq(step(BLOCK), 0); /* all that is wanted, and no more */
+    ck_assert_uint_eq(step(block_size), 0); /* all that is wanted, and no more */
     ck_assert(!connection.suspended);
     ck_assert_uint_eq(step(1), 1); /* the next chunk */
     wait_for_resume();
     ck_assert_uint_eq(step(1), 0);
-    ck_assert_uint_eq(step(BLOCK), 1);
+    ck_assert_uint_eq(step(block_size), 1);
     wait_for_resume();
     ck_assert_uint_eq(step(1), 0);
     step(0);
     wait_for_resume();
     step(0);
     ck_assert_uint_eq(connection.status, 200);
-    ck_assert_uint_eq(api.bytes, 2 * BLOCK + 1);
+    ck_assert_uint_eq(api.bytes, 2 * block_size + 1);
 }
 END_TEST
 
@@ -227,7 +227,7 @@ START_TEST(chunks_of_any_size) {
     uint64_t sent = 0;
     begin();
     for (size_t i = 0; i < 2000; i++) {
-        size_t size = i % 7 ? i % 5 + 1 : i * 613 % BLOCK;
+        size_t size = i % 7 ? i % 5 + 1 : i * 613 % block_size;
         for (size_t left = size; left;) {
             left = step(left);
             if (connection.suspended) wait_for_resume();
@@ -245,12 +245,12 @@ END_TEST
 START_TEST(a_body_is_held_until_it_is_handled) {
     api.streamed = false;
     begin();
-    step(MIB);
-    step(MIB);
-    ck_assert_uint_ge(budget_used(&service.memory), 2 * MIB);
+    step(mib);
+    step(mib);
+    ck_assert_uint_ge(budget_used(&service.memory), 2 * mib);
     step(0);
     wait_for_resume();
-    ck_assert_uint_eq(api.bytes, 2 * MIB);
+    ck_assert_uint_eq(api.bytes, 2 * mib);
     ck_assert_uint_eq(budget_used(&service.memory), 0); /* and not until its answer is sent */
     step(0);
     ck_assert_uint_eq(connection.status, 200);
@@ -271,30 +271,30 @@ START_TEST(a_rest_that_nobody_wants) {
     struct exchange *exchange;
     api.parts_max = 1;
     begin();
-    step(BLOCK);
-    ck_assert_uint_eq(step(BLOCK), BLOCK);
+    step(block_size);
+    ck_assert_uint_eq(step(block_size), block_size);
     wait_for_resume();
     exchange = connection.own;
     for (int i = 0; i < 100; i++) {
         uint64_t deadline_ns = exchange->deadline_ns;
-        ck_assert_uint_eq(step(BLOCK), 0);
+        ck_assert_uint_eq(step(block_size), 0);
         /* As long as more comes, the client has time. */
         ck_assert_uint_gt(exchange->deadline_ns, deadline_ns);
     }
     step(0);
     ck_assert_uint_eq(connection.status, 200);
-    ck_assert_uint_eq(api.bytes, BLOCK);
+    ck_assert_uint_eq(api.bytes, block_size);
 }
 END_TEST
 
 START_TEST(no_memory_for_the_body) {
-    service.memory.max = MIB;
+    service.memory.max = mib;
     begin();
-    ck_assert_uint_eq(step(MIB / 2), 0);
-    ck_assert_uint_eq(step(MIB), MIB);
+    ck_assert_uint_eq(step(mib / 2), 0);
+    ck_assert_uint_eq(step(mib), mib);
     wait_for_resume();
     ck_assert(api.fails);
-    ck_assert_uint_eq(step(MIB), 0); /* thrown away */
+    ck_assert_uint_eq(step(mib), 0); /* thrown away */
     step(0);
     ck_assert_uint_eq(connection.status, 503);
 }
