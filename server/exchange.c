@@ -226,12 +226,13 @@ static void run(void *context, size_t index) {
     struct exchange_service *service = exchange->service;
     (void)index;
     handle(exchange);
-    release_body(exchange); /* the client may take long to take the answer */
     assert(!exchange->admission.probing || !exchange->response.produce);
-    if (exchange->upload && !end_upload(exchange))
+    if (exchange->upload && !end_upload(exchange)) {
         atomic_fetch_sub(&service->running, 1);
-    else if (!answer_produce(exchange))
-        resume(exchange);
+        return;
+    }
+    release_body(exchange); /* the client may take long to take the answer */
+    if (!answer_produce(exchange)) resume(exchange);
 }
 
 /* The body is in: to the pool, or refused. */

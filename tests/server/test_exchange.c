@@ -100,6 +100,7 @@ struct api {
     uint64_t parts_max; /* that the handler asks for */
     uint64_t parts, bytes;
     bool fails; /* because of the body */
+    struct error refusal;
 };
 
 static void answer(struct http_response *response, int status) {
@@ -131,9 +132,8 @@ void api_handle(struct api *api, struct http_request *request, struct http_respo
 
 void api_refuse(struct api *api, struct http_request *request, int http_status,
                 const struct error *err, struct http_response *response) {
-    (void)api;
     (void)request;
-    (void)err;
+    api->refusal = *err;
     answer(response, http_status ? http_status : 503);
 }
 
@@ -287,6 +287,18 @@ START_TEST(a_rest_that_nobody_wants) {
 }
 END_TEST
 
+START_TEST(the_client_leaves) {
+    begin();
+    step(block_size);
+    step(1);
+    wait_for_resume();
+    step(1000);
+    exchange_end(&loop, &connection, &connection.own, MHD_REQUEST_TERMINATED_READ_ERROR);
+    ck_assert(api.fails);
+    ck_assert_ptr_nonnull(strstr(api.refusal.message, "after 4195304 bytes"));
+}
+END_TEST
+
 START_TEST(no_memory_for_the_body) {
     service.memory.max = mib;
     begin();
@@ -310,6 +322,7 @@ int main(void) {
     tcase_add_test(tests, a_body_is_held_until_it_is_handled);
     tcase_add_test(tests, no_length);
     tcase_add_test(tests, a_rest_that_nobody_wants);
+    tcase_add_test(tests, the_client_leaves);
     tcase_add_test(tests, no_memory_for_the_body);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
