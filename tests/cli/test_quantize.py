@@ -15,7 +15,7 @@ from harness import Server
 from test_serve import wait_until_ready
 
 PICTURES = "docs/pictures"
-SHA256 = "d6e7e07f50d185f70c007c3dc7a9a13a645b4e46b1f23fed61af1880bc7d79f4"
+SHA256 = "3699523cfd5ef19009d7720a38da0ec7a5683e86e0c748ed67f9d7bba3fb260f"
 
 
 class Quantize(unittest.TestCase):

@@ -24,7 +24,7 @@ DATA = os.path.join(SHARED, "training")
 PHOTOS = os.path.join(SHARED, "reference", "photos")
 TOLERANCE = 2e-5  # of an element of a normalised embedding, against another fp32 program
 NAMES = ["airplane", "car", "cat", "dog", "ship"]
-SHOWN = {"000000039769.jpg": "cat", "cat.jpeg": "cat", "dog.jpeg": "dog"}
+SHOWN = {"000000039769.jpg": "cat", "dog.jpeg": "dog"}
 
 
 def picture(name):
@@ -80,14 +80,22 @@ class Starter(unittest.TestCase):
         found = evaluate.classify(self, [picture(n) for n in NAMES], NAMES, words.ENSEMBLE, 1)
         self.assertEqual([best[0] for best in found], NAMES)
 
-    @unittest.skipUnless(os.path.isdir(PHOTOS), "no ../shared")
-    def test_full_size_photographs(self):
+    def assert_shown(self, shown):
         files = []
-        for name in SHOWN:
+        for name in shown:
             with open(os.path.join(PHOTOS, name), "rb") as file:
                 files.append(file.read())
         found = evaluate.classify(self, files, list(words.CIFAR), words.ENSEMBLE, 1)
-        self.assertEqual([best[0] for best in found], list(SHOWN.values()))
+        self.assertEqual([best[0] for best in found], list(shown.values()))
+
+    @unittest.skipUnless(os.path.isdir(PHOTOS), "no ../shared")
+    def test_full_size_photographs(self):
+        self.assert_shown(SHOWN)
+
+    @unittest.skipUnless(os.path.isdir(PHOTOS), "no ../shared")
+    @unittest.expectedFailure  # as the model card says: to this model its coat is a bird's
+    def test_the_cat_in_the_grass(self):
+        self.assert_shown({"cat.jpeg": "cat"})
 
     def stated(self, pattern):
         """A number of the model card."""
