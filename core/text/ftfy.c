@@ -5,8 +5,8 @@
  * nothing else: then each round takes one layer off a megabyte. So the bytes that further
  * rounds may look at are bounded, for the whole text. The bound is never met by a text
  * below 16 KB, nor by a line nested less than 30 deep; what is left there stays as it is.
- * Repairs have a bound of their own, which takes references that hide mojibake, or megabytes
- * of it, to meet. */
+ * Repairs of mojibake have half as much for themselves: it takes thousands of references that
+ * hide some, or megabytes that were read wrongly over and over, to use that up. */
 #include "core/text/ftfy.h"
 
 #include <string.h>

@@ -116,8 +116,7 @@ static enum status fix_runs(enum outcome *outcome, struct repair *repair, struct
         enum status status = unicode_keep(&level->joined, text, level->at, begin, err);
         level->at = end;
         if (status) return status;
-        bool garbled = run.size < text.size && garbled_suspect(run);
-        if (garbled && repair->depth < DEPTH_MAX) return push(repair, run, err);
+        if (run.size < text.size && repair->depth < DEPTH_MAX) return push(repair, run, err);
         return buffer_append(&level->joined, run.data, run.size, err);
     }
     enum status status = unicode_keep(&level->joined, text, level->at, text.size, err);

@@ -83,12 +83,13 @@ static bool is_lone_a(struct bytes bytes) {
 }
 
 static size_t restore_spaces(uint8_t *out, struct bytes bytes) {
+    static const uint8_t lone_a[] = {0xC3, NO_BREAK_SPACE, ' '};
     size_t written = 0;
     for (size_t at = 0; at < bytes.size;) {
         struct bytes rest = {bytes.data + at, bytes.size - at};
         if (is_lone_a(rest)) {
-            memcpy(out + written, "\xC3\xA0 ", 3);
-            written += 3;
+            memcpy(out + written, lone_a, sizeof(lone_a));
+            written += sizeof(lone_a);
             at += 2;
             continue;
         }
@@ -103,13 +104,14 @@ static size_t restore_spaces(uint8_t *out, struct bytes bytes) {
 }
 
 static size_t replace_lossy(uint8_t *out, struct bytes bytes) {
+    static const uint8_t replacement[] = {0xEF, 0xBF, 0xBD}; /* U+FFFD */
     size_t written = 0;
     for (size_t at = 0; at < bytes.size;) {
         struct bytes rest = {bytes.data + at, bytes.size - at};
         size_t size = sequence_size(lossy, sizeof(lossy) / sizeof(lossy[0]), rest);
         if (size) {
-            memcpy(out + written, "\xEF\xBF\xBD", 3); /* U+FFFD */
-            written += 3;
+            memcpy(out + written, replacement, sizeof(replacement));
+            written += sizeof(replacement);
             at += size;
         } else {
             out[written++] = bytes.data[at++];

@@ -6,10 +6,10 @@
 
 /* A copy without room behind it, so that the sanitizer sees reads past the end. */
 static uint8_t *copy_of(const char *text) {
-    size_t size = strlen(text);
-    uint8_t *copy = malloc(size ? size : 1);
+    struct bytes source = bytes_of(text);
+    uint8_t *copy = malloc(source.size ? source.size : 1);
     ck_assert_ptr_nonnull(copy);
-    memcpy(copy, text, size);
+    memcpy(copy, source.data, source.size);
     return copy;
 }
 
