@@ -30,7 +30,7 @@ static bool is_ascii(struct bytes text) {
     return true;
 }
 
-/* Python's \w; the characters that have a row know it themselves. */
+/* Python's \w, of Unicode 15; the characters that have a row know it themselves. */
 static bool is_word(uint32_t c) {
     enum unicode_class class = unicode_classify(c);
     return class == UNICODE_LETTER || class == UNICODE_NUMBER;
