@@ -75,10 +75,12 @@ static enum status note_name(void *context, const struct collection_spec *spec, 
 void item_counts_read(struct item_counts *counts, struct collections *collections) {
     if (collection_list(collections, note_name, counts, NULL)) return;
     for (size_t i = 0; i < counts->count; i++) {
-        uint64_t items;
+        struct collection_stats stats;
         const char *name = counts->entries[i].name;
-        if (!collection_count(collections, name, NULL, &items, NULL))
-            item_counts_set(counts, name, items);
+        /* Not collection_count(): of very many items that takes as long as the store allows, and
+         * the server waits for it to start. */
+        if (!collection_stats(collections, name, &stats, NULL))
+            item_counts_set(counts, name, stats.items);
     }
 }
 

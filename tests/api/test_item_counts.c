@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/postgres_database.h"
+
 static struct item_counts *counts;
 
 static const char *text(void) {
@@ -53,11 +55,34 @@ START_TEST(they_are_bounded) {
 }
 END_TEST
 
+/* PostgreSQL's own estimate will do. */
+START_TEST(many_are_not_counted) {
+    char *address = postgres_database_create();
+    struct collections *collections = NULL;
+    struct collection_spec spec = {.name = "large", .model = "m", .dim = 3};
+    bool created;
+    if (!address) return;
+    memset(spec.model_digest, 'a', sizeof(spec.model_digest) - 1);
+    struct collections_options options = {.store = address};
+    ck_assert_int_eq(collections_open(&collections, &options, NULL), STATUS_OK);
+    ck_assert_int_eq(collection_create(collections, &spec, &created, NULL), STATUS_OK);
+    free(postgres_database_run(address, "UPDATE pg_class SET reltuples = 5000000 "
+                                        "WHERE relname LIKE 'clipd_items_%' AND relkind = 'r'"));
+    ck_assert_int_eq(item_counts_create(&counts, NULL), STATUS_OK);
+    item_counts_read(counts, collections);
+    ck_assert_ptr_nonnull(strstr(text(), "clipd_collection_items{collection=\"large\"} 5000000\n"));
+    item_counts_destroy(counts);
+    collections_close(collections);
+    postgres_database_drop(address);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("item_counts");
     TCase *tests = tcase_create("item_counts");
     tcase_add_test(tests, they_move);
     tcase_add_test(tests, they_are_bounded);
+    tcase_add_test(tests, many_are_not_counted);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
