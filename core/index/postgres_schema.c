@@ -49,6 +49,12 @@ static enum status take_server(void *context, const struct pg_result *row, struc
     return STATUS_OK;
 }
 
+static enum status take_bool(void *context, const struct pg_result *row, struct error *err) {
+    (void)err;
+    *(bool *)context = postgres_row_bool(row, 0);
+    return STATUS_OK;
+}
+
 static enum status take_version(void *context, const struct pg_result *row, struct error *err) {
     (void)err;
     *(int64_t *)context = postgres_row_int8(row, 0);
@@ -105,12 +111,18 @@ static enum status check_server(struct postgres_link *link, struct server *serve
     return STATUS_OK;
 }
 
+/* "IF NOT EXISTS" would fail on a read-only replica, for which there is nothing to do. */
 static enum status bring_up_to_date(struct postgres_link *link, uint64_t deadline_ns,
                                     struct error *err) {
     int64_t version = 0;
-    enum status status =
-        postgres_link_do(link, "CREATE TABLE IF NOT EXISTS clipd_schema (version bigint NOT NULL)",
-                         deadline_ns, err);
+    bool there = false;
+    enum status status = ask(link,
+                             "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = "
+                             "current_schema() AND tablename = 'clipd_schema')",
+                             take_bool, &there, deadline_ns, err);
+    if (!status && !there)
+        status = postgres_link_do(link, "CREATE TABLE clipd_schema (version bigint NOT NULL)",
+                                  deadline_ns, err);
     if (!status)
         status = ask(link, "SELECT coalesce(max(version), 0) FROM clipd_schema", take_version,
                      &version, deadline_ns, err);

@@ -49,8 +49,8 @@ class Replicas(Contract):
             cls.addClassCleanup(replica.__exit__, None, None, None)
 
     @classmethod
-    def start(cls):
-        replica = Server(MODEL, args=setting("store.location", cls.database.address)).__enter__()
+    def start(cls, more=""):
+        replica = Server(MODEL, args=setting("store.location", cls.database.address + more)).__enter__()
         ready(replica)
         return replica
 
@@ -100,6 +100,22 @@ class Replicas(Contract):
             self.make(there, "c")
             self.assertEqual(self.put(here, "new"), {"inserted": 1, "updated": 0})
             self.assertEqual(self.ids(there), ["new"])
+
+    def test_one_that_only_reads(self):
+        """As on a standby of PostgreSQL: it starts, searches, and is ready; writes are refused."""
+        self.put(0, "a", "b")
+        reader = self.start("&target_session_attrs=any&options=-cdefault_transaction_read_only%3Don")
+        self.addCleanup(reader.__exit__, None, None, None)
+        body = {"embedding": at(0), "top_k": 1}
+        for _ in range(2):
+            value = self.json(reader, "search", 200, body, path={"name": "c"})
+            self.assertEqual(value["results"][0]["hits"][0]["id"], "a")
+            problem = self.json(reader, "upsertItems", 503, {"items": [{"id": "a", "embedding": at(1)}]},
+                                path={"name": "c"})
+            self.assertIn("read-only", problem["detail"])
+            self.call(reader, "deleteItem", 503, path={"name": "c", "id": "a"})
+            self.call(reader, "ready", 200)
+        self.assertEqual(self.ids(1), ["a", "b"])
 
     def both(self, do):
         """Runs it for both replicas at once; what went wrong in a thread fails the test."""
