@@ -33,6 +33,7 @@ struct server {
     int64_t version, schema_version;
     char encoding[16];
     int extension[3]; /* of pgvector; -1: not there */
+    bool visible;     /* its type is found by its bare name */
 };
 
 static enum status take_server(void *context, const struct pg_result *row, struct error *err) {
@@ -46,6 +47,7 @@ static enum status take_server(void *context, const struct pg_result *row, struc
     snprintf(text, sizeof(text), "%.*s", (int)extension.size, (const char *)extension.data);
     int *part = server->extension;
     if (sscanf(text, "%d.%d.%d", &part[0], &part[1], &part[2]) < 2) part[0] = -1;
+    server->visible = postgres_row_bool(row, 3);
     return STATUS_OK;
 }
 
@@ -86,7 +88,7 @@ static enum status look_at_server(struct postgres_link *link, struct server *ser
     return ask(link,
                "SELECT current_setting('server_version_num')::int8, "
                "current_setting('server_encoding'), coalesce((SELECT extversion "
-               "FROM pg_extension WHERE extname = 'vector'), '')",
+               "FROM pg_extension WHERE extname = 'vector'), ''), to_regtype('vector') IS NOT NULL",
                take_server, server, deadline_ns, err);
 }
 
@@ -108,6 +110,10 @@ static enum status check_server(struct postgres_link *link, struct server *serve
     if (is_before(server->extension, 0, 8, 0))
         return error_set(err, STATUS_UNSUPPORTED, "pgvector has version %d.%d.%d, expected 0.8.0",
                          server->extension[0], server->extension[1], server->extension[2]);
+    if (!server->visible)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "pgvector is in a schema that search_path does not name, expected such as "
+                         "options=-csearch_path%%3Dclips,public");
     return STATUS_OK;
 }
 

@@ -344,6 +344,29 @@ START_TEST(a_newer_schema_is_refused) {
 }
 END_TEST
 
+START_TEST(a_schema_of_its_own) {
+    char *path = NULL;
+    struct collections *c = NULL;
+    struct error err = ERROR_NONE;
+    free(postgres_database_run(address, "CREATE SCHEMA clips"));
+    ck_assert_int_gt(asprintf(&path, "%s&options=-csearch_path%%3Dclips", address), 0);
+    struct collections_options options = {.store = path};
+    ck_assert_int_eq(collections_open(&c, &options, &err), STATUS_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.message, "in a schema that search_path does not name"));
+    free(path);
+    ck_assert_int_gt(asprintf(&path, "%s&options=-csearch_path%%3Dclips,public", address), 0);
+    options.store = path;
+    ck_assert_int_eq(collections_open(&c, &options, &err), STATUS_OK);
+    collections_close(c);
+    char *where =
+        postgres_database_run(address, "SELECT to_regclass('clips.clipd_collections') IS NOT NULL");
+    ck_assert_str_eq(where, "t");
+    free(where);
+    free(path);
+    free(postgres_database_run(address, "DROP SCHEMA clips CASCADE"));
+}
+END_TEST
+
 static void *upsert_often(void *context) {
     struct collections *c = context;
     float embeddings[20][STEP_DIM];
@@ -432,6 +455,7 @@ int main(void) {
     tcase_add_test(tcase, the_approximate_index_finds_what_there_is);
     tcase_add_test(tcase, a_table_may_be_partitioned);
     tcase_add_test(tcase, a_newer_schema_is_refused);
+    tcase_add_test(tcase, a_schema_of_its_own);
     tcase_add_test(tcase, writers_do_not_hurt_each_other);
     tcase_add_test(tcase, closed_connections_are_replaced);
     tcase_add_test(tcase, bad_addresses_are_refused);
