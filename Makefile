@@ -66,7 +66,7 @@ HEADERS   = $(shell find $(wildcard $(FOLDERS)) -name '*.h')
 
 LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $(CXX_SRC:%.cc=$O/%.o) $O/api/openapi_text.o
 CLI_OBJ  := $(CLI_SRC:%.c=$O/%.o)
-HELP_OBJ := $(HELP_SRC:%.c=$O/%.o)
+HELP_LIB := $O/tests/libsupport.a
 TESTS    := $(TEST_SRC:%.c=$O/%)
 BENCHES  := $(BENCH_SRC:%.c=$O/%)
 REPLAYS  := $(FUZZ_SRC:%.c=$O/%)
@@ -212,6 +212,8 @@ $O/api/openapi_text.o: $O/api/openapi_text.c
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $O/libclipd.a: $(LIB_OBJ)
+$(HELP_LIB): $(HELP_SRC:%.c=$O/%.o)
+$O/libclipd.a $(HELP_LIB):
 	@rm -f $@
 	@echo "  AR    $@"
 	$(Q)ar rcs $@ $^
@@ -221,7 +223,7 @@ $O/clipd: $(CLI_OBJ) $O/libclipd.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # A test is one file; `make $O/tests/core/image/test_jpeg` builds it alone.
-$(TESTS): $O/%: $O/%.o $(HELP_OBJ) $O/libclipd.a
+$(TESTS): $O/%: $O/%.o $(HELP_LIB) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(FIRST) $(filter-out $(FIRST),$^) $(shell pkg-config --libs check) $(ALL_LDLIBS)
 
@@ -238,7 +240,7 @@ $(PEERS): $O/%: $O/%.o $(PEER_HELP:%.c=$O/%.o) $O/libclipd.a
 FUZZ_MAIN_release := $O/tests/fuzz/replay.o
 FUZZ_MAIN_asan    := $(FUZZ_MAIN_release)
 FUZZ_MAIN_tsan    := $(FUZZ_MAIN_release)
-$(REPLAYS): $O/%: $O/%.o $(FUZZ_MAIN_$(BUILD)) $(HELP_OBJ) $O/libclipd.a
+$(REPLAYS): $O/%: $O/%.o $(FUZZ_MAIN_$(BUILD)) $(HELP_LIB) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) -o $@ $^ $(ALL_LDLIBS)
 
