@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import re
-import select
 import sys
 import threading
 import time
@@ -99,10 +98,10 @@ def check_away(client, way, start, end):
 
 
 class Upload:
-    """NDJSON without end, until there is an answer."""
+    """NDJSON that comes until the database has gone, and then ends."""
 
     def __init__(self, replica, name):
-        self.replica, self.name = replica, name
+        self.replica, self.name, self.over = replica, name, threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
@@ -111,11 +110,12 @@ class Upload:
             sock.sendall(f"POST {ITEMS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
                          "Transfer-Encoding: chunked\r\n\r\n".encode())
             n = 0
-            while not select.select([sock], [], [], 0)[0]:
+            while not self.over.is_set():
                 lines = b"".join(json.dumps(item(f"{self.name}-{i}", 2)).encode() + b"\n"
                                  for i in range(n + 1, n + 501))
                 sock.sendall(b"%x\r\n%s\r\n" % (len(lines), lines))
                 n += 500
+            sock.sendall(b"0\r\n\r\n")
             answer = http.client.HTTPResponse(sock)
             answer.begin()
             self.status, self.detail = answer.status, json.loads(answer.read())["detail"]
@@ -144,6 +144,7 @@ def stop_database_of_replicas():
             time.sleep(0.5)
             tool(away, name)
             start = time.monotonic()
+            uploads[-1].over.set()
             time.sleep(AWAY_S)
             end = time.monotonic()
             must(not uploads[-1].thread.is_alive(), f"{away}: a long body is not answered")
