@@ -34,7 +34,7 @@ else
 fi
 [ $# -gt 0 ] || set -- tests/kernels/check_*.c
 
-rm -rf "$ROOT" "$DISK" "$SERIAL"
+rm -rf "$ROOT" "$DISK" "$OUT/support.a" "$SERIAL"
 mkdir -p "$ROOT/bin" "$ROOT/proc" "$ROOT/dev" "$ROOT/tmp" "$ROOT/work" "$DISK"
 if [ -z "$KERNEL" ]; then
     image=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: linux-image-//p')
@@ -46,14 +46,12 @@ fi
 # From an emulated CD everything is slow: what tests share is an archive and libraries are linked
 # as needed, so that what a test does not use stays out. Check writes to a file whenever an
 # assertion holds, which takes four times as long as the rest; failures do not need it.
-echo 'void __wrap__mark_point(void) {}' > "$OUT/mark.c"
-$CC -w -c -o "$OUT/mark.o" "$OUT/mark.c"
+echo 'void __wrap__mark_point(void) {}' | $CC -w -c -x c -o "$OUT/mark.o" -
 objects=$OUT/mark.o
 if [ "$cpu" != corei7_skylake_x ]; then
-    sed 's/unsigned features = 0;/return ISA_ALL;/; /^#if defined/,/^    return features;$/d' \
-        core/kernels/isa.c > "$OUT/isa.c"
-    $CC -I. -c -o "$OUT/isa.o" "$OUT/isa.c"
     objects="$objects $OUT/isa.o"
+    sed 's/unsigned features = 0;/return ISA_ALL;/; /^#if defined/,/^    return features;$/d' \
+        core/kernels/isa.c | $CC -I. -c -x c -o "$OUT/isa.o" -
 fi
 # shellcheck disable=SC2046 # several words on purpose
 libs="$(pkg-config --libs check $(sed -n 's/^DEPS *:= //p' Makefile)) -lstdc++ -lm"
@@ -62,7 +60,6 @@ for test in "$@"; do
     name=${test%.c}
     names="$names $name"
     make --no-print-directory "build/release/$name"
-    rm -f "$OUT/support.a"
     ar rcs "$OUT/support.a" build/release/tests/support/*.o
     mkdir -p "$ROOT/work/${name%/*}"
     # shellcheck disable=SC2086 # several words on purpose
@@ -88,21 +85,17 @@ for test in $names; do
     "./\$test"
     echo "\$(cut -d ' ' -f 1 /proc/uptime) s: \$test ends with \$?"
 done
-echo "the tests are over"
-sleep 1; reboot -f
+echo "the tests are over"; sleep 1; reboot -f
 EOF
 chmod +x "$ROOT/init"
 (cd "$ROOT" && find . | cpio --quiet -o -H newc) > "$DISK/initrd"
 cp "$KERNEL" "$DISK/vmlinuz"
 cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$DISK"
 # Without what Bochs lacks, what waits by the clock and what takes long; a reboot ends it.
-cat > "$DISK/isolinux.cfg" << EOF
-DEFAULT linux
-LABEL linux
-    KERNEL vmlinuz
-    INITRD initrd
-    APPEND console=ttyS0,115200 quiet panic=-1 reboot=t mitigations=off nokaslr norandmaps acpi=off nolapic noapic no_timer_check nohz=off highres=off clocksource=jiffies notsc idle=halt lsm=yama audit=0 cryptomgr.notests random.trust_cpu=on initcall_blacklist=load_system_certificate_list,init_ima,init_evm
-EOF
+echo "DEFAULT vmlinuz initrd=initrd console=ttyS0,115200 quiet panic=-1 reboot=t mitigations=off \
+nokaslr norandmaps acpi=off nolapic noapic no_timer_check nohz=off highres=off clocksource=jiffies \
+notsc idle=halt lsm=yama audit=0 cryptomgr.notests random.trust_cpu=on \
+initcall_blacklist=load_system_certificate_list,init_ima,init_evm" > "$DISK/isolinux.cfg"
 xorriso -as mkisofs -quiet -o "$OUT/disk.iso" -b isolinux.bin -c boot.cat -no-emul-boot \
     -boot-load-size 4 -boot-info-table "$DISK"
 cat > "$OUT/bochsrc" << EOF
