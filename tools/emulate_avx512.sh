@@ -34,7 +34,7 @@ else
 fi
 [ $# -gt 0 ] || set -- tests/kernels/check_*.c
 
-rm -rf "$ROOT" "$DISK" "$OUT/support.a" "$SERIAL"
+rm -rf "$ROOT" "$DISK" "$SERIAL"
 mkdir -p "$ROOT/bin" "$ROOT/proc" "$ROOT/dev" "$ROOT/tmp" "$ROOT/work" "$DISK"
 if [ -z "$KERNEL" ]; then
     image=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: linux-image-//p')
@@ -43,8 +43,7 @@ if [ -z "$KERNEL" ]; then
         dpkg-deb --fsys-tarfile "linux-image-${image}"_*.deb | tar -x ./boot)
 fi
 
-# From an emulated CD everything is slow: what tests share is an archive and libraries are linked
-# as needed, so that what a test does not use stays out. Check writes to a file whenever an
+# From an emulated CD everything is slow: libraries are linked as needed. Check writes to a file whenever an
 # assertion holds, which takes four times as long as the rest; failures do not need it.
 echo 'void __wrap__mark_point(void) {}' | $CC -w -c -x c -o "$OUT/mark.o" -
 objects=$OUT/mark.o
@@ -60,11 +59,11 @@ for test in "$@"; do
     name=${test%.c}
     names="$names $name"
     make --no-print-directory "build/release/$name"
-    ar rcs "$OUT/support.a" build/release/tests/support/*.o
     mkdir -p "$ROOT/work/${name%/*}"
     # shellcheck disable=SC2086 # several words on purpose
     $CC -pthread -s -Wl,--as-needed,--wrap=_mark_point -o "$ROOT/work/$name" \
-        "build/release/$name.o" $objects "$OUT/support.a" build/release/libclipd.a $libs
+        "build/release/$name.o" $objects build/release/tests/libsupport.a \
+        build/release/libclipd.a $libs
     for file in $(ldd "$ROOT/work/$name" | grep -o '/[^ ]*'); do
         mkdir -p "$ROOT${file%/*}"
         cp -L "$file" "$ROOT$file"

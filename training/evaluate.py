@@ -63,9 +63,9 @@ class Service:
 def read_held_out(path):
     """[(label, file)] of a tar with one folder for each label."""
     with tarfile.open(path) as tar:
-        names = [m.name for m in tar if m.isfile()]
-        held = words.held_out(names)
-        return [(words.label_of(n), tar.extractfile(n).read()) for n in names if n in held]
+        members = [m for m in tar if m.isfile()]  # by name each would be sought among all
+        held = words.held_out([m.name for m in members])
+        return [(words.label_of(m.name), tar.extractfile(m).read()) for m in members if m.name in held]
 
 
 def held_out_sets(data):
@@ -75,6 +75,11 @@ def held_out_sets(data):
             for key, file in read_held_out(os.path.join(data, "tiny-imagenet-250.tar"))]
     return [("CIFAR-10", read_held_out(os.path.join(data, "cifar10-2000.tar")), list(words.CIFAR)),
             ("Tiny ImageNet", tiny, [n[0] for n in names.values()])]
+
+
+def sample(pairs, most):
+    """At least `most` of the pairs, evenly spread, for tests that cannot wait for all."""
+    return pairs[::max(1, len(pairs) // most)]
 
 
 def classify(service, files, labels, templates, top):

@@ -33,6 +33,8 @@ BROADER = {
     "truck": ["moving van"], "ship": ["lifeboat"]}
 UNCLEAR = (("ship", "gondola"), ("truck", "police van"), ("automobile", "police van"))
 
+TESTED = {"CIFAR-10": 2000, "Tiny ImageNet": 1000}  # held-out pictures that a test looks at
+
 LEFT_OUT = "twemoji"  # the style of emoji that no training sees
 SEED = "clipd"
 
