@@ -47,15 +47,17 @@ choose() {
     if [ "$folder" = build/release ]; then cat; else grep -v '^tests/training/'; fi
 }
 
-# Those that take longest start first: a few programs, under sanitizers, and the Python tests. One
-# more than there are CPUs, because some of them mostly wait.
+# Those that take longest start first: a few programs, under sanitizers, and the Python tests. More
+# than there are CPUs, because some of them mostly wait; under sanitizers fewer do.
+more=1
+[ "$folder" = build/release ] && more=2
 long='tests/(core/model/test_quality|core/test_registry|core/text/test_tokenizer|kernels/check_gemm)$'
 # shellcheck disable=SC2016 # the inner shell expands it
 {
     printf '%s\n' "$@" | grep -E "$long"
     find tests -name 'test_*.py' | sort | choose
     printf '%s\n' "$@" | grep -Ev "$long"
-} | xargs -r -d '\n' -P "${TEST_JOBS:-$(($(nproc) + 1))}" -I '{}' bash -c 'run_one "$1"' - '{}'
+} | xargs -r -d '\n' -P "${TEST_JOBS:-$(($(nproc) + more))}" -I '{}' bash -c 'run_one "$1"' - '{}'
 
 count() {
     cat "$results"/*.state | grep -c "^$1\$"
