@@ -39,8 +39,8 @@ if [ -z "$KERNEL" ]; then
         dpkg-deb --fsys-tarfile "linux-image-${image}"_*.deb | tar -x ./boot)
 fi
 
-# From an emulated CD everything is slow: libraries are linked as needed. Check writes to a file whenever an
-# assertion holds, which takes four times as long as the rest; failures do not need it.
+# From an emulated CD everything is slow: libraries are linked as needed. Check writes to a file
+# whenever an assertion holds, which takes four times as long as the rest; failures do not need it.
 echo 'void __wrap__mark_point(void) {}' | $CC -w -c -x c -o "$OUT/mark.o" -
 sed 's/unsigned features = 0;/return ISA_ALL;/; /^#if defined/,/^    return features;$/d' \
     core/kernels/isa.c | $CC -I. -c -x c -o "$OUT/isa.o" -
