@@ -51,7 +51,6 @@ BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # Programs that the Python tests start.
 PEER_SRC := tests/server/fake_server.c tests/chaos/chaos_client.c tests/http/lend_database.c
-PEER_HELP := tests/support/postgres_database.c
 # Of what one thread does alone the thread sanitizer has nothing to say, and takes long.
 ifeq ($(BUILD),tsan)
 TEST_SRC := tests/core/text/test_tokenizer.c \
@@ -164,7 +163,7 @@ tidy: $(TIDIES)
 # their sums in registers, see core/kernels/tile_avx512.h.
 ISA_AVX512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprfchw
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-$O/core/kernels/%_avx2.o $O/core/kernels/%_avx2.tidy: ISA := -O3 -mavx2 -mfma
+$O/core/kernels/%_avx2.o $O/core/kernels/%_avx2.tidy $O/watched/%_avx2.o: ISA := -O3 -mavx2 -mfma
 $O/core/kernels/%_avx512.o $O/core/kernels/%_avx512.tidy: ISA := $(ISA_AVX512)
 $O/core/kernels/%_avx512_bf16.o $O/core/kernels/%_avx512_bf16.tidy: ISA := $(ISA_AVX512) -mavx512bf16
 $O/core/kernels/%_avx512_vnni.o $O/core/kernels/%_avx512_vnni.tidy: ISA := $(ISA_AVX512) -mavx512vnni
@@ -176,7 +175,6 @@ $O/core/kernels/%_generic.o $O/core/kernels/scan.o: ISA := -O3
 ifeq ($(BUILD),tsan)
 $O/core/kernels/%_avx2.o: SANITIZE_tsan :=
 WATCHED := $(patsubst %.c,$O/watched/%.o,$(wildcard core/kernels/*_avx2.c))
-$(WATCHED): ISA := -O3 -mavx2 -mfma
 $(filter $O/tests/core/%,$(TESTS)): FIRST := $(WATCHED)
 $(filter $O/tests/core/%,$(TESTS)): $(WATCHED)
 endif
@@ -232,7 +230,7 @@ $(BENCHES): $O/%: $O/%.o $(BENCH_HELP:%.c=$O/%.o) $O/libclipd.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # The functions of api/ that they define themselves stay in the archive.
-$(PEERS): $O/%: $O/%.o $(PEER_HELP:%.c=$O/%.o) $O/libclipd.a
+$(PEERS): $O/%: $O/%.o $(HELP_LIB) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
