@@ -31,8 +31,8 @@ def main():
     parser.add_argument("models", nargs="+", metavar="DIRECTORY")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    _, tokenizer, preprocessor = checkpoint.load(args.models[0])
-    model = mean_of([checkpoint.load_model(directory) for directory in args.models])
+    first, tokenizer, preprocessor = checkpoint.load(args.models[0])
+    model = mean_of([first] + [checkpoint.load_model(directory) for directory in args.models[1:]])
     checkpoint.save(args.out, model, tokenizer, preprocessor, args.models[0])
     print(f"wrote {args.out}")
 
