@@ -56,16 +56,17 @@ def take(array, indices):
 class Part:
     """How the pictures of one source are cut and coloured.
 
-    how: area_min of a crop; coloured=False leaves the colours alone; mean and std of the model."""
+    how: area of a crop, least and most; coloured=False leaves the colours alone; mean and std of
+    the model."""
 
-    def __init__(self, pixels, aspects, area_min, coloured=True, **normal):
+    def __init__(self, pixels, aspects, area, coloured=True, **normal):
         self.pixels, self.aspects = pixels, aspects
-        self.area_min, self.coloured, self.normal = area_min, coloured, normal
+        self.area, self.coloured, self.normal = area, coloured, normal
 
     def cut(self, indices, side):
         pixels = pictures.to_pixels(take(self.pixels, indices), True, **self.normal)
         aspect = torch.tensor([float(self.aspects[i]) for i in indices])
-        pixels = pictures.random_crops(pixels, side, aspect, self.area_min)
+        pixels = pictures.random_crops(pixels, side, aspect, self.area)
         return pictures.jitter(pixels) if self.coloured else pixels
 
 

@@ -26,6 +26,7 @@ class Run:
     labelled: list = field(default_factory=list)
     pairs: list = field(default_factory=list)
     classes: object = None
+    disguise: object = None  # of (labelled pixels, labels): what is done to them besides
 
 
 def parse_phases(text, side):
@@ -72,7 +73,8 @@ def open_starter(args):
         return found
 
     return Run(model, tokenizer, checkpoint.starter_preprocessor(side), measured,
-               parse_phases(args.phases, side), labelled, pairs, data.classes)
+               parse_phases(args.phases, side), labelled, pairs, data.classes,
+               data.disguise)
 
 
 def freeze(model, tune):
@@ -128,7 +130,7 @@ def open_tuning(args):
     free = [i for i in whole if source.names[i] not in held]
     normal = {"mean": preprocessor.get("image_mean", checkpoint.MEAN),
               "std": preprocessor.get("image_std", checkpoint.STD)}
-    how = {"area_min": 0.9, "coloured": False, **normal}
+    how = {"area": (0.9, 1), "coloured": False, **normal}
     run = Run(model, tokenizer, preprocessor, None, parse_phases(args.phases, side))
     if any(source.texts):
         add_pairs(run, args, source, free, how)

@@ -3,12 +3,14 @@
 import os
 from collections import Counter
 
-from . import parts
+import torch
+
+from . import parts, pictures
 from .emoji import Emoji
 from .sources import Pictures
 from .tokens import Tokenizer
-from .words import (ALSO, BROADER, CIFAR, DRAWING_TEMPLATES, LEFT_OUT, PHOTO_TEMPLATES, UNCLEAR,
-                    held_out, label_of, tiny_names)
+from .words import (ALSO, BROADER, CIFAR, COATED, DRAWING_TEMPLATES, LEFT_OUT, OFTEN, PHOTO_TEMPLATES,
+                    UNCLEAR, held_out, label_of, tiny_names)
 
 VOCABULARY, CONTEXT = 4096, 32
 
@@ -27,6 +29,7 @@ class Data:
         names = [[c, *ALSO.get(c, [])] for c in CIFAR]
         names += list(words.values())
         self.classes = parts.Classes(names, BROADER, UNCLEAR)
+        self.coats = torch.tensor([0.5 if n[0] in COATED else 0.03 for n in names])
         numbers = {**{c: i for i, c in enumerate(CIFAR)},
                    **{k: len(CIFAR) + i for i, k in enumerate(words)}}
         self.labels = {id(s): [numbers[label_of(n)] for n in s.names] for s in (self.cifar, self.tiny)}
@@ -39,6 +42,17 @@ class Data:
         return ([i for i in whole if source.names[i] not in held],
                 [i for i in whole if source.names[i] in held])
 
+    def disguise(self, pixels, labels):
+        """Labelled pictures so that neither a coat nor fine structure tells what they show: without
+        it every sharp black and white animal is a penguin, and what is sharp between leaves a bird."""
+        return pictures.swap_details(pictures.patches(pixels, self.coats[labels]))
+
+    def members(self, source):
+        """What is trained on, the classes that are learnt last (OFTEN) three times as often."""
+        free, labels = self.split(source)[0], self.labels[id(source)]
+        often = [i for i in free if self.classes.names[labels[i]][0] in OFTEN]
+        return free + 2 * often
+
     def emoji_things(self):
         things = [([], emoji_texts(item)) for item in self.emoji.items]
         for picture, (item, style) in enumerate(zip(self.emoji.own, self.emoji.styles)):
@@ -50,13 +64,13 @@ class Data:
         """The four parts of a batch; counts: of CIFAR, Tiny ImageNet, emoji and Flickr8k."""
         cifar, tiny, emoji, flickr = counts
         labelled = [
-            parts.Labelled(s, self.labels[id(s)], self.split(s)[0], self.classes, n, area_min=area)
-            for s, n, area in ((self.cifar, cifar, 0.6), (self.tiny, tiny, 0.45))]
+            parts.Labelled(s, self.labels[id(s)], self.members(s), self.classes, n, area=area)
+            for s, n, area in ((self.cifar, cifar, (0.6, 2.5)), (self.tiny, tiny, (0.45, 1.15)))]
         captions = [([i], self.flickr.texts[i]) for i in self.split(self.flickr)[0]]
         pairs = [
-            parts.Pairs(self.flickr, captions, flickr, 0.1, area_min=0.4),
+            parts.Pairs(self.flickr, captions, flickr, 0.1, area=(0.4, 1)),
             parts.Pairs(self.emoji, self.emoji_things(), emoji, 0.5, DRAWING_TEMPLATES,
-                        area_min=0.7, coloured=False)]
+                        area=(0.7, 1), coloured=False)]
         return labelled, pairs
 
     def tokenizer(self):

@@ -172,7 +172,11 @@ class Trainer:
         run, args = self.run, self.args
         labelled = [part.draw(side) for part in run.labelled]
         pairs = [part.draw(side) for part in run.pairs]
-        pixels = torch.cat([pixels for pixels, _ in labelled + pairs]).to(self.device)
+        own = [pixels for pixels, _ in pairs]
+        if labelled:
+            seen, labels = (torch.cat(some) for some in zip(*labelled))
+            own.insert(0, run.disguise(seen, labels) if run.disguise else seen)
+        pixels = torch.cat(own).to(self.device)
         texts = ([run.classes.texts()] if labelled else []) + [own for _, own in pairs]
         rows = [[t.to(self.device) for t in self.tokenizer.rows(some)] for some in texts]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=args.precision == "bf16"):
@@ -180,7 +184,7 @@ class Trainer:
         images, texts, scale = images.float(), texts.float(), scale.float().exp()
         loss, right = 0.0, None
         if labelled:
-            labels = torch.cat([y for _, y in labelled]).to(self.device)
+            labels = labels.to(self.device)
             count = len(run.classes.names)
             classes, texts = texts[:count], texts[count:]
             loss = losses.label_loss(images[:len(labels)], classes, labels, scale,

@@ -31,6 +31,11 @@ BROADER = {
     "frog": ["bullfrog", "tailed frog"],
     "automobile": ["beach wagon", "convertible", "limousine", "sports car"],
     "truck": ["moving van"], "ship": ["lifeboat"]}
+# Domestic animals: their coats come in every pattern, those of the rest do not.
+COATED = ("cat", "tabby", "Persian cat", "Egyptian cat", "dog", "Chihuahua", "Yorkshire terrier",
+          "golden retriever", "Labrador retriever", "German shepherd", "standard poodle", "horse",
+          "guinea pig", "hog", "ox")
+OFTEN = ("cat", "tabby", "Persian cat", "Egyptian cat")  # fewest of which come out right
 UNCLEAR = (("ship", "gondola"), ("truck", "police van"), ("automobile", "police van"))
 
 TESTED = {"CIFAR-10": 2000, "Tiny ImageNet": 1000}  # held-out pictures that a test looks at

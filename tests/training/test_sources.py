@@ -140,9 +140,40 @@ class Crops(unittest.TestCase):
     def test_random_crops(self):
         torch.manual_seed(0)
         x = torch.ones(16, 3, 20, 20)
-        out = pictures.random_crops(x, 12, torch.full((16,), 1.5), 0.3)
+        out = pictures.random_crops(x, 12, torch.full((16,), 1.5), (0.3, 1))
         self.assertEqual(out.shape, (16, 3, 12, 12))
         torch.testing.assert_close(out, torch.ones_like(out))
+
+    def test_from_further_away(self):
+        torch.manual_seed(0)
+        x = torch.zeros(8, 3, 40, 40)
+        x[:, :, 16:24, 16:24] = 1
+        near, far = (pictures.random_crops(x, 40, torch.ones(8), (a, a)).mean((1, 2, 3)) for a in (1, 1.6))
+        self.assertTrue(bool((far < near).all()))
+
+    def test_swap_details(self):
+        """What some lose or gain is fine: as seen from afar nothing changes but a little."""
+        torch.manual_seed(0)
+        flat, sharp = torch.full((60, 3, 32, 32), 0.5), 0.5 + 0.4 * torch.randn(60, 3, 32, 32)
+        out = pictures.swap_details(torch.cat([flat, sharp]))
+        detail = out.std((1, 2, 3))
+        gained, lost = detail[:60] > 0.1, detail[60:] < 0.3
+        for share in (gained, lost):
+            self.assertAlmostEqual(float(share.float().mean()), 0.2, delta=0.15)
+        self.assertEqual(int((detail[:60] < 1e-5).sum()) + int(gained.sum()), 60)
+        torch.testing.assert_close(out.mean((2, 3)), torch.cat([flat, sharp]).mean((2, 3)), atol=0.05, rtol=0)
+
+    def test_patches(self):
+        torch.manual_seed(0)
+        x = torch.zeros(200, 3, 32, 32)
+        out = pictures.patches(x, torch.tensor([0.0] * 100 + [0.5] * 100))
+        self.assertTrue(bool((out[:100] == 0).all()))
+        coats = out[(out != x).any(1).any(1).any(1)]
+        self.assertAlmostEqual(len(coats), 50, delta=20)
+        self.assertLess(float(coats.min()), -0.5)
+        self.assertGreater(float(coats.max()), 0.5)
+        middle, corners = coats[:, :, 12:20, 12:20].abs().mean(), coats[:, :, :3, :3].abs().mean()
+        self.assertLess(float(corners), 0.3 * float(middle))
 
     def test_transparent(self):
         pixels = np.zeros((1, 4, 4, 4), np.uint8)
