@@ -79,12 +79,12 @@ def some(x, share):
     return (torch.rand(len(x)) < share).nonzero()[:, 0]
 
 
-def swap_details(x, share=0.4):
+def swap_details(x, share=0.6):
     """Some of the pictures get the fine structure of others in the batch, or lose theirs to one that
     has none: small pictures (CIFAR-10's) have no details, and a class is not known by its own, lest
     all that is sharp, in leaves, be a bird."""
     few, side = some(x, share), x.shape[-1]
-    coarse = round(side * random.uniform(0.25, 0.5))
+    coarse = round(side * random.uniform(0.25, 0.7))
 
     def soften(pictures):
         small = F.interpolate(pictures, (coarse, coarse), mode="bicubic", antialias=True)
