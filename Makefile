@@ -40,7 +40,7 @@ AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(J
 FUZZ_SECONDS ?= 10
 
 FOLDERS  := cli server api core config hub tests bench
-LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c api/*.c config/*.c hub/*.c server/*.c))
+LIB_SRC  := $(sort $(wildcard core/*.c core/*/*.c core/*/*/*.c api/*.c config/*.c hub/*.c server/*.c))
 # hnswlib is C++; one file makes it C.
 CXX_SRC  := core/index/hnsw.cc
 CLI_SRC  := $(sort $(wildcard cli/*.c))

@@ -1,4 +1,4 @@
-#include "core/index/postgres_query.h"
+#include "core/index/postgres/query.h"
 
 #include <endian.h>
 #include <libpq-fe.h>

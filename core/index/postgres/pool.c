@@ -1,4 +1,4 @@
-#include "core/index/postgres_pool.h"
+#include "core/index/postgres/pool.h"
 
 #include <libpq-fe.h>
 #include <pthread.h>

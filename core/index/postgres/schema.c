@@ -1,10 +1,10 @@
-#include "core/index/postgres_schema.h"
+#include "core/index/postgres/schema.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/log.h"
-#include "core/index/postgres_filter.h"
+#include "core/index/postgres/filter.h"
 
 enum {
     SERVER_MIN = 160000, /* pg_input_is_valid() */
@@ -179,7 +179,7 @@ static struct postgres_query *next(struct postgres_query *queries, size_t *count
     return query;
 }
 
-/* What postgres_filter.c asks for a field of that kind. */
+/* What filter.c asks for a field of that kind. */
 static void make_field_indexes(struct postgres_query *queries, size_t *count, uint64_t number,
                                const struct collection_field *field) {
     const char *create = "CREATE INDEX ON clipd_items_%llu USING ";

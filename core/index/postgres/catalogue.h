@@ -1,4 +1,4 @@
-/* postgres_catalogue.h - which collections there are, and the numbers of their tables.
+/* catalogue.h - which collections there are, and the numbers of their tables.
  *
  * The truth is the table clipd_collections. What this process has read of it is remembered
  * for the calls that follow: a number stands for one collection for ever, so that what is
@@ -6,13 +6,13 @@
 #ifndef CORE_INDEX_POSTGRES_CATALOGUE_H
 #define CORE_INDEX_POSTGRES_CATALOGUE_H
 
-#include "core/index/postgres_store.h"
+#include "core/index/postgres/store.h"
 
 enum status postgres_catalogue_open(struct postgres_catalogue **out, struct error *err);
 /* NULL is allowed. */
 void postgres_catalogue_close(struct postgres_catalogue *catalogue);
 
-/* The functions of struct store (store.h); `self` is a struct postgres_store. */
+/* The functions of struct store (core/index/store.h); `self` is a struct postgres_store. */
 enum status postgres_catalogue_create(void *self, const struct collection_spec *spec, bool *created,
                                       struct error *err);
 enum status postgres_catalogue_describe(void *self, const char *name, struct collection_spec *out,

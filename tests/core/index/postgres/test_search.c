@@ -1,4 +1,4 @@
-/* How searches ask a real PostgreSQL. What they find is in test_postgres.c. */
+/* How searches ask a real PostgreSQL. What they find is in test_store.c. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

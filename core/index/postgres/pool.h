@@ -1,4 +1,4 @@
-/* postgres_pool.h - the connections of one store, and what happens when they break.
+/* pool.h - the connections of one store, and what happens when they break.
  *
  * One thread, the keeper, asks the database on a connection of its own several times a
  * second. When there is no answer in time it declares the database down: everybody who
@@ -11,7 +11,7 @@
 #ifndef CORE_INDEX_POSTGRES_POOL_H
 #define CORE_INDEX_POSTGRES_POOL_H
 
-#include "core/index/postgres_link.h"
+#include "core/index/postgres/link.h"
 
 struct postgres_pool;
 

@@ -1,11 +1,11 @@
-/* postgres_schema.h - the tables, and how they came to be.
+/* schema.h - the tables, and how they came to be.
  *
  * Any number of replicas may start together: an advisory lock lets one of them bring the
  * schema up to date while the others wait. A schema of a newer version is refused. */
 #ifndef CORE_INDEX_POSTGRES_SCHEMA_H
 #define CORE_INDEX_POSTGRES_SCHEMA_H
 
-#include "core/index/postgres_store.h"
+#include "core/index/postgres/store.h"
 
 enum { POSTGRES_SCHEMA_VERSION = 1 };
 

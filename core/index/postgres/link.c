@@ -1,4 +1,4 @@
-#include "core/index/postgres_link.h"
+#include "core/index/postgres/link.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

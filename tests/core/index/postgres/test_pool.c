@@ -62,7 +62,7 @@ START_TEST(who_has_waited_long_may_open) {
         address, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '%s' AND "
                  "query LIKE 'WITH put%%' AND state = 'active')");
     pthread_create(&waiting.thread, NULL, count_all, &waiting);
-    usleep(1000000); /* more than GIVE_UP_MS of postgres_pool.c */
+    usleep(1000000); /* more than GIVE_UP_MS of pool.c */
     for (int i = 0; i < 2; i++)
         postgres_database_wait_until(
             address, "SELECT coalesce(bool_or(pg_terminate_backend(pid, 10000)), false) FROM "

@@ -1,12 +1,12 @@
-/* postgres.c - the store in PostgreSQL with pgvector: its parts, put together. */
+/* store.c - the store in PostgreSQL with pgvector: its parts, put together. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/index/postgres_catalogue.h"
-#include "core/index/postgres_index.h"
-#include "core/index/postgres_items.h"
-#include "core/index/postgres_schema.h"
-#include "core/index/postgres_search.h"
+#include "core/index/postgres/catalogue.h"
+#include "core/index/postgres/index.h"
+#include "core/index/postgres/items.h"
+#include "core/index/postgres/schema.h"
+#include "core/index/postgres/search.h"
 #include "core/kernels/scan.h"
 
 enum {

@@ -1,10 +1,10 @@
-/* postgres_items.h - items put in, fetched, listed, counted and deleted. */
+/* items.h - items put in, fetched, listed, counted and deleted. */
 #ifndef CORE_INDEX_POSTGRES_ITEMS_H
 #define CORE_INDEX_POSTGRES_ITEMS_H
 
-#include "core/index/postgres_store.h"
+#include "core/index/postgres/store.h"
 
-/* The functions of struct store (store.h); `self` is a struct postgres_store. */
+/* The functions of struct store (core/index/store.h); `self` is a struct postgres_store. */
 enum status postgres_items_upsert(void *self, const struct collection_spec *spec,
                                   const struct item *items, size_t count,
                                   struct collection_upserted *out, struct error *err);

@@ -1,4 +1,4 @@
-#include "core/index/postgres_filter.h"
+#include "core/index/postgres/filter.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* postgres_query.h - one SQL statement with its parameters, put together piece by piece.
+/* query.h - one SQL statement with its parameters, put together piece by piece.
  *
  * Values never become part of the text: each is added in PostgreSQL's binary form and gets
  * a number, "$3". The first failure, no memory or too much of it, sticks, and whoever runs

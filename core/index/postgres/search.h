@@ -1,4 +1,4 @@
-/* postgres_search.h - the nearest items.
+/* search.h - the nearest items.
  *
  * PostgreSQL finds candidates, more than are wanted; their scores are computed here, by the
  * code that the other store uses, and decide. Which candidates are enough is checked
@@ -8,9 +8,9 @@
 #ifndef CORE_INDEX_POSTGRES_SEARCH_H
 #define CORE_INDEX_POSTGRES_SEARCH_H
 
-#include "core/index/postgres_store.h"
+#include "core/index/postgres/store.h"
 
-/* The function of struct store (store.h); `self` is a struct postgres_store. */
+/* The function of struct store (core/index/store.h); `self` is a struct postgres_store. */
 enum status postgres_search(void *self, const struct collection_spec *spec,
                             const struct search *searches, size_t count,
                             const struct hit_visitor *visitor, struct error *err);

@@ -1,4 +1,4 @@
-#include "core/index/postgres_catalogue.h"
+#include "core/index/postgres/catalogue.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/index/postgres_index.h"
-#include "core/index/postgres_schema.h"
+#include "core/index/postgres/index.h"
+#include "core/index/postgres/schema.h"
 
 enum {
     KNOWN_MAX = 4096, /* more are forgotten, and read again */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/index/postgres_filter.h"
+#include "core/index/postgres/filter.h"
 
 static void must_hold(const struct postgres_query *query, const void *bytes, size_t size) {
     ck_assert_uint_eq(query->values.size, size);

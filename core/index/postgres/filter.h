@@ -1,4 +1,4 @@
-/* postgres_filter.h - filters (filter.h) as conditions over the column "metadata".
+/* filter.h - filters (core/index/filter.h) as conditions over the column "metadata".
  *
  * Values are parameters. Paths are quoted constants, because an index of a field helps only
  * where the statement has the very expression that it was made of. SQL's third truth value
@@ -6,7 +6,7 @@
 #ifndef CORE_INDEX_POSTGRES_FILTER_H
 #define CORE_INDEX_POSTGRES_FILTER_H
 
-#include "core/index/postgres_store.h"
+#include "core/index/postgres/store.h"
 
 /* Adds the condition; "TRUE" for NULL. */
 void postgres_filter_add(struct postgres_query *query, const struct collection_spec *spec,

@@ -1,4 +1,4 @@
-/* postgres_index.h - the approximate indexes: when and by whom they are built.
+/* index.h - the approximate indexes: when and by whom they are built.
  *
  * A collection gets its HNSW index when it has grown to `approximate_from` items: loading is
  * many times faster before. One thread of each replica builds in the background, without
@@ -11,7 +11,7 @@
 #ifndef CORE_INDEX_POSTGRES_INDEX_H
 #define CORE_INDEX_POSTGRES_INDEX_H
 
-#include "core/index/postgres_store.h"
+#include "core/index/postgres/store.h"
 
 enum status postgres_builder_create(struct postgres_builder **out, struct postgres_store *store,
                                     struct error *err);
@@ -23,7 +23,7 @@ void postgres_builder_destroy(struct postgres_builder *builder);
 void postgres_builder_want(struct postgres_builder *builder, uint64_t number, uint32_t dim,
                            bool anew);
 
-/* The functions of struct store (store.h); `self` is a struct postgres_store. */
+/* The functions of struct store (core/index/store.h); `self` is a struct postgres_store. */
 enum status postgres_index_stats(void *self, const struct collection_spec *spec,
                                  struct collection_stats *out, struct error *err);
 enum status postgres_index_reindex(void *self, const struct collection_spec *spec,

@@ -1,4 +1,4 @@
-/* postgres_store.h - what the files of the PostgreSQL store share.
+/* store.h - what the files of the PostgreSQL store share.
  *
  * Every collection has a table of its own, named by its number in the catalogue, which is
  * never used again: "clipd_items_7". So a statement for a collection that was dropped, or
@@ -6,7 +6,7 @@
 #ifndef CORE_INDEX_POSTGRES_STORE_H
 #define CORE_INDEX_POSTGRES_STORE_H
 
-#include "core/index/postgres_pool.h"
+#include "core/index/postgres/pool.h"
 #include "core/index/store.h"
 
 struct postgres_catalogue;
@@ -25,7 +25,7 @@ enum status postgres_store_find(struct postgres_store *store, const struct colle
                                 uint64_t *number, struct error *err);
 
 /* postgres_pool_run() for one collection: a table that is not there (any more) is told as
- * store.h says. */
+ * core/index/store.h says. */
 enum status postgres_store_run(struct postgres_store *store, const struct collection_spec *spec,
                                postgres_work_fn *work, void *context, struct error *err);
 

@@ -1,11 +1,11 @@
-#include "core/index/postgres_items.h"
+#include "core/index/postgres/items.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/index/postgres_catalogue.h"
-#include "core/index/postgres_filter.h"
-#include "core/index/postgres_index.h"
+#include "core/index/postgres/catalogue.h"
+#include "core/index/postgres/filter.h"
+#include "core/index/postgres/index.h"
 
 /* ---- an item of a row ---- */
 

@@ -1,4 +1,4 @@
-/* postgres_link.h - one connection to one PostgreSQL.
+/* link.h - one connection to one PostgreSQL.
  *
  * Statements go out together and their answers come back together, in one round trip: they
  * are one transaction, unless BEGIN is among them. Rows are handed on one by one as they
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/index/postgres_query.h"
+#include "core/index/postgres/query.h"
 
 struct pg_conn; /* libpq's PGconn */
 

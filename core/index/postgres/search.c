@@ -1,11 +1,11 @@
-#include "core/index/postgres_search.h"
+#include "core/index/postgres/search.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/index/postgres_catalogue.h"
-#include "core/index/postgres_filter.h"
-#include "core/index/postgres_items.h"
+#include "core/index/postgres/catalogue.h"
+#include "core/index/postgres/filter.h"
+#include "core/index/postgres/items.h"
 #include "core/kernels/scan.h"
 
 enum {

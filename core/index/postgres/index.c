@@ -1,4 +1,4 @@
-#include "core/index/postgres_index.h"
+#include "core/index/postgres/index.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/index/postgres_schema.h"
+#include "core/index/postgres/schema.h"
 
 enum {
     WANTS_MAX = 64, /* more are dropped; the next upsert asks again */
