@@ -109,8 +109,8 @@ peers: deps ## ONNX Runtime and clipd on the same random weights, side by side
 	@bench/peers/peers.js
 
 chaos: deps-test ## Kill writers and servers; kill, freeze and promote real PostgreSQL under load
-	$(AGAIN) all $O/tests/core/index/test_sqlite_items $O/tests/chaos/chaos_client
-	@CLIPD_KILLS=200 $O/tests/core/index/test_sqlite_items
+	$(AGAIN) all $O/tests/core/index/sqlite/test_items $O/tests/chaos/chaos_client
+	@CLIPD_KILLS=200 $O/tests/core/index/sqlite/test_items
 	@tools/postgres_for_tests.sh prepare
 	@CLIPD=$O/clipd $(PYTHON) tests/chaos/run_chaos.py $O/tests/chaos/chaos_client
 

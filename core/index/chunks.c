@@ -60,7 +60,7 @@ static struct chunk *make_chunk(const struct chunks *chunks, size_t capacity) {
     return chunk;
 }
 
-/* Who sees that a row is gone sees what its writer did before, too: sqlite_search.c asks whether
+/* Who sees that a row is gone sees what its writer did before, too: sqlite/search.c asks whether
  * the row was replaced. */
 bool chunk_is_gone(const struct chunk *chunk, size_t at) {
     return atomic_load_explicit(&chunk->gone[at], memory_order_acquire) != 0;

@@ -1,4 +1,6 @@
 /* store.c - the store in PostgreSQL with pgvector: its parts, put together. */
+#include "core/index/postgres/store.h"
+
 #include <stdlib.h>
 #include <string.h>
 

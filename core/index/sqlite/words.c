@@ -1,4 +1,4 @@
-#include "core/index/sqlite_words.h"
+#include "core/index/sqlite/words.h"
 
 #include <stdlib.h>
 

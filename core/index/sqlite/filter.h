@@ -1,4 +1,4 @@
-/* sqlite_filter.h - a filter as a condition of SQL.
+/* filter.h - a filter as a condition of SQL.
  *
  * The text has parameters for everything that comes from the filter, paths too. Conditions on
  * declared fields use the index values_N, the others read each item's JSON. No condition is
@@ -7,7 +7,7 @@
 #define CORE_INDEX_SQLITE_FILTER_H
 
 #include "core/index/collection.h"
-#include "core/index/sqlite_connection.h"
+#include "core/index/sqlite/connection.h"
 
 struct sqlite_filter {
     struct buffer sql;   /* the condition, with a NUL */

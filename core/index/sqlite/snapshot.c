@@ -1,4 +1,4 @@
-#include "core/index/sqlite_snapshot.h"
+#include "core/index/sqlite/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/index/sqlite_collections.h"
-#include "core/index/sqlite_items.h"
-#include "core/index/sqlite_schema.h"
+#include "core/index/sqlite/collections.h"
+#include "core/index/sqlite/items.h"
+#include "core/index/sqlite/schema.h"
 #include "core/index/store.h"
 
 /* ---- writing ---- */

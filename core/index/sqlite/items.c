@@ -1,11 +1,11 @@
-#include "core/index/sqlite_items.h"
+#include "core/index/sqlite/items.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/index/sqlite_collections.h"
-#include "core/index/sqlite_filter.h"
+#include "core/index/sqlite/collections.h"
+#include "core/index/sqlite/filter.h"
 
 /* ---- one item, within a transaction ---- */
 
@@ -188,7 +188,7 @@ static void change_free(struct change *change) {
     free(change->embeddings);
 }
 
-/* Commits, with memory brought along: all of it happens or nothing, see sqlite_store.h. */
+/* Commits, with memory brought along: all of it happens or nothing, see store.h. */
 static enum status commit(struct sqlite_store *store, struct sqlite_collection *collection,
                           const struct change *change, struct error *err) {
     enum status status = STATUS_OK;

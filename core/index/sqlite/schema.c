@@ -1,4 +1,4 @@
-#include "core/index/sqlite_schema.h"
+#include "core/index/sqlite/schema.h"
 
 #include <inttypes.h>
 #include <stdio.h>

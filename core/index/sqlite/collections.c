@@ -1,4 +1,4 @@
-#include "core/index/sqlite_collections.h"
+#include "core/index/sqlite/collections.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "core/base/checksum.h"
 #include "core/base/file.h"
-#include "core/index/sqlite_schema.h"
+#include "core/index/sqlite/schema.h"
 #include "core/index/store.h"
 
 enum { LOAD_BATCH = 4096 }; /* embeddings that go to memory at once */

@@ -1,8 +1,8 @@
-/* sqlite_words.h - which items' texts have the words of a search, and how well. */
+/* words.h - which items' texts have the words of a search, and how well. */
 #ifndef CORE_INDEX_SQLITE_WORDS_H
 #define CORE_INDEX_SQLITE_WORDS_H
 
-#include "core/index/sqlite_store.h"
+#include "core/index/sqlite/store.h"
 
 /* The matches, ascending by row. A rank is (1 + b) / (2 + b), where b is Okapi BM25 as FTS5 has it
  * (k1 = 1.2, b = 0.75, over the texts of the collection): 1/2 for words that most texts have,

@@ -1,4 +1,4 @@
-/* sqlite_store.h - what the files of the SQLite store share: the store and its locks.
+/* store.h - what the files of the SQLite store share: the store and its locks.
  *
  * One file in a directory, which a lock file keeps to one process. One connection writes, under
  * the writer's lock; connections that read are taken from a list, each call its own. The embeddings
@@ -9,7 +9,7 @@
  * not (or no longer) in the file: it looks every hit up there, and starts again when one is
  * missing. It would miss an item whose new row came behind the rows that it looks at, and whose old
  * one went before it got there: it starts again when rows were replaced meanwhile. See
- * sqlite_search.c. A collection that is restored is another one, in the file for a moment before it
+ * search.c. A collection that is restored is another one, in the file for a moment before it
  * is in the list: who finds his is not in the file acquires it again. */
 #ifndef CORE_INDEX_SQLITE_STORE_H
 #define CORE_INDEX_SQLITE_STORE_H
@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #include "core/index/collection.h"
-#include "core/index/sqlite_connection.h"
+#include "core/index/sqlite/connection.h"
 #include "core/index/vectors.h"
 
 struct sqlite_collection {

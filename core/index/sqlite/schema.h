@@ -1,4 +1,4 @@
-/* sqlite_schema.h - what the tables of a store are, and which collections they describe.
+/* schema.h - what the tables of a store are, and which collections they describe.
  *
  * "collections" and "fields" hold the descriptions; each collection has tables of its own, named
  * by its number, so that one is read, dropped and damaged apart from the others:
@@ -15,7 +15,7 @@
 #define CORE_INDEX_SQLITE_SCHEMA_H
 
 #include "core/index/collection.h"
-#include "core/index/sqlite_connection.h"
+#include "core/index/sqlite/connection.h"
 
 /* Makes a new file a store and brings an old one up to date. STATUS_UNPROCESSABLE for a file
  * that is damaged or no store of ours, STATUS_UNSUPPORTED for one of a later version. */

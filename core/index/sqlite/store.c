@@ -1,4 +1,6 @@
-/* sqlite.c - opens and closes the SQLite store, and lends its connections. */
+/* store.c - opens and closes the SQLite store, and lends its connections. */
+#include "core/index/sqlite/store.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,12 +12,11 @@
 #include "core/base/clock.h"
 #include "core/base/cpu.h"
 #include "core/base/file.h"
-#include "core/index/sqlite_collections.h"
-#include "core/index/sqlite_items.h"
-#include "core/index/sqlite_schema.h"
-#include "core/index/sqlite_search.h"
-#include "core/index/sqlite_snapshot.h"
-#include "core/index/sqlite_store.h"
+#include "core/index/sqlite/collections.h"
+#include "core/index/sqlite/items.h"
+#include "core/index/sqlite/schema.h"
+#include "core/index/sqlite/search.h"
+#include "core/index/sqlite/snapshot.h"
 #include "core/index/store.h"
 
 enum { IDLE_MAX = 16 }; /* connections that are kept for the next call */

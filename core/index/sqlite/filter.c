@@ -1,4 +1,4 @@
-#include "core/index/sqlite_filter.h"
+#include "core/index/sqlite/filter.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* sqlite_connection.h - one connection to a database file: settings, statements, errors.
+/* connection.h - one connection to a database file: settings, statements, errors.
  *
  * Nothing that a file says is trusted: no schema of it may call functions of ours, nothing
  * larger than we write is read, and damage is an error that names the file. A connection is

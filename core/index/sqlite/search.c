@@ -1,19 +1,19 @@
-/* sqlite_search.c - plans searches, runs them in memory, looks their hits up in the file.
+/* search.c - plans searches, runs them in memory, looks their hits up in the file.
  *
  * File and memory are read one after the other, and a writer may come between. Then a hit is not
  * in the file, or an item's old row has left memory while its new one is none of the filter's, or
  * had not come yet; the counter of what was replaced tells. Or all of the collection is not in the
  * file, as it was restored. The search starts again, and after a few times with writers locked
  * out. */
-#include "core/index/sqlite_search.h"
+#include "core/index/sqlite/search.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/index/sqlite_collections.h"
-#include "core/index/sqlite_filter.h"
-#include "core/index/sqlite_items.h"
-#include "core/index/sqlite_words.h"
+#include "core/index/sqlite/collections.h"
+#include "core/index/sqlite/filter.h"
+#include "core/index/sqlite/items.h"
+#include "core/index/sqlite/words.h"
 
 enum {
     ATTEMPTS = 4,      /* the last one with writers locked out */

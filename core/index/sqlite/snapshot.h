@@ -1,8 +1,8 @@
-/* sqlite_snapshot.h - a copy of a SQLite store in one file, and a collection back from it. */
+/* snapshot.h - a copy of a SQLite store in one file, and a collection back from it. */
 #ifndef CORE_INDEX_SQLITE_SNAPSHOT_H
 #define CORE_INDEX_SQLITE_SNAPSHOT_H
 
-#include "core/index/sqlite_store.h"
+#include "core/index/sqlite/store.h"
 
 /* The functions of struct store. The file appears when it is whole; one that is there is replaced.
  * Restoring makes the collection if there is none of that name. */

@@ -1,8 +1,8 @@
-/* sqlite_collections.h - the collections of a SQLite store: made, read into memory, dropped. */
+/* collections.h - the collections of a SQLite store: made, read into memory, dropped. */
 #ifndef CORE_INDEX_SQLITE_COLLECTIONS_H
 #define CORE_INDEX_SQLITE_COLLECTIONS_H
 
-#include "core/index/sqlite_store.h"
+#include "core/index/sqlite/store.h"
 
 /* Reads everything that the file has. */
 enum status sqlite_collections_open(struct sqlite_store *store, struct error *err);

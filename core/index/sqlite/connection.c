@@ -1,4 +1,4 @@
-#include "core/index/sqlite_connection.h"
+#include "core/index/sqlite/connection.h"
 
 #include <assert.h>
 #include <stdio.h>

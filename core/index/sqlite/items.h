@@ -1,8 +1,8 @@
-/* sqlite_items.h - items in a SQLite store: put in, read, walked over, taken out. */
+/* items.h - items in a SQLite store: put in, read, walked over, taken out. */
 #ifndef CORE_INDEX_SQLITE_ITEMS_H
 #define CORE_INDEX_SQLITE_ITEMS_H
 
-#include "core/index/sqlite_store.h"
+#include "core/index/sqlite/store.h"
 
 /* Adds a new item under a new row, within the caller's transaction. STATUS_INVALID if the
  * metadata is no JSON object. */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/index/sqlite_connection.h"
-#include "core/index/sqlite_filter.h"
+#include "core/index/sqlite/connection.h"
+#include "core/index/sqlite/filter.h"
 #include "tests/support/folder.h"
 #include "tests/support/store_steps.h"
 
