@@ -61,7 +61,7 @@ endif
 # What test programs share: golden readers and the like.
 HELP_SRC := $(filter-out $(TEST_SRC),$(sort $(wildcard tests/support/*.c)))
 SOURCES   = $(shell find $(wildcard $(FOLDERS)) -name '*.c')
-HEADERS   = $(shell find $(wildcard $(FOLDERS)) -name '*.h')
+HEADERS   = $(shell find $(wildcard $(FOLDERS)) -name '*.h' -o -name '*.hh')
 
 LIB_OBJ  := $(LIB_SRC:%.c=$O/%.o) $(CXX_SRC:%.cc=$O/%.o) $O/api/openapi_text.o
 CLI_OBJ  := $(CLI_SRC:%.c=$O/%.o)

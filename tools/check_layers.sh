@@ -7,7 +7,7 @@ status=0
 # deny FOLDER PATTERN REASON [EXCEPT]: no file under FOLDER may include PATTERN.
 deny() {
     [ -d "$1" ] || return
-    found=$(grep -rnE --include='*.[ch]' --include='*.cc' --exclude-dir=build --exclude-dir=tests "^#include [<\"]($2)" "$1")
+    found=$(grep -rnE --include='*.[ch]' --include='*.cc' --include='*.hh' --exclude-dir=build --exclude-dir=tests "^#include [<\"]($2)" "$1")
     [ -n "${4:-}" ] && found=$(printf '%s\n' "$found" | grep -vE "^($4):")
     [ -z "$found" ] && return
     printf '%s\n  ^ %s\n' "$found" "$3"
@@ -44,7 +44,7 @@ deny .  'utf8proc.h'           'only core/text/unicode.c speaks utf8proc' './cor
 deny .  'xxhash.h'             'checksums live in core/base/checksum.c' './core/base/checksum.c'
 deny .  'sqlite3.h'            'only core/index/sqlite/ speaks SQLite' './core/index/sqlite/[a-z_]+\.[ch]'
 deny .  'libpq-fe.h'           'only three files of core/index/postgres/ speak to PostgreSQL' './core/index/postgres/(query|link|pool)\.c'
-deny .  'hnswlib/'             'only core/index/hnsw.cc speaks hnswlib' './core/index/hnsw.cc'
+deny .  'hnswlib/'             'only core/index/hnsw_graph.hh includes hnswlib' './core/index/hnsw_graph.hh'
 deny .  'curl/'                'only hub/transfer*.c speaks HTTP to others' './hub/transfer(_url|_failure)?\.c'
 deny .  'zlib.h'               'only core/text/vocabulary_file.c inflates' './core/text/vocabulary_file.c'
 deny .  'nettle/'              'digests and base64 live in core/base'  './core/base/(sha1|sha256|base64)\.c'

@@ -11,7 +11,7 @@
 
 #include "core/base/checksum.h"
 
-/* The last part changes with the codes of scan.h and with what hnsw.cc writes. */
+/* The last part changes with the codes of scan.h and with what hnsw_file.hh writes. */
 static const char magic[16] = "clipd graph 1\n";
 
 enum { CHUNK = 1 << 30 /* of one system call */ };

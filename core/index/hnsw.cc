@@ -1,145 +1,13 @@
-#include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <cstring>
-#include <deque>
-#include <memory>
-#include <new>
-#include <queue>
-#include <stdexcept>
-#include <utility>
-#include <vector>
-
-/* Its prefetches read a word behind a full list of links, within what malloc rounds up to,
- * which the address sanitizer cannot know. */
-#if defined(__SANITIZE_ADDRESS__)
-#define NO_MANUAL_VECTORIZATION
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define NO_MANUAL_VECTORIZATION
-#endif
-#endif
-/* All that hnswlib includes, before it is put into a namespace; some of it it forgets. */
-#ifdef __SSE__
-#include <cpuid.h>
-#include <x86intrin.h>
-#endif
-#include <cassert>
-#include <fstream>
-#include <iostream>
-#include <list>
-#include <mutex>
-#include <random>
-#include <unordered_map>
-#include <unordered_set>
-
-/* hnswlib locks every list of links that an insertion looks at, because others may insert.
- * Here one thread does, alone: its locks do nothing, which saves time and 40 bytes a row,
- * and thread sanitizers the order in which it takes them. */
-namespace alone {
-namespace std {
-using namespace ::std;
-struct mutex {
-    void lock() {}
-    void unlock() {}
-};
-} // namespace std
-#include <hnswlib/hnswlib.h>
-} // namespace alone
-namespace hnswlib = alone::hnswlib;
-
-extern "C" {
-#include "core/base/checksum.h"
-#include "core/index/hnsw.h"
-}
+#include "core/index/hnsw_file.hh"
+#include "core/index/hnsw_graph.hh"
 
 namespace {
 
-enum {
-    LINKS = 16,       /* per node and level; twice as many on the lowest. What its authors advise */
-    EFFORT_ADD = 100, /* candidates for the links of a new row */
-    LEVELS_MAX = 32,  /* of a file; the chance of level 8 is one in LINKS^8 */
-    LINE = 64,
-};
+enum { LINE = 64 };
 
-/* A point is a code with its scale behind it. */
-struct metric {
-    const scan_kernel *kernel;
-    size_t dim, code_bytes;
-};
-
-float scale_of(const metric &metric, const void *point) {
-    float scale;
-    std::memcpy(&scale, static_cast<const char *>(point) + metric.code_bytes, sizeof(scale));
-    return scale;
-}
-
-float distance(const void *a, const void *b, const void *param) {
-    const auto &of = *static_cast<const metric *>(param);
-    return -scan_pair(of.kernel, a, b, of.dim) * (scale_of(of, a) * scale_of(of, b));
-}
-
-class space : public hnswlib::SpaceInterface<float> {
-  public:
-    explicit space(const hnsw_options &options)
-        : metric_{options.kernel, options.dim, scan_row_bytes(options.kernel, options.dim)} {}
-    size_t get_data_size() override {
-        return metric_.code_bytes + sizeof(float);
-    }
-    hnswlib::DISTFUNC<float> get_dist_func() override {
-        return distance;
-    }
-    void *get_dist_func_param() override {
-        return &metric_;
-    }
-    metric metric_;
-};
-
-using small_world = hnswlib::HierarchicalNSW<float>;
-using node = hnswlib::tableint;
 using scored = std::pair<float, node>;
 using nearest_first = std::priority_queue<scored, std::vector<scored>, std::greater<scored>>;
 using farthest_first = std::priority_queue<scored>;
-
-/* A row whose code is that of a node. */
-struct twin {
-    twin(uint64_t of_row, node of) : row(of_row), at(of) {}
-    uint64_t row;
-    node at;
-    uint32_t next = UINT32_MAX; /* of the same node; UINT32_MAX: none */
-    std::atomic<bool> forgotten{false};
-};
-
-struct twin_list {
-    uint32_t first, last;
-};
-
-struct twin_record {
-    uint64_t row, at;
-};
-
-/* What a file begins with. */
-struct head {
-    uint64_t nodes, twins, links_bytes; /* of the levels above the lowest */
-    uint32_t entry, top_level, point_bytes, links;
-};
-
-} // namespace
-
-struct hnsw {
-    hnsw(const hnsw_options &options, size_t capacity)
-        : space_(options), graph_(&space_, capacity, LINKS, EFFORT_ADD), forgotten_(capacity) {}
-    space space_;
-    small_world graph_;
-    mutable std::mutex visits_lock_; /* protects graph_.visited_list_pool_ while some search */
-    std::vector<std::atomic<bool>> forgotten_;       /* [capacity], of nodes */
-    std::atomic<size_t> forgotten_count_{0};         /* of rows */
-    std::unordered_map<uint64_t, node> by_checksum_; /* of points */
-    std::deque<twin> twins_;                         /* by their rows */
-    std::unordered_map<node, twin_list> twins_of_;   /* of nodes that have some */
-};
-
-namespace {
 
 std::vector<char> point_of(const hnsw &hnsw, const void *code, float scale) {
     size_t bytes = hnsw.space_.metric_.code_bytes;
@@ -165,23 +33,8 @@ void grow(hnsw &hnsw) {
 
 /* ---- twins ---- */
 
-uint64_t checksum_of(const hnsw &hnsw, const char *point) {
-    bytes data = {reinterpret_cast<const uint8_t *>(point), hnsw.graph_.data_size_};
-    return checksum(data);
-}
-
 bool is_same(const hnsw &hnsw, const char *point, node at) {
     return !std::memcmp(point, hnsw.graph_.getDataByInternalId(at), hnsw.graph_.data_size_);
-}
-
-void add_twin(hnsw &hnsw, uint64_t row, node at) {
-    uint32_t index = static_cast<uint32_t>(hnsw.twins_.size());
-    hnsw.twins_.emplace_back(row, at);
-    auto list = hnsw.twins_of_.emplace(at, twin_list{index, index});
-    if (!list.second) {
-        hnsw.twins_[list.first->second.last].next = index;
-        list.first->second.last = index;
-    }
 }
 
 /* Calls visit(twin) for those of a node that are not forgotten, the lowest row first, until
@@ -328,115 +181,6 @@ farthest_first walk(const hnsw &hnsw, const char *point, size_t effort) {
     return best;
 }
 
-/* ---- files ---- */
-
-std::vector<uint32_t> upper_links(const small_world &graph) {
-    std::vector<uint32_t> links;
-    size_t words = graph.size_links_per_element_ / sizeof(uint32_t);
-    for (size_t i = 0; i < graph.cur_element_count; i++) {
-        for (int level = 1; level <= graph.element_levels_[i]; level++) {
-            const uint32_t *list = graph.get_linklist(static_cast<node>(i), level);
-            links.insert(links.end(), list, list + words);
-        }
-    }
-    return links;
-}
-
-/* A list of links within bounds, to nodes that are on the level. */
-bool is_sound(const small_world &graph, const hnswlib::linklistsizeint *list, size_t max,
-              int level) {
-    /* The number is in the lower half; the upper one holds marks that we do not use. */
-    if (list[0] > max) return false;
-    for (size_t i = 1; i <= list[0]; i++) {
-        if (list[i] >= graph.cur_element_count || graph.element_levels_[list[i]] < level)
-            return false;
-    }
-    return true;
-}
-
-bool is_sound(const small_world &graph) {
-    for (size_t i = 0; i < graph.cur_element_count; i++) {
-        node at = static_cast<node>(i);
-        if (!is_sound(graph, graph.get_linklist0(at), graph.maxM0_, 0)) return false;
-        if (i > 0 && graph.getExternalLabel(at) <= graph.getExternalLabel(at - 1)) return false;
-        for (int level = 1; level <= graph.element_levels_[i]; level++) {
-            if (!is_sound(graph, graph.get_linklist(at, level), graph.maxM_, level)) return false;
-        }
-    }
-    return true;
-}
-
-bool read_levels(small_world &graph, const head &head, hnsw_read_fn *read, void *context) {
-    std::vector<uint8_t> levels(head.nodes);
-    size_t per_level = graph.size_links_per_element_, bytes = 0;
-    if (!read(context, levels.data(), levels.size())) return false;
-    for (size_t i = 0; i < head.nodes; i++) {
-        if (levels[i] > head.top_level) return false;
-        bytes += levels[i] * per_level;
-    }
-    if (bytes != head.links_bytes || levels[head.entry] != head.top_level) return false;
-    std::vector<char> links(bytes);
-    if (!read(context, links.data(), bytes)) return false;
-    const char *from = links.data();
-    for (size_t i = 0; i < head.nodes; i++) {
-        size_t size = levels[i] * per_level;
-        /* hnswlib's destructor frees the lists of nodes that have levels. */
-        if (size && !(graph.linkLists_[i] = static_cast<char *>(std::malloc(size + 1))))
-            return false;
-        if (size) std::memcpy(graph.linkLists_[i], from, size);
-        graph.element_levels_[i] = levels[i];
-        graph.cur_element_count = i + 1;
-        from += size;
-    }
-    return true;
-}
-
-bool read_twins(hnsw &hnsw, size_t count, hnsw_read_fn *read, void *context) {
-    std::vector<twin_record> records(count);
-    if (!read(context, records.data(), count * sizeof(twin_record))) return false;
-    for (size_t i = 0; i < count; i++) {
-        if (records[i].at >= hnsw.graph_.cur_element_count) return false;
-        node at = static_cast<node>(records[i].at);
-        uint64_t before = i ? records[i - 1].row : 0;
-        if (records[i].row <= hnsw.graph_.getExternalLabel(at) || (i && records[i].row <= before))
-            return false;
-        add_twin(hnsw, records[i].row, at);
-    }
-    for (size_t i = 0; i < hnsw.graph_.cur_element_count; i++) {
-        node at = static_cast<node>(i);
-        hnsw.by_checksum_.emplace(checksum_of(hnsw, hnsw.graph_.getDataByInternalId(at)), at);
-    }
-    return true;
-}
-
-std::unique_ptr<hnsw> read_graph(const hnsw_options &options, size_t size, hnsw_read_fn *read,
-                                 void *context) {
-    head head;
-    if (size < sizeof(head) || !read(context, &head, sizeof(head))) return nullptr;
-    size_t point_bytes = scan_row_bytes(options.kernel, options.dim) + sizeof(float);
-    size_t node_bytes = (2 * LINKS + 1) * sizeof(uint32_t) + point_bytes + sizeof(uint64_t);
-    size_t left = size - sizeof(head);
-    if (head.point_bytes != point_bytes || head.links != LINKS || head.top_level > LEVELS_MAX ||
-        head.nodes == 0 || head.nodes > left / (node_bytes + 1) || head.entry >= head.nodes)
-        return nullptr;
-    left -= head.nodes * (node_bytes + 1);
-    if (head.twins > left / sizeof(twin_record) ||
-        left - head.twins * sizeof(twin_record) != head.links_bytes)
-        return nullptr;
-    auto hnsw = std::make_unique<struct hnsw>(options, head.nodes + head.nodes / 8 + 1024);
-    small_world &graph = hnsw->graph_;
-    if (graph.size_data_per_element_ != node_bytes ||
-        !read(context, graph.data_level0_memory_, head.nodes * node_bytes) ||
-        !read_levels(graph, head, read, context))
-        return nullptr;
-    graph.enterpoint_node_ = head.entry;
-    graph.maxlevel_ = static_cast<int>(head.top_level);
-    /* Else the levels of new rows would be those of the first ones again. */
-    graph.level_generator_.seed(static_cast<unsigned>(head.nodes));
-    bool sound = is_sound(graph) && read_twins(*hnsw, head.twins, read, context);
-    return sound ? std::move(hnsw) : nullptr;
-}
-
 } // namespace
 
 extern "C" {
@@ -551,28 +295,8 @@ enum status hnsw_search(const struct hnsw *hnsw, const void *code, float scale, 
 }
 
 bool hnsw_write(const struct hnsw *hnsw, hnsw_write_fn *write, void *context) {
-    const small_world &graph = hnsw->graph_;
-    if (graph.cur_element_count == 0) return false;
     try {
-        std::vector<uint32_t> links = upper_links(graph);
-        std::vector<uint8_t> levels(graph.element_levels_.begin(),
-                                    graph.element_levels_.begin() +
-                                        static_cast<std::ptrdiff_t>(graph.cur_element_count));
-        std::vector<twin_record> twins;
-        for (const twin &twin : hnsw->twins_) twins.push_back({twin.row, twin.at});
-        head head{graph.cur_element_count,
-                  twins.size(),
-                  links.size() * sizeof(uint32_t),
-                  graph.enterpoint_node_,
-                  static_cast<uint32_t>(graph.maxlevel_),
-                  static_cast<uint32_t>(graph.data_size_),
-                  LINKS};
-        return write(context, &head, sizeof(head)) &&
-               write(context, graph.data_level0_memory_,
-                     head.nodes * graph.size_data_per_element_) &&
-               write(context, levels.data(), levels.size()) &&
-               write(context, links.data(), head.links_bytes) &&
-               write(context, twins.data(), twins.size() * sizeof(twin_record));
+        return write_graph(*hnsw, write, context);
     } catch (const std::exception &) {
         return false;
     }

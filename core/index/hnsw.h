@@ -1,5 +1,6 @@
 /* hnsw.h - a graph of rows in which the nearest are found by walking (HNSW), behind a C
- * interface: hnsw.cc is the only C++ in the program, and the only file that knows hnswlib.
+ * interface: hnsw.cc, with the two headers that are its own, is the only C++ in the program, and
+ * all that knows hnswlib.
  *
  * hnswlib inserts; searching, forgetting and files are our own, because its search has one
  * effort for all callers, its marks of deletion can leave an insertion without neighbours,
