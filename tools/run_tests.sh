@@ -51,7 +51,7 @@ choose() {
 # than there are CPUs, because some of them mostly wait; under sanitizers fewer do.
 more=1
 [ "$folder" = build/release ] && more=2
-long='tests/(core/model/test_quality|core/test_registry|core/text/test_tokenizer|kernels/check_gemm)$'
+long='tests/(core/model/test_quality|core/test_(registry|residents)|core/text/test_tokenizer|kernels/check_gemm)$'
 # shellcheck disable=SC2016 # the inner shell expands it
 {
     printf '%s\n' "$@" | grep -E "$long"
