@@ -1,0 +1,81 @@
+/* What is read from preprocessor_config.json, and what is refused. */
+#include "core/model/config_preprocessor.h"
+
+#include <check.h>
+
+#include "tests/support/configs.h"
+
+/* What old and new versions of transformers write. */
+START_TEST(preprocessor_forms) {
+    static const struct {
+        const char *json;
+        int resize;
+        uint32_t resize_to, crop;
+    } rows[] = {
+        {"{\"size\":224,\"crop_size\":224}", MODEL_RESIZE_SHORTEST, 224, 224},
+        {"{\"size\":{\"shortest_edge\":256},\"crop_size\":{\"height\":224,\"width\":224}}",
+         MODEL_RESIZE_SHORTEST, 256, 224},
+        {"{\"size\":{\"height\":224,\"width\":224},\"do_center_crop\":false}", MODEL_RESIZE_SQUASH,
+         224, 224},
+        {"{\"size\":{\"height\":256,\"width\":256},\"crop_size\":224}", MODEL_RESIZE_SQUASH, 256,
+         224},
+        {"{\"size\":224,\"crop_size\":224,\"do_resize\":false}", MODEL_RESIZE_NONE, 224, 224},
+        {"{\"size\":224}", MODEL_RESIZE_SHORTEST, 224, 224},
+        {"{}", MODEL_RESIZE_SHORTEST, 0, 0},
+    };
+    struct model_config config = configs_parse(config_preprocessor_parse, rows[_i].json);
+    ck_assert_int_eq((int)config.preprocess.resize, rows[_i].resize);
+    ck_assert_uint_eq(config.preprocess.resize_to, rows[_i].resize_to);
+    ck_assert_uint_eq(config.crop_size, rows[_i].crop);
+}
+END_TEST
+
+START_TEST(preprocessor_numbers) {
+    struct model_config config = configs_parse(
+        config_preprocessor_parse, "{\"resample\":2,\"rescale_factor\":0.5,\"image_mean\":[1,2,3],"
+                                   "\"image_std\":[4,5,6],\"do_convert_rgb\":true}");
+    ck_assert_uint_eq(config.preprocess.filter, 2);
+    ck_assert_float_eq(config.preprocess.rescale, 0.5f);
+    ck_assert_float_eq(config.preprocess.mean[2], 3);
+    ck_assert_float_eq(config.preprocess.std[0], 4);
+    config = configs_parse(config_preprocessor_parse,
+                           "{\"do_rescale\":false,\"do_normalize\":false,\"image_mean\":[1,2,3]}");
+    ck_assert_float_eq(config.preprocess.rescale, 1);
+    ck_assert_float_eq(config.preprocess.mean[2], 0);
+    ck_assert_float_eq(config.preprocess.std[2], 1);
+}
+END_TEST
+
+START_TEST(preprocessor_refused) {
+    static const struct {
+        const char *json;
+        enum status status;
+        const char *message;
+    } rows[] = {
+        {"{\"size\":{\"shortest_edge\":224},\"do_center_crop\":false}", STATUS_UNSUPPORTED,
+         "without a crop"},
+        {"{\"size\":{\"height\":224,\"width\":448}}", STATUS_UNSUPPORTED, "size is neither"},
+        {"{\"size\":{\"longest_edge\":224}}", STATUS_UNSUPPORTED, "size is neither"},
+        {"{\"size\":\"224\"}", STATUS_UNPROCESSABLE, "size is not an object"},
+        {"{\"size\":0}", STATUS_UNPROCESSABLE, "size is not a whole number"},
+        {"{\"resample\":6}", STATUS_UNPROCESSABLE, "resample is not a whole number from 0 to 5"},
+        {"{\"image_mean\":0.5}", STATUS_UNPROCESSABLE, "image_mean is not"},
+    };
+    configs_refuse(config_preprocessor_parse, rows[_i].json, rows[_i].status, rows[_i].message);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("config_preprocessor");
+    TCase *tests = tcase_create("all");
+    tcase_add_loop_test(tests, preprocessor_forms, 0, 7);
+    tcase_add_test(tests, preprocessor_numbers);
+    tcase_add_loop_test(tests, preprocessor_refused, 0, 7);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
