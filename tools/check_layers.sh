@@ -20,7 +20,7 @@ deny server 'config/|hub/|cli/'                 'only cli/ puts the parts togeth
 deny server 'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'the adapter sees api/ and core/base/'
 deny config 'cli/|hub/|core/(image|text|model|kernels|batch)/|core/index/[^c]' 'config knows option structs only'
 deny hub    'api/|server/|config/|cli/|core/[^b]' 'the hub knows files and core/base'
-deny api    'core/(kernels|text|image|model)/|core/index/(store|vectors|hnsw)' 'api sees the doors of core'
+deny api    'core/(kernels|text|image|model)/|core/index/(collection_check|store|vectors|hnsw)' 'api sees the doors of core'
 deny core/base     'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'base is the bottom'
 deny core/kernels  'core/(image|text|model|batch|index|classify)/|core/(engine|registry|runtime)' 'kernels know numbers only'
 deny core/image    'core/(text|model|batch|index|classify)/|core/(engine|registry|runtime)'  'image is independent'

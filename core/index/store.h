@@ -45,13 +45,6 @@ struct store {
     enum status (*restore)(void *self, const char *name, const char *path, struct error *err);
 };
 
-/* STATUS_CONFLICT, saying in what, if a collection differs from the one that is wanted. The
- * model's name may. */
-enum status collection_compare(const struct collection_spec *has,
-                               const struct collection_spec *wanted, struct error *err);
-/* What create checks, for what comes from a file. */
-enum status collection_check_spec(const struct collection_spec *spec, struct error *err);
-
 /* Opens a store; *self is its state, the first argument of the functions in the table. */
 enum status sqlite_store_open(const struct store **out, void **self,
                               const struct collections_options *options, struct error *err);

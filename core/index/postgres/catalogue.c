@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/index/collection_check.h"
 #include "core/index/postgres/index.h"
 #include "core/index/postgres/schema.h"
 

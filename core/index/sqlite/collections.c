@@ -8,8 +8,8 @@
 
 #include "core/base/checksum.h"
 #include "core/base/file.h"
+#include "core/index/collection_check.h"
 #include "core/index/sqlite/schema.h"
-#include "core/index/store.h"
 
 enum { LOAD_BATCH = 4096 }; /* embeddings that go to memory at once */
 

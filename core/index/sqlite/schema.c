@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/index/store.h"
+#include "core/index/collection_check.h"
 
 enum { APPLICATION_ID = 0x636C7064 /* "clpd" */ };
 

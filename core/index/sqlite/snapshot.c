@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/index/collection_check.h"
 #include "core/index/sqlite/collections.h"
 #include "core/index/sqlite/items.h"
 #include "core/index/sqlite/schema.h"
-#include "core/index/store.h"
 
 /* ---- writing ---- */
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/index/store.h"
+#include "core/index/collection_check.h"
 #include "tests/support/folder.h"
 #include "tests/support/store_steps.h"
 
