@@ -75,6 +75,7 @@ static void fail(struct api *api, const struct http_request *request, int http_s
     switch (err->status) {
     case STATUS_OVERLOADED: metrics_count_rejection(api->metrics, METRICS_QUEUE_FULL); break;
     case STATUS_TIMEOUT: metrics_count_rejection(api->metrics, METRICS_DEADLINE); break;
+    case STATUS_CANCELLED: metrics_count_rejection(api->metrics, METRICS_CLIENT_GONE); break;
     case STATUS_TOO_LARGE: metrics_count_rejection(api->metrics, METRICS_TOO_LARGE); break;
     default: break;
     }

@@ -60,7 +60,8 @@ static enum status check_prompts(struct body *body, const struct api_options *op
 static enum status embed_labels(struct classification *c, struct error *err) {
     struct encode *encode = &c->encode;
     const struct inputs *labels = &c->body.labels, *templates = &c->body.templates;
-    struct engine_call call = {.deadline_ns = encode_deadline(encode->api, encode->request)};
+    struct engine_call call = {.deadline_ns = encode_deadline(encode->api, encode->request),
+                               .gone = encode->request->gone};
     size_t floats, bytes;
     if (size_multiply(&floats, labels->count, engine_info(encode->engine)->embed_dim) &&
         size_multiply(&bytes, floats, sizeof(float))) {

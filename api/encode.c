@@ -50,6 +50,7 @@ static enum status allocate(struct encoded *out, const struct encode *encode, si
 static struct engine_call begin(const struct encode *encode, const struct encoded *out) {
     return (struct engine_call){
         .deadline_ns = encode_deadline(encode->api, encode->request),
+        .gone = encode->request->gone,
         .raw = encode->raw,
         .errors = out->errors,
     };

@@ -38,6 +38,8 @@ struct http_request {
     char id[65];
     uint64_t received_ns;
     uint64_t waiting_ns; /* since when the client waits for us: time-outs count from it */
+    /* Set when the client is known to have gone while it waits; NULL: nobody looks. */
+    const _Atomic bool *gone;
 
     /* Filled in before api_handle(). */
     struct bytes body;             /* empty for multipart */

@@ -17,13 +17,15 @@
 enum { METHODS_COUNT = HTTP_OTHER + 1 };
 
 /* The statuses that are told apart; the last stands for all others. */
-static const int statuses[] = {200, 400, 404, 405, 408, 409, 411, 413, 415, 422, 500, 503, 504, 0};
+static const int statuses[] = {200, 400, 404, 405, 408, 409, 411, 413,
+                               415, 422, 499, 500, 503, 504, 0};
 enum { STATUSES_COUNT = sizeof(statuses) / sizeof(statuses[0]) };
 
 static const char *const rejection_names[METRICS_REJECTIONS_COUNT] = {
-    [METRICS_QUEUE_FULL] = "queue_full", [METRICS_DEADLINE] = "deadline",
-    [METRICS_TOO_LARGE] = "too_large",   [METRICS_LOADING] = "loading",
-    [METRICS_DRAINING] = "draining",     [METRICS_SERVER_BUSY] = "server_busy",
+    [METRICS_QUEUE_FULL] = "queue_full",   [METRICS_DEADLINE] = "deadline",
+    [METRICS_TOO_LARGE] = "too_large",     [METRICS_LOADING] = "loading",
+    [METRICS_DRAINING] = "draining",       [METRICS_CLIENT_GONE] = "client_gone",
+    [METRICS_SERVER_BUSY] = "server_busy",
 };
 
 struct route_metrics {

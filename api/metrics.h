@@ -17,6 +17,7 @@ enum metrics_rejection {
     METRICS_TOO_LARGE,
     METRICS_LOADING,
     METRICS_DRAINING,
+    METRICS_CLIENT_GONE, /* before its inputs were encoded */
     METRICS_SERVER_BUSY, /* the server's own limits: connections, requests, memory */
     METRICS_REJECTIONS_COUNT,
 };

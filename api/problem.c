@@ -23,6 +23,8 @@ int problem_status(enum status status) {
     case STATUS_NO_MEMORY:
     case STATUS_UNAVAILABLE: return 503;
     case STATUS_TIMEOUT: return 504;
+    /* Nobody reads it: the log does, and there it is known by what nginx made of it. */
+    case STATUS_CANCELLED: return 499;
     case STATUS_IO:
     case STATUS_INTERNAL: return 500;
     }

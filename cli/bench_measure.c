@@ -77,7 +77,8 @@ static double run_inputs(struct bench *bench, size_t count) {
             (struct batch_entry){.input = bench->what->inputs->items[i % BENCH_INPUTS]};
     }
     uint64_t begin = clock_now_ns();
-    batch_queue_run(bench->queue, bench->entries, count, CLOCK_NEVER, NULL);
+    const struct batch_patience patience = {.deadline_ns = CLOCK_NEVER};
+    batch_queue_run(bench->queue, bench->entries, count, &patience, NULL);
     return (double)(clock_now_ns() - begin) * 1e-9;
 }
 

@@ -38,6 +38,7 @@ int console_exit_code(enum status status) {
     case STATUS_DENIED: return EX_NOPERM;
     case STATUS_OVERLOADED:
     case STATUS_TIMEOUT:
+    case STATUS_CANCELLED:
     case STATUS_UNAVAILABLE: return EX_UNAVAILABLE;
     case STATUS_IO: return EX_IOERR;
     case STATUS_NO_MEMORY: return EX_OSERR;

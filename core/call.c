@@ -44,11 +44,12 @@ size_t call_part(const struct engine *engine, size_t left) {
 }
 
 static enum status run_queue(struct call *call, struct batch_queue *queue, size_t count,
-                             uint64_t deadline_ns, struct error *err) {
+                             const struct engine_call *how, struct error *err) {
+    struct batch_patience patience = {.deadline_ns = how->deadline_ns, .gone = how->gone};
     enum status status = STATUS_OK;
     for (size_t done = 0, part; done < count && !status; done += part) {
         part = call_part(call->engine, count - done);
-        status = batch_queue_run(queue, call->entries + done, part, deadline_ns, err);
+        status = batch_queue_run(queue, call->entries + done, part, &patience, err);
     }
     return status;
 }
@@ -66,7 +67,7 @@ enum status call_encode(struct call *call, struct batch_queue *queue, const void
         entry->input = (const uint8_t *)inputs + i * stride;
         entry->output = output;
     }
-    enum status status = run_queue(call, queue, good, how->deadline_ns, err);
+    enum status status = run_queue(call, queue, good, how, err);
     if (status) return status;
     uint64_t wait_ns = 0, run_ns = 0;
     for (size_t i = 0; i < good; i++) {

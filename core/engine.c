@@ -145,7 +145,7 @@ struct decode {
     const struct bytes *files;         /* [count] */
     uint8_t *crops;                    /* [count, crop_bytes] */
     size_t first;                      /* the part under way starts here */
-    uint64_t deadline_ns;
+    const struct engine_call *how;
 };
 
 static enum status preprocess_file(struct engine *engine, struct bytes file, uint8_t *crop,
@@ -164,7 +164,11 @@ static void decode_one(void *context, size_t index) {
     index += decode->first;
     struct error *error = &decode->call->errors[index];
     uint64_t started = clock_now_ns();
-    if (started >= decode->deadline_ns) {
+    if (decode->how->gone && atomic_load(decode->how->gone)) {
+        error_set(error, STATUS_CANCELLED, "whoever asked has gone");
+        return;
+    }
+    if (started >= decode->how->deadline_ns) {
         error_set(error, STATUS_TIMEOUT, "the deadline passed in the decoders' queue");
         return;
     }
@@ -230,7 +234,7 @@ enum status engine_embed_images(struct engine *engine, const struct bytes *files
                          engine->name);
     }
     struct call call;
-    struct decode decode = {.call = &call, .files = files, .deadline_ns = how->deadline_ns};
+    struct decode decode = {.call = &call, .files = files, .how = how};
     enum status status = call_init(&call, engine, count, embeddings, err);
     if (!status) status = run_call(&call, &decode, how, err);
     call_free(&call);
@@ -270,8 +274,7 @@ enum status engine_image_states(struct engine *engine, const struct bytes *files
     struct model_states model = {.layers = what->layers,
                                  .skip = (uint32_t)model_states_rows(model_info(engine->model)) -
                                          what->rows};
-    struct decode decode = {
-        .call = &call, .states = &model, .files = files, .deadline_ns = how->deadline_ns};
+    struct decode decode = {.call = &call, .states = &model, .files = files, .how = how};
     enum status status = call_init(&call, engine, count, states, err);
     call.dim = (size_t)what->rows * what->width;
     how->raw = true;

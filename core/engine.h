@@ -8,6 +8,7 @@
 #ifndef CORE_ENGINE_H
 #define CORE_ENGINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -90,6 +91,9 @@ struct engine_text_info {
 /* How one call is to be run, and what came of it. */
 struct engine_call {
     uint64_t deadline_ns; /* CLOCK_NEVER for none */
+    /* Set when nobody wants the answer any more: STATUS_CANCELLED, as soon as what works for it
+     * looks. NULL: that cannot be. */
+    const _Atomic bool *gone;
     bool raw;             /* leave embeddings as the tower gives them, not of length 1 */
     bool refuse_long;     /* a text longer than context_length is STATUS_UNPROCESSABLE, not cut */
     /* [count] or NULL. With it a bad input fails alone: its error is recorded here

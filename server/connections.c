@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -20,9 +19,10 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "server/listener.h"
+#include "server/presence.h"
 
 enum {
-    TICK_MS = 250, /* deadlines are met this late at most */
+    TICK_MS = 250, /* deadlines are met, and clients seen to leave, this late at most */
     REFUSE_GRACE_MS = 50,
     LINGER_MS = 2000,   /* a client has this long to read its last answer */
     LINGER_MAX = 128,   /* connections at a time; more are closed at once */
@@ -35,8 +35,12 @@ struct connection {
     struct connection *next, *previous;
     int fd;
     _Atomic uint64_t deadline_ns;
-    _Atomic bool late;
+    _Atomic bool late, gone;
     bool linger; /* its I/O thread's */
+
+    /* Under the lock. */
+    bool watched;
+    struct presence presence;
 };
 
 struct lingering {
@@ -125,6 +129,26 @@ void connection_linger(struct connection *connection) {
     if (connection) connection->linger = true;
 }
 
+void connection_watch(struct connections *connections, struct connection *connection,
+                      bool takes_interim) {
+    if (!connection) return;
+    pthread_mutex_lock(&connections->lock);
+    connection->watched = true;
+    connection->presence = (struct presence){.takes_interim = takes_interim};
+    pthread_mutex_unlock(&connections->lock);
+}
+
+void connection_unwatch(struct connections *connections, struct connection *connection) {
+    if (!connection) return;
+    pthread_mutex_lock(&connections->lock);
+    connection->watched = false;
+    pthread_mutex_unlock(&connections->lock);
+}
+
+const _Atomic bool *connection_gone(const struct connection *connection) {
+    return connection ? &connection->gone : NULL;
+}
+
 bool connection_is_late(const struct connection *connection) {
     return connection && atomic_load(&connection->late);
 }
@@ -162,10 +186,15 @@ static bool accept_one(struct connections *connections) {
     return true;
 }
 
-static void cut_off_late(struct connections *connections) {
+/* Cuts off who is late, and sees who has gone. */
+static void look_around(struct connections *connections) {
     uint64_t now = clock_now_ns();
     pthread_mutex_lock(&connections->lock);
     for (struct connection *c = connections->first; c; c = c->next) {
+        if (c->watched && presence_has_left(&c->presence, c->fd)) {
+            c->watched = false;
+            atomic_store(&c->gone, true);
+        }
         uint64_t deadline_ns = atomic_load(&c->deadline_ns);
         /* Its request may be completed at this very moment: then it is not late. */
         if (deadline_ns > now ||
@@ -245,7 +274,7 @@ static void *run(void *argument) {
         for (int i = 0; ready && i < ACCEPT_BURST && accept_one(connections); i++) continue;
         linger(connections);
         if (clock_now_ns() >= next_tick_ns) {
-            cut_off_late(connections);
+            look_around(connections);
             next_tick_ns = clock_deadline(TICK_MS);
         }
         pthread_mutex_lock(&connections->lock);

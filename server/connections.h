@@ -1,5 +1,6 @@
 /* connections.h - the open connections: one thread that accepts them, closes those
- * that are too slow, and takes leave of those that are closed.
+ * that are too slow, sees clients leave that wait for us, and takes leave of
+ * connections that are closed.
  *
  * Accepting is done here rather than by libmicrohttpd because its
  * MHD_quiesce_daemon() can abort the process when a worker touches the listening
@@ -18,6 +19,7 @@
 #ifndef SERVER_CONNECTIONS_H
 #define SERVER_CONNECTIONS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +61,13 @@ void connections_close(struct connections *connections, struct connection *conne
 void connection_expect(struct connection *connection, uint64_t deadline_ns);
 /* The client may still be sending when the connection is closed. */
 void connection_linger(struct connection *connection);
+/* The client waits for us from now on, and nobody writes to it: its leaving is looked for until
+ * connection_unwatch() has returned. `takes_interim` as in presence.h. */
+void connection_watch(struct connections *connections, struct connection *connection,
+                      bool takes_interim);
+void connection_unwatch(struct connections *connections, struct connection *connection);
+/* Set for good when that was seen. NULL of NULL. */
+const _Atomic bool *connection_gone(const struct connection *connection);
 /* Whether its deadline came. */
 bool connection_is_late(const struct connection *connection);
 

@@ -59,6 +59,7 @@ void exchange_extend(struct exchange *exchange, size_t size) {
 void exchange_resume(struct exchange *exchange) {
     struct exchange_service *service = exchange->service;
     struct exchange_loop *loop = exchange->loop;
+    connection_unwatch(service->connections, exchange->connection);
     MHD_resume_connection(exchange->mhd);
     exchange_loop_wake(loop);
     atomic_fetch_sub(&service->suspended, 1);
@@ -81,6 +82,7 @@ void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd)
     exchange->mhd = mhd;
     exchange->connection = connection;
     exchange->request.received_ns = exchange->request.waiting_ns = now;
+    exchange->request.gone = connection_gone(connection);
     exchange->request.memory = &shared->memory;
     exchange->response.memory = &shared->answers;
     exchange->target = target ? target : "";
@@ -247,6 +249,9 @@ static enum MHD_Result submit(struct exchange *exchange) {
         error_set(&err, STATUS_UNAVAILABLE, "the server is stopping");
     } else {
         exchange->stage = exchange->upload ? STAGE_UPLOADING : STAGE_RUNNING;
+        /* Nothing of the body is unread then, and all answers before are with the kernel. */
+        if (!exchange->upload)
+            connection_watch(service->connections, exchange->connection, exchange->takes_interim);
         if (thread_pool_submit(service->pool, run, exchange, &err) == STATUS_OK) return MHD_YES;
         refuse(exchange, 0, &err);
         if (exchange->upload) end_upload(exchange);

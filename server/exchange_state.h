@@ -31,6 +31,7 @@ struct exchange {
     const char *target; /* as it came; decoded in place by the library later */
     size_t target_size;
     bool target_is_sound;
+    bool takes_interim; /* the client, before its answer: see presence.h */
     struct framing framing;
     struct api_admission admission;
     struct buffer body, parts;

@@ -99,12 +99,14 @@ static enum status check_framing(struct exchange *exchange, const char *method, 
         line.head_size =
             MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
                 ->header_size;
+    bool http_1_1 = strcmp(version, "HTTP/1.0") != 0;
+    exchange->takes_interim = http_1_1;
     struct field_walk walk = {.err = err};
     enum status status = guard_begin(&walk.guard, &line, err);
     if (status != STATUS_OK) return status;
     MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, walk_field, &walk);
     if (walk.status != STATUS_OK) return walk.status;
-    return guard_end(&exchange->framing, &walk.guard, strcmp(version, "HTTP/1.0") != 0, err);
+    return guard_end(&exchange->framing, &walk.guard, http_1_1, err);
 }
 
 enum status head_read(struct exchange *exchange, const char *method, const char *version,

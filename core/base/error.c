@@ -58,6 +58,7 @@ const char *status_name(enum status status) {
     case STATUS_CONFLICT: return "conflict";
     case STATUS_OVERLOADED: return "overloaded";
     case STATUS_TIMEOUT: return "timeout";
+    case STATUS_CANCELLED: return "cancelled";
     case STATUS_UNAVAILABLE: return "unavailable";
     case STATUS_IO: return "io";
     case STATUS_NO_MEMORY: return "no_memory";

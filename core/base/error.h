@@ -23,6 +23,7 @@ enum status {
     STATUS_CONFLICT,      /* already exists, or does not fit what exists */
     STATUS_OVERLOADED,    /* a bounded queue is full: try again later */
     STATUS_TIMEOUT,       /* the deadline passed before the work was done */
+    STATUS_CANCELLED,     /* whoever asked has gone, and nobody waits for it */
     STATUS_UNAVAILABLE,   /* starting up or shutting down */
     STATUS_IO,            /* the operating system said no */
     STATUS_NO_MEMORY,     /* malloc said no */

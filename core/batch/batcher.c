@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -10,7 +9,9 @@
 
 /* One batch_queue_run() in flight; lives on its caller's stack. */
 struct batch_ticket {
+    const struct batch_patience *patience;
     size_t remaining; /* entries neither done nor withdrawn */
+    bool abandoned;   /* some were withdrawn, because the caller has gone */
     pthread_cond_t done;
 };
 
@@ -56,19 +57,36 @@ static struct batch_queue *oldest_queue(const struct batcher *batcher) {
     return oldest;
 }
 
+static bool is_unwanted(const struct batch_patience *patience) {
+    return patience->gone && atomic_load(patience->gone);
+}
+
+/* Needs the lock. An entry of a caller who has gone has left the queue. */
+static void forget(struct batch_queue *queue, struct batch_ticket *ticket) {
+    ticket->abandoned = true;
+    if (--ticket->remaining == 0) pthread_cond_signal(&ticket->done);
+    atomic_fetch_add_explicit(&queue->stats.abandoned, 1, memory_order_relaxed);
+}
+
 /* Needs the lock. Takes this worker's share of what waits: with other workers
- * idle, an even split finishes sooner than one full batch. */
+ * idle, an even split finishes sooner than one full batch. Nothing is left to take when
+ * nobody wants what is there. */
 static uint32_t take(struct batch_queue *queue, uint32_t idle, struct batch_entry **entries) {
     size_t share = (queue->waiting + idle) / (idle + 1);
+    uint32_t taken = 0;
     if (share > queue->options.batch_max) share = queue->options.batch_max;
-    for (size_t i = 0; i < share; i++) {
-        entries[i] = queue->first;
-        queue->first = queue->first->next;
+    while (taken < share && queue->first) {
+        struct batch_entry *entry = queue->first;
+        queue->first = entry->next;
+        queue->waiting--;
+        if (is_unwanted(entry->ticket->patience))
+            forget(queue, entry->ticket);
+        else
+            entries[taken++] = entry;
     }
     if (!queue->first) queue->last = NULL;
-    queue->waiting -= share;
     atomic_store_explicit(&queue->stats.waiting, queue->waiting, memory_order_relaxed);
-    return (uint32_t)share;
+    return taken;
 }
 
 static void run_batch(struct batch_queue *queue, uint32_t worker, struct batch_entry **entries,
@@ -92,6 +110,7 @@ static void serve(struct batcher *batcher, struct batch_queue *queue, uint32_t w
     struct batch_entry *entries[BATCH_MAX_LIMIT];
     uint32_t count = take(queue, batcher->idle, entries);
     note_waiting(batcher);
+    if (!count) return;
     team_open(&batcher->teams[worker], worker);
     if (batcher->idle) pthread_cond_broadcast(&batcher->wake);
     pthread_mutex_unlock(&batcher->lock);
@@ -252,21 +271,25 @@ static void append(struct batch_queue *queue, struct batch_entry *entries, size_
     atomic_store_explicit(&queue->stats.waiting, queue->waiting, memory_order_relaxed);
 }
 
-/* Needs the lock. Takes the ticket's entries that no worker has out of the queue. */
+/* Needs the lock. Takes the entries that no worker has out of the queue: those of the ticket,
+ * and of callers who have gone. Returns how many of the ticket there were. */
 static size_t withdraw(struct batch_queue *queue, struct batch_ticket *ticket) {
     size_t withdrawn = 0;
     struct batch_entry **link = &queue->first;
     queue->last = NULL;
     while (*link) {
-        if ((*link)->ticket == ticket) {
+        struct batch_ticket *own = (*link)->ticket;
+        bool late = own == ticket;
+        if (late || is_unwanted(own->patience)) {
             *link = (*link)->next;
-            withdrawn++;
+            queue->waiting--;
+            withdrawn += late;
+            if (!late) forget(queue, own);
         } else {
             queue->last = *link;
             link = &(*link)->next;
         }
     }
-    queue->waiting -= withdrawn;
     ticket->remaining -= withdrawn;
     atomic_store_explicit(&queue->stats.waiting, queue->waiting, memory_order_relaxed);
     atomic_fetch_add_explicit(&queue->stats.expired, withdrawn, memory_order_relaxed);
@@ -275,7 +298,8 @@ static size_t withdraw(struct batch_queue *queue, struct batch_ticket *ticket) {
 
 /* Needs the lock. */
 static enum status wait_for(struct batch_queue *queue, struct batch_ticket *ticket,
-                            uint64_t deadline_ns, struct error *err) {
+                            struct error *err) {
+    uint64_t deadline_ns = ticket->patience->deadline_ns;
     pthread_mutex_t *lock = &queue->batcher->lock;
     enum status status = STATUS_OK;
     struct timespec until = clock_timespec(deadline_ns);
@@ -287,19 +311,22 @@ static enum status wait_for(struct batch_queue *queue, struct batch_ticket *tick
     }
     /* What a worker has is waited for. */
     while (ticket->remaining) pthread_cond_wait(&ticket->done, lock);
+    if (!status && ticket->abandoned)
+        status = error_set(err, STATUS_CANCELLED, "whoever asked has gone");
     if (!status && clock_now_ns() >= deadline_ns)
         status = error_set(err, STATUS_TIMEOUT, "the deadline passed in the encoder");
     return status;
 }
 
 enum status batch_queue_run(struct batch_queue *queue, struct batch_entry *entries, size_t count,
-                            uint64_t deadline_ns, struct error *err) {
+                            const struct batch_patience *patience, struct error *err) {
     if (count == 0) return STATUS_OK;
     struct batcher *batcher = queue->batcher;
-    struct batch_ticket ticket = {.remaining = count};
+    struct batch_ticket ticket = {.patience = patience, .remaining = count};
     pthread_cond_init(&ticket.done, NULL);
     enum status status;
     pthread_mutex_lock(&batcher->lock);
+    if (count > queue->options.queue_limit - queue->waiting) withdraw(queue, &ticket);
     if (count > queue->options.queue_limit - queue->waiting) {
         atomic_fetch_add_explicit(&queue->stats.rejected, count, memory_order_relaxed);
         status =
@@ -311,7 +338,7 @@ enum status batch_queue_run(struct batch_queue *queue, struct batch_entry *entri
         for (size_t i = 0; i < count && i < batcher->workers; i++) {
             pthread_cond_signal(&batcher->wake);
         }
-        status = wait_for(queue, &ticket, deadline_ns, err);
+        status = wait_for(queue, &ticket, err);
     }
     pthread_mutex_unlock(&batcher->lock);
     pthread_cond_destroy(&ticket.done);

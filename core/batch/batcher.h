@@ -12,6 +12,8 @@
 #ifndef CORE_BATCH_BATCHER_H
 #define CORE_BATCH_BATCHER_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +62,7 @@ struct batch_queue_stats {
     _Atomic uint64_t waiting;    /* entries, now */
     _Atomic uint64_t rejected;   /* entries refused because the queue was full */
     _Atomic uint64_t expired;    /* entries withdrawn at their deadline */
+    _Atomic uint64_t abandoned;  /* entries withdrawn because their caller has gone */
 };
 
 enum status batcher_create(struct batcher **out, uint32_t workers, struct error *err);
@@ -75,10 +78,18 @@ enum status batch_queue_open(struct batch_queue **out, struct batcher *batcher,
 void batch_queue_close(struct batch_queue *queue);
 const struct batch_queue_stats *batch_queue_stats(const struct batch_queue *queue);
 
+/* How long the caller of batch_queue_run() waits. */
+struct batch_patience {
+    uint64_t deadline_ns;
+    const _Atomic bool *gone; /* set when nobody wants it any more; NULL: that cannot be */
+};
+
 /* Queues all of `entries` or none, then blocks until every one is done; STATUS_TIMEOUT when
- * that is not before `deadline_ns`. Entries still queued then are withdrawn; those that are
- * running are always waited for, because the worker writes to their output. */
+ * that is not before the deadline. Entries still queued then are withdrawn; those that are
+ * running are always waited for, because the worker writes to their output. Of a caller who
+ * has gone they are withdrawn when their turn comes, or their place is needed:
+ * STATUS_CANCELLED. */
 enum status batch_queue_run(struct batch_queue *queue, struct batch_entry *entries, size_t count,
-                            uint64_t deadline_ns, struct error *err);
+                            const struct batch_patience *patience, struct error *err);
 
 #endif

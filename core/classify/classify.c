@@ -166,7 +166,7 @@ static enum status embed_missing(struct job *job, struct engine_call *how, struc
         return error_set(err, STATUS_NO_MEMORY, "out of memory for %zu labels", job->missing_count);
     }
     struct engine_text_info infos[PROMPTS_AT_ONCE];
-    struct engine_call own = {.deadline_ns = how->deadline_ns, .texts = infos};
+    struct engine_call own = {.deadline_ns = how->deadline_ns, .gone = how->gone, .texts = infos};
     for (size_t first = 0; first < pairs; first += PROMPTS_AT_ONCE) {
         size_t count = pairs - first < PROMPTS_AT_ONCE ? pairs - first : PROMPTS_AT_ONCE;
         enum status status = add_prompts(job, first, count, &own, err);

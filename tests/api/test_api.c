@@ -238,6 +238,27 @@ START_TEST(deadlines) {
 }
 END_TEST
 
+START_TEST(clients_that_have_gone) {
+    static const _Atomic bool gone = true;
+    static const char *const paths[] = {"/embed/image", "/embed/text", "/classify"};
+    struct fake_request fake;
+    for (size_t i = 0; i < 3; i++) {
+        fake_request_init(&fake, paths[i], "application/json",
+                          bytes_of(i == 1 ? "{\"text\":\"a cat\"}"
+                                          : "{\"image\":\"" SERVICE_PIXEL "\",\"partial\":true}"));
+        if (i == 2)
+            fake.request.body =
+                bytes_of("{\"image\":\"" SERVICE_PIXEL "\",\"labels\":[\"a cat\"]}");
+        fake.request.gone = &gone;
+        ck_assert_int_eq(service_run(&fake), 499);
+    }
+    service_get("/metrics", 200);
+    buffer_append(&service_response.body, "", 1, NULL);
+    ck_assert_ptr_nonnull(strstr((const char *)service_response.body.data,
+                                 "clipd_rejected_total{reason=\"client_gone\"} 3\n"));
+}
+END_TEST
+
 /* ---- the rest ---- */
 
 START_TEST(describes_its_models) {
@@ -314,6 +335,7 @@ int main(void) {
     tcase_add_test(tests, long_texts);
     tcase_add_test(tests, unknown_models);
     tcase_add_test(tests, deadlines);
+    tcase_add_test(tests, clients_that_have_gone);
     tcase_add_test(tests, describes_its_models);
     tcase_add_test(tests, serves_its_description);
     tcase_add_test(tests, counts_what_it_does);

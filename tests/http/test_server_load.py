@@ -147,6 +147,46 @@ class Slow(unittest.TestCase):
                 sock.close()
 
 
+class Leaving(unittest.TestCase):
+    def setUp(self):
+        self.server = FakeServer(idle_timeout_s=30)
+        self.server.__enter__()
+
+    def tearDown(self):
+        self.server.__exit__(None, None, None)
+
+    def test_clients_that_leave_while_they_wait(self):
+        def leave(version, end):
+            before = wait_for(self.server, lambda stats: stats["active"] == 0)
+            with self.server.socket() as sock:
+                sock.sendall(b"GET /sleep?ms=%d HTTP/%s\r\nHost: x\r\n\r\n"
+                             % (60000 if end != "old" else 1500, version))
+                wait_for(self.server, lambda stats: stats["asleep"] == 1)
+                if end == "reset":
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            stats = wait_for(self.server, lambda stats: stats["active"] == 0, 30)
+            self.assertEqual(stats["active"], 0, f"{version} {end} sleeps on")
+            return stats["gone"] - before["gone"]
+
+        for version in (b"1.0", b"1.1"):
+            self.assertEqual(leave(version, "reset"), 1)
+        self.assertEqual(leave(b"1.1", "close"), 1)
+        # It might as well be waiting.
+        self.assertEqual(leave(b"1.0", "old"), 0)
+
+    def test_half_closed_client_waits(self):
+        gone = wait_for(self.server, lambda stats: True)["gone"]
+        for version in (b"1.1", b"1.0"):
+            with self.server.socket() as sock:
+                sock.sendall(b"GET /sleep?ms=1500 HTTP/%s\r\nHost: x\r\n\r\n" % version)
+                sock.shutdown(socket.SHUT_WR)
+                answer = read_until_closed(sock)
+            # What it is asked with is seen by tests/server/test_presence.c.
+            answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.assertEqual(answer.split(b" ", 2)[1], b"200")
+        self.assertEqual(wait_for(self.server, lambda stats: True)["gone"], gone)
+
+
 class Overload(unittest.TestCase):
     def test_more_requests_than_allowed(self):
         with FakeServer(requests_max=8) as server:

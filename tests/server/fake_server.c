@@ -23,10 +23,10 @@ enum { BODY_MAX = 8 << 20, ANSWER_MAX = 256 << 20, BLOCK_SIZE = 64 << 10 };
 /* What the api saw, for GET /stats. */
 struct api {
     _Atomic uint64_t admitted, handled, finished, unsent, refused, smuggled;
-    _Atomic uint64_t no_status; /* finished without an answer: must stay 0 */
-    _Atomic uint64_t asleep;
-    _Atomic uint64_t producing; /* streams that are being made */
-    _Atomic uint64_t uploading; /* bodies that are being read */
+    _Atomic uint64_t no_status;    /* finished without an answer: must stay 0 */
+    _Atomic uint64_t asleep, gone; /* gone: clients that were seen to leave meanwhile */
+    _Atomic uint64_t producing;    /* streams that are being made */
+    _Atomic uint64_t uploading;    /* bodies that are being read */
     api_server_stats_fn *read_stats;
     void *stats_context;
 };
@@ -71,14 +71,15 @@ static void put_stats(struct api *api, struct http_response *response) {
                   "{\"admitted\":%llu,\"handled\":%llu,\"finished\":%llu,\"unsent\":%llu,"
                   "\"refused\":%llu,\"smuggled\":%llu,\"no_status\":%llu,\"connections\":%llu,"
                   "\"active\":%llu,\"body_bytes\":%llu,\"answer_bytes\":%llu,\"producing\":%llu,"
-                  "\"uploading\":%llu,\"asleep\":%llu}\n",
+                  "\"uploading\":%llu,\"asleep\":%llu,\"gone\":%llu}\n",
                   (unsigned long long)api->admitted, (unsigned long long)api->handled,
                   (unsigned long long)api->finished, (unsigned long long)api->unsent,
                   (unsigned long long)api->refused, (unsigned long long)api->smuggled,
                   (unsigned long long)api->no_status, (unsigned long long)stats.connections,
                   (unsigned long long)stats.requests_active, (unsigned long long)stats.body_bytes,
                   (unsigned long long)stats.answer_bytes, (unsigned long long)api->producing,
-                  (unsigned long long)api->uploading, (unsigned long long)api->asleep);
+                  (unsigned long long)api->uploading, (unsigned long long)api->asleep,
+                  (unsigned long long)api->gone);
 }
 
 /* GET /stream?lines=&pause_ms=&fail=: numbered lines, with a pause before each, or in
@@ -183,15 +184,28 @@ static void put_big(struct api *api, struct http_request *request, struct http_r
     if (response_charge(response, &err)) api_refuse(api, request, 0, &err, response);
 }
 
+/* Until the time is over or the client is known to have gone. */
+static void put_sleep(struct api *api, struct http_request *request,
+                      struct http_response *response) {
+    uint64_t end_ns = clock_now_ns() + query_number(request, "ms") * CLOCK_NS_PER_MS;
+    atomic_fetch_add(&api->asleep, 1);
+    bool gone = false;
+    while (!gone && clock_now_ns() < end_ns) {
+        uint64_t left_us = (end_ns - clock_now_ns()) / 1000;
+        usleep(left_us < 5000 ? (useconds_t)left_us : 5000);
+        gone = atomic_load(request->gone);
+    }
+    atomic_fetch_sub(&api->asleep, 1);
+    if (gone) atomic_fetch_add(&api->gone, 1);
+    put(response, 200, "slept\n");
+}
+
 void api_handle(struct api *api, struct http_request *request, struct http_response *response) {
     atomic_fetch_add(&api->handled, 1);
     if (is_path(request, "/stats")) {
         put_stats(api, response);
     } else if (is_path(request, "/sleep") || is_path(request, "/probe")) {
-        atomic_fetch_add(&api->asleep, 1);
-        usleep((useconds_t)(query_number(request, "ms") * 1000));
-        atomic_fetch_sub(&api->asleep, 1);
-        put(response, 200, "slept\n");
+        put_sleep(api, request, response);
     } else if (is_path(request, "/big")) {
         put_big(api, request, response);
     } else if (is_path(request, "/echo")) {

@@ -37,6 +37,8 @@ static void run(void *context, uint32_t worker, struct team *team,
     atomic_fetch_sub(&model->running, 1);
 }
 
+static const struct batch_patience for_ever = {.deadline_ns = CLOCK_NEVER};
+
 struct fixture {
     struct model model;
     struct batcher *batcher;
@@ -61,12 +63,12 @@ static void close_fixture(struct fixture *f) {
 }
 
 static enum status submit(struct fixture *f, int *inputs, int *outputs, size_t count,
-                          uint64_t deadline, struct error *err) {
+                          const struct batch_patience *patience, struct error *err) {
     struct batch_entry entries[64];
     for (size_t i = 0; i < count; i++) {
         entries[i] = (struct batch_entry){.input = &inputs[i], .output = &outputs[i]};
     }
-    return batch_queue_run(f->queue, entries, count, deadline, err);
+    return batch_queue_run(f->queue, entries, count, patience, err);
 }
 
 START_TEST(a_request_larger_than_a_batch) {
@@ -74,10 +76,10 @@ START_TEST(a_request_larger_than_a_batch) {
     int inputs[20], outputs[20];
     open_fixture(&f, 2, 8, 100);
     for (int i = 0; i < 20; i++) inputs[i] = i;
-    ck_assert_int_eq(submit(&f, inputs, outputs, 20, CLOCK_NEVER, NULL), STATUS_OK);
+    ck_assert_int_eq(submit(&f, inputs, outputs, 20, &for_ever, NULL), STATUS_OK);
     for (int i = 0; i < 20; i++) ck_assert_int_eq(outputs[i], i + i);
     ck_assert_uint_le(f.model.largest, 8);
-    ck_assert_int_eq(submit(&f, inputs, outputs, 0, CLOCK_NEVER, NULL), STATUS_OK);
+    ck_assert_int_eq(submit(&f, inputs, outputs, 0, &for_ever, NULL), STATUS_OK);
     close_fixture(&f);
 }
 END_TEST
@@ -87,13 +89,16 @@ struct client {
     int first;
     enum status status;
     uint64_t timeout_ns;
+    _Atomic bool gone;
 };
 
 static void *client(void *argument) {
     struct client *c = argument;
     int input = c->first, output = -1;
-    uint64_t deadline = c->timeout_ns ? clock_now_ns() + c->timeout_ns : CLOCK_NEVER;
-    c->status = submit(c->f, &input, &output, 1, deadline, NULL);
+    struct batch_patience patience = {.deadline_ns = c->timeout_ns ? clock_now_ns() + c->timeout_ns
+                                                                   : CLOCK_NEVER,
+                                      .gone = &c->gone};
+    c->status = submit(c->f, &input, &output, 1, &patience, NULL);
     if (c->status == STATUS_OK && output != 2 * c->first) atomic_fetch_add(&c->f->model.wrong, 1);
     return NULL;
 }
@@ -127,7 +132,7 @@ END_TEST
 static void *submit_eight(void *argument) {
     struct client *c = argument;
     int inputs[8] = {0}, outputs[8];
-    c->status = submit(c->f, inputs, outputs, 8, CLOCK_NEVER, NULL);
+    c->status = submit(c->f, inputs, outputs, 8, &for_ever, NULL);
     return NULL;
 }
 
@@ -159,7 +164,7 @@ START_TEST(a_full_queue_refuses_all_of_a_request) {
     pthread_mutex_lock(&f.model.gate);
     pthread_create(&thread, NULL, client, &holder);
     while (!atomic_load(&f.model.running)) usleep(500);
-    ck_assert_int_eq(submit(&f, inputs, outputs, 6, CLOCK_NEVER, &err), STATUS_OVERLOADED);
+    ck_assert_int_eq(submit(&f, inputs, outputs, 6, &for_ever, &err), STATUS_OVERLOADED);
     ck_assert_uint_eq(batch_queue_stats(f.queue)->rejected, 6);
     ck_assert_uint_eq(batch_queue_stats(f.queue)->waiting, 0);
     pthread_mutex_unlock(&f.model.gate);
@@ -199,11 +204,84 @@ START_TEST(what_is_done_after_its_deadline_is_late) {
     struct error err = ERROR_NONE;
     int input = 1, output = 0;
     open_fixture(&f, 1, 8, 100);
-    f.model.busy_until_ns = clock_now_ns() + 100 * (uint64_t)CLOCK_NS_PER_MS;
-    ck_assert_int_eq(submit(&f, &input, &output, 1, f.model.busy_until_ns, &err), STATUS_TIMEOUT);
+    struct batch_patience late = {clock_now_ns() + 100 * (uint64_t)CLOCK_NS_PER_MS, NULL};
+    f.model.busy_until_ns = late.deadline_ns;
+    ck_assert_int_eq(submit(&f, &input, &output, 1, &late, &err), STATUS_TIMEOUT);
     ck_assert_int_eq(err.status, STATUS_TIMEOUT);
     f.model.busy_until_ns = 0;
-    ck_assert_int_eq(submit(&f, &input, &output, 1, clock_deadline(60000), NULL), STATUS_OK);
+    struct batch_patience patience = {.deadline_ns = clock_deadline(60000)};
+    ck_assert_int_eq(submit(&f, &input, &output, 1, &patience, NULL), STATUS_OK);
+    close_fixture(&f);
+}
+END_TEST
+
+/* Those behind it in the queue move up, whatever became of its neighbours. */
+START_TEST(who_has_gone_is_not_encoded) {
+    struct fixture f;
+    struct client clients[] = {{.f = &f, .first = 1}, {.f = &f, .first = 2}, {.f = &f, .first = 3}};
+    pthread_t threads[3];
+    open_fixture(&f, 1, 8, 100);
+    pthread_mutex_lock(&f.model.gate);
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&threads[i], NULL, client, &clients[i]);
+        if (i == 0) {
+            while (!atomic_load(&f.model.running)) usleep(500);
+        }
+    }
+    wait_until_waiting(&f, 2);
+    atomic_store(&clients[0].gone, true); /* too late: it is being encoded */
+    atomic_store(&clients[1].gone, true);
+    pthread_mutex_unlock(&f.model.gate);
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    ck_assert_int_eq(clients[0].status, STATUS_OK);
+    ck_assert_int_eq(clients[1].status, STATUS_CANCELLED);
+    ck_assert_int_eq(clients[2].status, STATUS_OK);
+    ck_assert_uint_eq(batch_queue_stats(f.queue)->abandoned, 1);
+    ck_assert_uint_eq(batch_queue_stats(f.queue)->waiting, 0);
+    ck_assert_uint_eq(f.model.batches, 2);
+    ck_assert_uint_eq(f.model.largest, 1);
+    close_fixture(&f);
+}
+END_TEST
+
+/* A batch of nobody is none, and the worker goes on. */
+START_TEST(all_have_gone) {
+    struct fixture f;
+    struct client left = {.f = &f, .first = 1, .gone = true}, next = {.f = &f, .first = 2};
+    open_fixture(&f, 2, 8, 100);
+    for (int i = 0; i < 100; i++) {
+        client(&left);
+        ck_assert_int_eq(left.status, STATUS_CANCELLED);
+    }
+    client(&next);
+    ck_assert_int_eq(next.status, STATUS_OK);
+    ck_assert_uint_eq(f.model.batches, 1);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(who_has_gone_makes_room) {
+    struct fixture f;
+    struct client holder = {.f = &f, .first = 1};
+    struct client left = {.f = &f, .first = 2}, next = {.f = &f, .first = 3};
+    pthread_t threads[3];
+    open_fixture(&f, 1, 8, 1);
+    pthread_mutex_lock(&f.model.gate);
+    pthread_create(&threads[0], NULL, client, &holder);
+    while (!atomic_load(&f.model.running)) usleep(500);
+    pthread_create(&threads[1], NULL, client, &left);
+    wait_until_waiting(&f, 1);
+    client(&next);
+    ck_assert_int_eq(next.status, STATUS_OVERLOADED);
+    atomic_store(&left.gone, true);
+    pthread_create(&threads[2], NULL, client, &next);
+    pthread_join(threads[1], NULL);
+    ck_assert_int_eq(left.status, STATUS_CANCELLED);
+    wait_until_waiting(&f, 1);
+    pthread_mutex_unlock(&f.model.gate);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[2], NULL);
+    ck_assert_int_eq(next.status, STATUS_OK);
     close_fixture(&f);
 }
 END_TEST
@@ -213,7 +291,7 @@ static void *hammer(void *argument) {
     int inputs[7], outputs[7];
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 7; i++) inputs[i] = c->first + round * 7 + i;
-        enum status status = submit(c->f, inputs, outputs, 7, CLOCK_NEVER, NULL);
+        enum status status = submit(c->f, inputs, outputs, 7, &for_ever, NULL);
         bool good = status == STATUS_OK;
         for (int i = 0; i < 7; i++) good = good && outputs[i] == 2 * inputs[i];
         if (!good) atomic_fetch_add(&c->f->model.wrong, 1);
@@ -323,7 +401,7 @@ static void *place(void *argument) {
     struct order *order = argument;
     int output = 0;
     struct batch_entry entry = {.input = &order->input, .output = &output};
-    enum status status = batch_queue_run(order->f->queue, &entry, 1, CLOCK_NEVER, NULL);
+    enum status status = batch_queue_run(order->f->queue, &entry, 1, &for_ever, NULL);
     if (status || output != 2 * order->input) atomic_fetch_add(&order->f->crew.wrong, 1);
     return NULL;
 }
@@ -417,6 +495,9 @@ int main(void) {
     tcase_add_test(tcase, a_full_queue_refuses_all_of_a_request);
     tcase_add_test(tcase, a_deadline_withdraws_what_waits_and_nothing_else);
     tcase_add_test(tcase, what_is_done_after_its_deadline_is_late);
+    tcase_add_test(tcase, who_has_gone_is_not_encoded);
+    tcase_add_test(tcase, all_have_gone);
+    tcase_add_test(tcase, who_has_gone_makes_room);
     tcase_add_test(tcase, many_clients_get_their_own);
     tcase_add_loop_test(tcase, all_idle_workers_help_a_lone_batch, 1, 5);
     tcase_add_test(tcase, helpers_leave_when_work_arrives);
