@@ -69,9 +69,16 @@ void api_set_server_stats(struct api *api, api_server_stats_fn *read, void *cont
 
 /* ---- failures ---- */
 
+static void respond(struct api *api, const struct http_request *request, int http_status,
+                    const struct error *err, struct http_response *response) {
+    int status = http_status ? http_status : problem_status(err->status);
+    uint64_t backlog_ns = status == 503 ? runtime_backlog_ns(registry_runtime(api->registry)) : 0;
+    problem_respond(response, request, status, err, backlog_ns);
+}
+
 static void fail(struct api *api, const struct http_request *request, int http_status,
                  const struct error *err, struct http_response *response) {
-    problem_respond(response, request, http_status, err);
+    respond(api, request, http_status, err, response);
     switch (err->status) {
     case STATUS_OVERLOADED: metrics_count_rejection(api->metrics, METRICS_QUEUE_FULL); break;
     case STATUS_TIMEOUT: metrics_count_rejection(api->metrics, METRICS_DEADLINE); break;
@@ -173,7 +180,7 @@ void api_refuse(struct api *api, struct http_request *request, int http_status,
         if (!request->route) request->route = other;
     }
     if (err->status == STATUS_OVERLOADED) {
-        problem_respond(response, request, http_status, err);
+        respond(api, request, http_status, err, response);
         metrics_count_rejection(api->metrics, METRICS_SERVER_BUSY);
         return;
     }

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "api/response.h"
+#include "core/base/clock.h"
 
-/* Seconds. A full queue empties within a second or so, starting up takes longer. */
-enum { RETRY_BUSY_S = 1, RETRY_UNAVAILABLE_S = 5 };
+/* Seconds after which a refused client is asked back. Of what is unavailable nobody knows when it
+ * comes back: starting up takes longer than most queues. */
+enum { RETRY_MIN_S = 1, RETRY_UNAVAILABLE_MIN_S = 5, RETRY_MAX_S = 60 };
 
 int problem_status(enum status status) {
     switch (status) {
@@ -106,8 +108,16 @@ static void write_openai(struct writer *writer, int status, const struct error *
     writer_end_object(writer);
 }
 
+/* When what waits now is done. */
+static unsigned retry_after_s(enum status status, uint64_t backlog_ns) {
+    unsigned least = status == STATUS_UNAVAILABLE ? RETRY_UNAVAILABLE_MIN_S : RETRY_MIN_S;
+    uint64_t seconds = backlog_ns / CLOCK_NS_PER_S + (backlog_ns % CLOCK_NS_PER_S > 0);
+    if (seconds < least) return least;
+    return seconds > RETRY_MAX_S ? RETRY_MAX_S : (unsigned)seconds;
+}
+
 void problem_respond(struct http_response *response, const struct http_request *request,
-                     int http_status, const struct error *err) {
+                     int http_status, const struct error *err, uint64_t backlog_ns) {
     int status = http_status ? http_status : problem_status(err->status);
     bool openai = strncmp(request->path, "/v1/", 4) == 0;
     char detail[sizeof(err->message) + 32];
@@ -117,10 +127,8 @@ void problem_respond(struct http_response *response, const struct http_request *
         snprintf(detail, sizeof(detail), "%s", err->message);
 
     response_init(response, status, openai ? "application/json" : "application/problem+json");
-    if (status == 503) {
-        response_header(response, "Retry-After", "%d",
-                        err->status == STATUS_UNAVAILABLE ? RETRY_UNAVAILABLE_S : RETRY_BUSY_S);
-    }
+    if (status == 503)
+        response_header(response, "Retry-After", "%u", retry_after_s(err->status, backlog_ns));
     struct writer writer;
     writer_init(&writer, &response->body);
     if (openai)

@@ -9,9 +9,10 @@
 /* The HTTP status of a failure. */
 int problem_status(enum status status);
 
-/* Replaces `response`. `http_status` 0: derived from err->status. */
+/* Replaces `response`. `http_status` 0: derived from err->status. `backlog_ns`: how long what
+ * waits for its turn will take, as far as that is known; a 503 says when to come again. */
 void problem_respond(struct http_response *response, const struct http_request *request,
-                     int http_status, const struct error *err);
+                     int http_status, const struct error *err, uint64_t backlog_ns);
 
 /* "errors" of a partial answer: [{"index", "status", "code", "detail"}] for each of
  * `errors`, [count], that is one. */

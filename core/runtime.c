@@ -62,6 +62,13 @@ const char *runtime_kernels_name(const struct runtime *runtime) {
     return isa_name(runtime->features);
 }
 
+/* What waits for a decoder waits for an encoder after that. */
+uint64_t runtime_backlog_ns(const struct runtime *runtime) {
+    uint64_t decode_ns = thread_pool_backlog_ns(runtime->decoders);
+    uint64_t encode_ns = batcher_backlog_ns(runtime->batcher);
+    return encode_ns > UINT64_MAX - decode_ns ? UINT64_MAX : decode_ns + encode_ns;
+}
+
 unsigned runtime_features(const struct runtime *runtime) {
     return runtime->features;
 }

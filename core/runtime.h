@@ -35,6 +35,9 @@ const struct runtime_options *runtime_options(const struct runtime *runtime);
 /* The name of the instruction set in use, for the log: "avx512". */
 const char *runtime_kernels_name(const struct runtime *runtime);
 
+/* How long until nothing waits for a decoder or an encoder, by how long these took of late. */
+uint64_t runtime_backlog_ns(const struct runtime *runtime);
+
 /* For core/ alone: the parts. They live as long as the runtime. */
 unsigned runtime_features(const struct runtime *runtime); /* core/kernels/isa.h */
 struct thread_pool *runtime_decoders(const struct runtime *runtime);

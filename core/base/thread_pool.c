@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "core/base/backlog.h"
+#include "core/base/clock.h"
+
 struct task {
     thread_pool_fn *fn;
     void *context;
@@ -21,6 +24,7 @@ struct thread_pool {
     size_t head, waiting;
     pthread_t *threads;     /* [options.threads], `started` of them running */
     uint32_t started, idle; /* idle: those that are still coming up, too */
+    struct backlog backlog;
     bool stopping;
 };
 
@@ -35,8 +39,10 @@ static void *work(void *argument) {
         pool->head = (pool->head + 1) % pool->options.queue_limit;
         pool->waiting--;
         pthread_mutex_unlock(&pool->lock);
+        uint64_t begun_ns = clock_now_ns();
         task.fn(task.context, task.index);
         pthread_mutex_lock(&pool->lock);
+        backlog_note(&pool->backlog, clock_now_ns() - begun_ns, 1);
         pool->idle++;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -168,4 +174,11 @@ size_t thread_pool_waiting(struct thread_pool *pool) {
     size_t waiting = pool->waiting;
     pthread_mutex_unlock(&pool->lock);
     return waiting;
+}
+
+uint64_t thread_pool_backlog_ns(struct thread_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    uint64_t ns = backlog_ns(&pool->backlog, pool->waiting, pool->options.threads);
+    pthread_mutex_unlock(&pool->lock);
+    return ns;
 }

@@ -39,5 +39,7 @@ enum status thread_pool_run(struct thread_pool *pool, thread_pool_fn *fn, void *
 
 /* Tasks waiting now: a gauge. */
 size_t thread_pool_waiting(struct thread_pool *pool);
+/* How long until none waits, by how long they took of late. */
+uint64_t thread_pool_backlog_ns(struct thread_pool *pool);
 
 #endif

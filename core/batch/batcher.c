@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "core/base/backlog.h"
 #include "core/base/clock.h"
 #include "core/base/team.h"
 
@@ -22,6 +23,7 @@ struct batch_queue {
     /* Under the batcher's lock. */
     struct batch_entry *first, *last;
     size_t waiting;
+    struct backlog backlog;
     struct batch_queue *next; /* in the batcher's list */
 };
 
@@ -116,6 +118,7 @@ static void serve(struct batcher *batcher, struct batch_queue *queue, uint32_t w
     pthread_mutex_unlock(&batcher->lock);
     run_batch(queue, worker, entries, count);
     pthread_mutex_lock(&batcher->lock);
+    backlog_note(&queue->backlog, entries[0]->run_ns, count);
     for (uint32_t i = 0; i < count; i++) {
         struct batch_ticket *ticket = entries[i]->ticket;
         if (--ticket->remaining == 0) pthread_cond_signal(&ticket->done);
@@ -216,6 +219,17 @@ uint32_t batcher_idle(struct batcher *batcher) {
     uint32_t idle = batcher->idle;
     pthread_mutex_unlock(&batcher->lock);
     return idle;
+}
+
+uint64_t batcher_backlog_ns(struct batcher *batcher) {
+    uint64_t sum = 0;
+    pthread_mutex_lock(&batcher->lock);
+    for (struct batch_queue *q = batcher->queues; q; q = q->next) {
+        uint64_t ns = backlog_ns(&q->backlog, q->waiting, batcher->workers);
+        sum = ns > UINT64_MAX - sum ? UINT64_MAX : sum + ns;
+    }
+    pthread_mutex_unlock(&batcher->lock);
+    return sum;
 }
 
 enum status batch_queue_open(struct batch_queue **out, struct batcher *batcher,

@@ -71,6 +71,8 @@ void batcher_destroy(struct batcher *batcher);
 uint32_t batcher_workers(const struct batcher *batcher);
 /* Workers that wait for something to do: a gauge. */
 uint32_t batcher_idle(struct batcher *batcher);
+/* How long until nothing waits in any queue, by how long batches took of late. */
+uint64_t batcher_backlog_ns(struct batcher *batcher);
 
 enum status batch_queue_open(struct batch_queue **out, struct batcher *batcher,
                              const struct batch_queue_options *options, struct error *err);

@@ -31,7 +31,7 @@ static void check_refusal(const struct http_request *request, enum status status
     struct http_response response = {0};
     require(err->status == status && err->message[0]);
     require(!err->where[0] || err->where[0] == '/');
-    problem_respond(&response, request, 0, err);
+    problem_respond(&response, request, 0, err, 0);
     check_json(buffer_view(&response.body));
     buffer_free(&response.body);
 }

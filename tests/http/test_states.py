@@ -137,7 +137,7 @@ class States(Contract):
                     status, headers, _ = server.post("/embed/image?output=patches", body, "application/json")
                     found.add(status)
                     if status == 503:
-                        assert headers["Retry-After"] == "1"
+                        assert 1 <= int(headers["Retry-After"]) <= 60
 
             askers = [threading.Thread(target=ask) for _ in range(6)]
             for asker in askers:

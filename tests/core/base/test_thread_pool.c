@@ -47,17 +47,27 @@ static void wait_for_gate(void *context, size_t index) {
     pthread_mutex_unlock(gate);
 }
 
+static void sleep_a_little(void *context, size_t index) {
+    (void)context;
+    (void)index;
+    usleep(2000);
+}
+
 START_TEST(a_full_queue_refuses_and_recovers) {
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     struct work work = {0};
     struct error err = ERROR_NONE;
     struct thread_pool *pool = create(1, 3);
     pthread_mutex_lock(&gate);
+    ck_assert_int_eq(thread_pool_run(pool, sleep_a_little, NULL, 1, NULL), STATUS_OK);
     ck_assert_int_eq(thread_pool_submit(pool, wait_for_gate, &gate, NULL), STATUS_OK);
     while (thread_pool_waiting(pool)) usleep(1000); /* the thread has taken it */
+    ck_assert_uint_eq(thread_pool_backlog_ns(pool), 0);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(thread_pool_submit(pool, count, &work, NULL), STATUS_OK);
     }
+    /* By the one that slept. */
+    ck_assert_uint_ge(thread_pool_backlog_ns(pool), 3 * UINT64_C(2000000));
     ck_assert_int_eq(thread_pool_submit(pool, count, &work, &err), STATUS_OVERLOADED);
     ck_assert_str_eq(err.message, "the test queue is full (3 of 3 waiting)");
     ck_assert_int_eq(thread_pool_run(pool, count, &work, 1, NULL), STATUS_OVERLOADED);

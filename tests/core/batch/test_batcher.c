@@ -215,6 +215,31 @@ START_TEST(what_is_done_after_its_deadline_is_late) {
 }
 END_TEST
 
+/* Of what waits, by how long the batch before took; nothing is known before. */
+START_TEST(what_waits_will_take_as_long_as_the_last) {
+    struct fixture f;
+    struct client clients[5];
+    pthread_t threads[5];
+    open_fixture(&f, 2, 8, 100);
+    ck_assert_uint_eq(batcher_backlog_ns(f.batcher), 0);
+    for (int i = 0; i < 5; i++) clients[i] = (struct client){.f = &f, .first = i};
+    client(&clients[0]);
+    uint64_t each_ns = batch_queue_stats(f.queue)->run_ns.sum;
+    ck_assert_uint_eq(batcher_backlog_ns(f.batcher), 0);
+    pthread_mutex_lock(&f.model.gate);
+    for (int i = 0; i < 5; i++) {
+        pthread_create(&threads[i], NULL, client, &clients[i]);
+        while (i < 2 && atomic_load(&f.model.running) <= (uint32_t)i) usleep(500);
+    }
+    wait_until_waiting(&f, 3);
+    ck_assert_uint_eq(batcher_backlog_ns(f.batcher), 3 * each_ns / 2);
+    pthread_mutex_unlock(&f.model.gate);
+    for (int i = 0; i < 5; i++) pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(batcher_backlog_ns(f.batcher), 0);
+    close_fixture(&f);
+}
+END_TEST
+
 /* Those behind it in the queue move up, whatever became of its neighbours. */
 START_TEST(who_has_gone_is_not_encoded) {
     struct fixture f;
@@ -495,6 +520,7 @@ int main(void) {
     tcase_add_test(tcase, a_full_queue_refuses_all_of_a_request);
     tcase_add_test(tcase, a_deadline_withdraws_what_waits_and_nothing_else);
     tcase_add_test(tcase, what_is_done_after_its_deadline_is_late);
+    tcase_add_test(tcase, what_waits_will_take_as_long_as_the_last);
     tcase_add_test(tcase, who_has_gone_is_not_encoded);
     tcase_add_test(tcase, all_have_gone);
     tcase_add_test(tcase, who_has_gone_makes_room);
