@@ -112,17 +112,6 @@ static void write_result(struct writer *writer, struct classification *c, size_t
     writer_end_object(writer);
 }
 
-/* Nothing when all labels are whole. */
-static void write_truncated(struct writer *writer, const struct classification *c) {
-    size_t count = c->body.labels.count, whole = 0;
-    while (whole < count && !c->truncated[whole]) whole++;
-    if (whole == count) return;
-    writer_key(writer, "truncated");
-    writer_begin_array(writer);
-    for (size_t i = 0; i < count; i++) writer_bool(writer, c->truncated[i]);
-    writer_end_array(writer);
-}
-
 static enum status answer(struct http_response *response, struct classification *c,
                           struct error *err) {
     struct writer writer;
@@ -138,7 +127,7 @@ static enum status answer(struct http_response *response, struct classification 
     writer_begin_array(&writer);
     for (size_t i = 0; i < c->images.count; i++) write_result(&writer, c, i);
     writer_end_array(&writer);
-    write_truncated(&writer, c);
+    encode_write_truncated(&writer, c->truncated, c->body.labels.count);
     if (c->images.errors) {
         writer_key(&writer, "errors");
         problem_write_items(&writer, c->images.errors, c->images.count);

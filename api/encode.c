@@ -140,6 +140,16 @@ void encode_write(struct writer *writer, const struct encoded *encoded, size_t i
         writer_floats(writer, embedding, dim);
 }
 
+void encode_write_truncated(struct writer *writer, const bool *truncated, size_t count) {
+    size_t whole = 0;
+    while (whole < count && !truncated[whole]) whole++;
+    if (whole == count) return;
+    writer_key(writer, "truncated");
+    writer_begin_array(writer);
+    for (size_t i = 0; i < count; i++) writer_bool(writer, truncated[i]);
+    writer_end_array(writer);
+}
+
 void encode_write_preprocess(struct writer *writer, const struct engine_info *model) {
     if (!model->preprocess.fast) return;
     writer_key(writer, "preprocess");

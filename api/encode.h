@@ -46,6 +46,10 @@ enum status encode_states(float *states, struct encode *encode, const struct inp
 void encode_write(struct writer *writer, const struct encoded *encoded, size_t index, size_t dim,
                   bool base64);
 
+/* The member "truncated": for each of `count`, whether a text of it was longer than the model's
+ * context, and was cut. Nothing when all are whole. */
+void encode_write_truncated(struct writer *writer, const bool *truncated, size_t count);
+
 /* The member that every answer about images has, unless they were preprocessed exactly. */
 void encode_write_preprocess(struct writer *writer, const struct engine_info *model);
 

@@ -25,13 +25,14 @@ enum status item_batch_init(struct item_batch *out, const struct collection_spec
     }
     out->items = calloc(limit, sizeof(*out->items));
     out->errors = calloc(limit, sizeof(*out->errors));
+    out->truncated = calloc(limit, sizeof(*out->truncated));
     out->embeddings = calloc(floats, sizeof(*out->embeddings));
     out->image_of = calloc(limit, sizeof(*out->image_of));
     out->text_of = calloc(limit, sizeof(*out->text_of));
     out->metadata_end = calloc(limit, sizeof(*out->metadata_end));
     out->thumbnails = calloc(limit, sizeof(*out->thumbnails));
-    bool complete = out->items && out->errors && out->embeddings && out->image_of && out->text_of &&
-                    out->metadata_end && out->thumbnails;
+    bool complete = out->items && out->errors && out->truncated && out->embeddings &&
+                    out->image_of && out->text_of && out->metadata_end && out->thumbnails;
     return complete ? STATUS_OK
                     : error_set(err, STATUS_NO_MEMORY, "out of memory for %zu items", limit);
 }
@@ -49,6 +50,7 @@ void item_batch_free(struct item_batch *batch) {
     buffer_free(&batch->metadata);
     free(batch->items);
     free(batch->errors);
+    free(batch->truncated);
     free(batch->embeddings);
     free(batch->image_of);
     free(batch->text_of);
@@ -194,6 +196,7 @@ void item_batch_add(struct item_batch *batch, const struct json_body *json, cons
     size_t index = batch->count, before = batch->metadata.size;
     batch->items[index] = (struct item){0};
     batch->errors[index] = ERROR_NONE;
+    batch->truncated[index] = false;
     batch->thumbnails[index] = NULL;
     if (read_item(batch, json, value, pointer, &batch->errors[index]))
         batch->metadata.size = before;
@@ -219,6 +222,7 @@ static enum status embed(struct item_batch *batch, struct encode *encode,
             batch->errors[index] = encoded.errors[i];
             continue;
         }
+        batch->truncated[index] = encoded.infos && encoded.infos[i].truncated;
         memcpy(batch->embeddings + index * dim, encoded.embeddings + i * dim,
                dim * sizeof(*batch->embeddings));
     }

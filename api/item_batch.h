@@ -16,6 +16,7 @@
 struct item_batch {
     struct item *items;   /* [count] */
     struct error *errors; /* [count]: of those that are bad */
+    bool *truncated;      /* [count]: the text that stands for it was cut */
     float *embeddings;    /* [limit, dim] */
     size_t count, limit;
     const struct collection_spec *spec; /* borrowed */

@@ -94,6 +94,7 @@ static enum status upsert_json(struct upsert *upsert, struct error *err) {
     if (!status) {
         writer_begin_object(upsert->writer);
         upsert_write_result(upsert->writer, &upsert->total);
+        encode_write_truncated(upsert->writer, upsert->batch.truncated, count);
         if (partial) {
             writer_key(upsert->writer, "errors");
             problem_write_items(upsert->writer, upsert->batch.errors, count);

@@ -40,8 +40,10 @@ static enum status embed(struct search_body *body, struct encode *encode,
     else
         error.input = -1;
     for (size_t i = 0; i < inputs->count && !status; i++) {
-        memcpy(find_term(body, kind, i)->embedding, encoded.embeddings + i * dim,
-               dim * sizeof(float));
+        struct search_term *term = find_term(body, kind, i);
+        memcpy(term->embedding, encoded.embeddings + i * dim, dim * sizeof(float));
+        if (encoded.infos && encoded.infos[i].truncated)
+            body->queries[term->query].truncated = true;
     }
     encoded_free(&encoded);
     return error_pass(err, &error);
@@ -131,7 +133,7 @@ static enum status mix(struct search_body *body, const struct collection_spec *s
 struct answer {
     struct http_response *response;
     struct writer writer;
-    const struct item_json *how;
+    const struct search_body *body;
     size_t query; /* whose hits are being written */
 };
 
@@ -141,14 +143,18 @@ static void begin_query(struct writer *writer) {
     writer_begin_array(writer);
 }
 
-static void end_query(struct writer *writer) {
-    writer_end_array(writer);
-    writer_end_object(writer);
+static void end_query(struct answer *answer) {
+    writer_end_array(&answer->writer);
+    if (answer->body->queries[answer->query].truncated) {
+        writer_key(&answer->writer, "truncated");
+        writer_bool(&answer->writer, true);
+    }
+    writer_end_object(&answer->writer);
 }
 
 static void go_to_query(struct answer *answer, size_t query) {
     for (; answer->query < query; answer->query++) {
-        end_query(&answer->writer);
+        end_query(answer);
         begin_query(&answer->writer);
     }
 }
@@ -166,7 +172,7 @@ static enum status visit_hit(void *context, const struct hit *hit, struct error 
     writer_uint(writer, hit->rank);
     writer_key(writer, "score");
     writer_float(writer, hit->score);
-    item_json_write(writer, &hit->item, answer->how);
+    item_json_write(writer, &hit->item, &answer->body->how);
     writer_end_object(writer);
     enum status status = writer_finish(writer, err);
     return status ? status : response_charge(answer->response, err);
@@ -175,7 +181,7 @@ static enum status visit_hit(void *context, const struct hit *hit, struct error 
 static enum status search(struct api *api, struct http_response *response,
                           const struct search_body *body, const struct collection_spec *spec,
                           struct error *err) {
-    struct answer answer = {.response = response, .how = &body->how};
+    struct answer answer = {.response = response, .body = body};
     struct error error = ERROR_NONE;
     struct search *searches = calloc(body->queries_count, sizeof(*searches));
     if (!searches) return error_set(err, STATUS_NO_MEMORY, "out of memory");
@@ -195,7 +201,7 @@ static enum status search(struct api *api, struct http_response *response,
     if (!body->is_list) error.input = -1;
     if (status) return error_pass(err, &error);
     go_to_query(&answer, body->queries_count - 1);
-    end_query(&answer.writer);
+    end_query(&answer);
     writer_end_array(&answer.writer);
     writer_end_object(&answer.writer);
     return writer_finish(&answer.writer, err);

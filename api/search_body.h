@@ -35,6 +35,7 @@ struct search_query {
     struct filter_json filter;
     size_t terms_count;
     bool is_mixture;
+    bool truncated; /* one of its texts was cut */
 };
 
 struct search_body {

@@ -14,7 +14,7 @@ struct lines {
     struct upsert *upsert;
     struct json_body *json; /* [UPSERT_BATCH], of the batch */
     size_t first;           /* line of the batch, from 1 */
-    uint64_t failed, unreported;
+    uint64_t failed, truncated, unreported;
 };
 
 static void write_line_error(struct writer *writer, size_t line, const struct error *error) {
@@ -48,10 +48,12 @@ static enum status report(struct lines *lines, const struct item_batch_result *r
         upsert_write_count(writer, "line", lines->first);
         upsert_write_count(writer, "lines", batch->count);
         upsert_write_result(writer, result);
+        encode_write_truncated(writer, batch->truncated, batch->count);
         writer_key(writer, "errors");
         writer_begin_array(writer);
     }
     for (size_t i = 0; i < batch->count; i++) {
+        lines->truncated += batch->truncated[i];
         if (!batch->errors[i].status) continue;
         if (!full) write_line_error(writer, lines->first + i, &batch->errors[i]);
         lines->failed++;
@@ -157,6 +159,7 @@ enum status upsert_lines(struct upsert *upsert, struct error *err) {
     writer_begin_object(writer);
     upsert_write_result(writer, &upsert->total);
     upsert_write_count(writer, "failed", lines.failed);
+    if (lines.truncated) upsert_write_count(writer, "truncated", lines.truncated);
     if (lines.unreported) upsert_write_count(writer, "batches_unreported", lines.unreported);
     writer_end_object(writer);
     end_line(writer);

@@ -253,6 +253,28 @@ class Items(Store):
         values = self.call_on("upsertItems", 200, b"", "application/x-ndjson")
         self.assertEqual(values, [{"total": {"inserted": 0, "updated": 0, "failed": 0}}])
 
+    def test_texts_that_are_cut(self):
+        long = "a " * 100
+        self.json_on("putCollection", {}, name="photos")
+        whole, cut = {"id": "a", "text": "a dog"}, {"id": "b", "text": long}
+        beside = {"id": "c", "image": text(RED), "text": long}  # which is not what it is found by
+        for partial in (False, True):
+            errors = {"errors": []} if partial else {}
+            answers = [self.json_on("upsertItems", {"items": items, "partial": partial}, name="photos")
+                       for items in ([whole, cut, beside], [whole, beside])]
+            self.assertEqual(answers, [
+                {"inserted": 0 if partial else 3, "updated": 3 if partial else 0, "truncated": [False, True, False]}
+                | errors, {"inserted": 0, "updated": 2} | errors])
+        lines = [json.dumps({"id": str(i), "text": long if i in (1, 300) else "a dog"}) for i in range(301)]
+        values = self.call_on("upsertItems", 200, "\n".join(lines).encode(), "application/x-ndjson", name="photos")
+        self.assertEqual([[v["line"] + i for i, cut in enumerate(v["truncated"]) if cut] for v in values[:-1]],
+                         [[2], [301]])
+        self.assertEqual([len(v["truncated"]) for v in values[:-1]], [256, 45])
+        self.assertEqual(values[-1]["total"]["truncated"], 2)
+        values = self.call_on("upsertItems", 200, lines[0].encode(), "application/x-ndjson", name="photos")
+        self.assertEqual(values, [{"line": 1, "lines": 1, "inserted": 0, "updated": 1, "errors": []},
+                                  {"total": {"inserted": 0, "updated": 1, "failed": 0}}])
+
     def test_ndjson_of_any_length(self):
         """More than a body may have otherwise, sent in chunks as it is made; of its lines only
         the memory for a few megabytes is taken."""

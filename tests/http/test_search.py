@@ -76,6 +76,20 @@ class Searches(Store):
             score = sum(a * b for a, b in zip(mixed, expected[hit["id"]])) / length
             self.assertAlmostEqual(hit["score"], score, places=5)
 
+    def test_texts_that_are_cut(self):
+        self.json_on("putCollection", {}, name="photos")
+        self.json_on("upsertItems", {"items": [{"id": "red", "image": text(RED)}]}, name="photos")
+        whole, cut = {"text": "a dog"}, {"text": "a " * 100}
+        image = {"image": text(BLUE), "top_k": 1}
+        value = self.json_on("search", {"queries": [
+            whole, cut, image, {"mixture": [{"image": text(BLUE)}, whole]},
+            {"mixture": [whole, {"id": "red"}, cut]}, dict(cut, score_min=2), {"id": "red"}]}, name="photos")
+        self.assertEqual([result.get("truncated", False) for result in value["results"]],
+                         [False, True, False, False, True, True, False])
+        self.assertEqual(value["results"][5], {"hits": [], "truncated": True})
+        self.assertNotIn("truncated", self.json_on("search", whole, name="photos")["results"][0])
+        self.assertIs(self.json_on("search", cut, name="photos")["results"][0]["truncated"], True)
+
     def test_filters(self):
         def field(name, **more):
             return dict({"field": name}, **more)
