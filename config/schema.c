@@ -51,6 +51,13 @@ const struct schema_key schema_keys[] = {
      .min = 1,
      .max = 86400,
      .meaning = "a request must have arrived whole this long after its first byte"},
+    {.name = "server.rate_min",
+     .kind = SCHEMA_SIZE,
+     FIELD(server.rate_min),
+     .min = KIB,
+     .max = GIB,
+     .meaning = "bytes a second that a client must send of streamed bodies, and take of answers; "
+                "who is slower is cut off, after request_timeout at the soonest"},
     {.name = "server.memory_max",
      .kind = SCHEMA_SIZE,
      FIELD(server.memory_max),

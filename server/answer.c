@@ -6,7 +6,9 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
-enum { STREAM_BLOCK = 16 << 10 }; /* bytes of a streamed answer taken at once */
+/* Bytes handed to the library at once. Of a body that is whole already these are a copy, so that it
+ * can be seen how fast the client takes it; one that is not longer goes as it is. */
+enum { STREAM_BLOCK = 16 << 10, BODY_BLOCK = 64 << 10 };
 
 /* libmicrohttpd 0.9.75 may send a last chunk behind the headers that answer a HEAD: the next
  * answer must not be looked for behind it. */
@@ -65,12 +67,27 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
     return 0;
 }
 
+/* The client has taken what came before: the next block for it. */
+static ssize_t read_body(void *context, uint64_t position, char *out, size_t room) {
+    struct exchange *exchange = context;
+    const struct buffer *body = &exchange->response.body;
+    exchange->loop->calls++;
+    assert(position < body->size);
+    size_t size = body->size - position < room ? body->size - position : room;
+    memcpy(out, body->data + position, size);
+    exchange_extend(exchange, size);
+    return (ssize_t)size;
+}
+
 static struct MHD_Response *create_response(struct exchange *exchange) {
     struct http_response *response = &exchange->response;
     if (exchange->stream || is_stream_of_head(exchange))
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
                                                  exchange, NULL);
     /* The body is freed by exchange_end(), which libmicrohttpd calls afterwards. */
+    if (response->body.size > BODY_BLOCK && exchange->request.method != HTTP_HEAD)
+        return MHD_create_response_from_callback(response->body.size, BODY_BLOCK, read_body,
+                                                 exchange, NULL);
     return MHD_create_response_from_buffer(response->body.size, response->body.data,
                                            MHD_RESPMEM_PERSISTENT);
 }
@@ -82,9 +99,7 @@ enum MHD_Result answer_queue(struct exchange *exchange) {
     if (!out) return MHD_NO;
     enum MHD_Result queued = MHD_NO;
     if (add_headers(out, exchange)) {
-        uint64_t seconds = response->body.size / EXCHANGE_RATE_MIN;
-        exchange->deadline_ns =
-            clock_now_ns() + exchange->service->request_timeout_ns + seconds * CLOCK_NS_PER_S;
+        exchange->deadline_ns = clock_now_ns() + exchange->service->request_timeout_ns;
         connection_expect(exchange->connection, exchange->deadline_ns);
         exchange->stage = STAGE_QUEUED;
         queued = MHD_queue_response(exchange->mhd, (unsigned)response->status, out);

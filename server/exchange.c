@@ -51,7 +51,7 @@ bool exchange_suspend(struct exchange *exchange) {
 
 void exchange_extend(struct exchange *exchange, size_t size) {
     uint64_t most_ns = clock_now_ns() + exchange->service->request_timeout_ns;
-    exchange->deadline_ns += size * CLOCK_NS_PER_S / EXCHANGE_RATE_MIN;
+    exchange->deadline_ns += size * CLOCK_NS_PER_S / exchange->service->rate_min;
     if (exchange->deadline_ns > most_ns) exchange->deadline_ns = most_ns;
     connection_expect(exchange->connection, exchange->deadline_ns);
 }

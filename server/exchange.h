@@ -29,6 +29,7 @@ struct exchange_service {
     struct connections *connections;
     uint32_t requests_max;
     uint64_t idle_timeout_ns, request_timeout_ns;
+    size_t rate_min; /* bytes a second of long bodies and answers */
     bool is_lenient; /* the library about the ends of lines: see guard.h and answer.c */
     _Atomic uint64_t id_seed;
 

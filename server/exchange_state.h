@@ -8,9 +8,6 @@
 #include "server/stream.h"
 #include "server/upload.h"
 
-/* Bytes per second that a client must take of a long answer, or send of a long body. */
-enum { EXCHANGE_RATE_MIN = 64 << 10 };
-
 enum stage {
     STAGE_HEAD,      /* the header section is not in yet */
     STAGE_BODY,      /* admitted, collecting the body */
@@ -46,7 +43,7 @@ struct exchange {
 
     /* Of an answer that is made while it is sent; else NULL. */
     struct stream *stream;
-    uint64_t deadline_ns; /* for the client to have taken what there was, or sent more */
+    uint64_t deadline_ns; /* for the client to have taken what there is, or sent more */
     uint64_t paused_ns;   /* since when it waits for us; 0: it does not */
     char path[];          /* the target without its query, as it came */
 };
@@ -54,8 +51,9 @@ struct exchange {
 /* Suspends the connection: from now on the exchange is the business of another thread. false: the
  * server stops, and nothing may be suspended any more. */
 bool exchange_suspend(struct exchange *exchange);
-/* The client has taken or sent so much: it may take that much longer, but never longer than a
- * request may take from now. */
+/* The client has taken or sent so much: it may take as much longer as that takes at the lowest
+ * rate that is allowed, but never longer than a request may take from now. Who is slower than
+ * that has used up its time after a while, however long what it sends or takes. */
 void exchange_extend(struct exchange *exchange, size_t size);
 /* Lets the connection go on; its I/O thread may end the exchange at any moment then. */
 void exchange_resume(struct exchange *exchange);

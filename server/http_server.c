@@ -31,6 +31,7 @@ const struct http_server_options http_server_options_default = {
     .io_threads = 2,
     .idle_timeout_s = 60,
     .request_timeout_s = 30,
+    .rate_min = (size_t)256 << 10,
     .memory_max = (size_t)512 << 20,
 };
 
@@ -122,6 +123,7 @@ enum status http_server_start(struct http_server **out, const struct http_server
     struct exchange_service *service = &server->service;
     service->api = api;
     service->requests_max = options->requests_max;
+    service->rate_min = options->rate_min;
     service->memory.max = service->answers.max = options->memory_max;
     service->idle_timeout_ns = (uint64_t)options->idle_timeout_s * CLOCK_NS_PER_S;
     service->request_timeout_ns = (uint64_t)options->request_timeout_s * CLOCK_NS_PER_S;

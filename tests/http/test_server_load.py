@@ -130,6 +130,30 @@ class Slow(unittest.TestCase):
             stats = wait_for(server, lambda stats: stats["connections"] == 1, 15)
             self.assertEqual((stats["connections"], stats["unsent"]), (1, 1))
 
+    def test_reader_that_is_too_slow_is_cut_off(self):
+        """Long before it has taken all at its own rate."""
+        with FakeServer(request_timeout_s=1, idle_timeout_s=30, rate_min=MIB) as server, server.socket() as sock:
+            sock.sendall(b"GET /big?bytes=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (200 * MIB))
+            taken, unsent = 0, 0
+            while not unsent and taken < 20 * MIB:
+                taken += len(sock.recv(32 << 10))
+                time.sleep(0.05)
+                unsent = wait_for(server, lambda stats: True)["unsent"]
+            stats = wait_for(server, lambda stats: stats["answer_bytes"] == 0)
+            self.assertEqual((stats["answer_bytes"], stats["unsent"]), (0, 1))
+
+    def test_reader_that_is_not_too_slow_is_waited_for(self):
+        """Longer than a request may take."""
+        size = 64 * MIB
+        with FakeServer(request_timeout_s=3, idle_timeout_s=30, rate_min=1024) as server, server.socket() as sock:
+            sock.sendall(b"GET /big?bytes=%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % size)
+            taken, data = 0, sock.recv(MIB)
+            while data:
+                taken += len(data)
+                time.sleep(0.08)
+                data = sock.recv(MIB, socket.MSG_WAITALL)
+            self.assertGreater(taken, size)
+
     def test_idle_connection_is_closed(self):
         with FakeServer(request_timeout_s=5, idle_timeout_s=1) as server, server.socket() as sock:
             sock.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")

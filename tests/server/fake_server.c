@@ -273,6 +273,7 @@ static bool set_option(struct http_server_options *options, uint32_t *drain_ms, 
     }
     unsigned long number = strtoul(value, NULL, 10);
     if (!strcmp(argument, "memory_max")) options->memory_max = number;
+    if (!strcmp(argument, "rate_min")) options->rate_min = number;
     if (!strcmp(argument, "port")) options->port = (uint16_t)number;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         if (!strcmp(argument, numbers[i].name)) *numbers[i].number = (uint32_t)number;

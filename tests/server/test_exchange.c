@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "server/exchange_state.h"
 
 static const size_t mib = 1 << 20, block_size = 4 << 20, body_max = 8 << 20;
@@ -15,7 +16,9 @@ static const size_t mib = 1 << 20, block_size = 4 << 20, body_max = 8 << 20;
 /* ---- the library ---- */
 
 struct MHD_Response {
-    int none;
+    uint64_t size;
+    MHD_ContentReaderCallback reader;
+    void *context;
 };
 
 struct MHD_Connection {
@@ -23,7 +26,11 @@ struct MHD_Connection {
     bool suspended;
     _Atomic bool resumed;
     unsigned status; /* of the answer that was queued */
-    void *own;       /* the exchange */
+    /* Of that, when it is asked for. */
+    MHD_ContentReaderCallback reader;
+    void *reader_context;
+    uint64_t answer_size;
+    void *own; /* the exchange */
 };
 
 void MHD_suspend_connection(struct MHD_Connection *connection) {
@@ -68,12 +75,11 @@ struct MHD_Response *MHD_create_response_from_callback(uint64_t size, size_t blo
                                                        MHD_ContentReaderCallback reader,
                                                        void *context,
                                                        MHD_ContentReaderFreeCallback release) {
-    (void)size;
+    struct MHD_Response *response = calloc(1, sizeof(*response));
     (void)block;
-    (void)reader;
-    (void)context;
     (void)release;
-    return calloc(1, sizeof(struct MHD_Response));
+    *response = (struct MHD_Response){size, reader, context};
+    return response;
 }
 
 enum MHD_Result MHD_add_response_header(struct MHD_Response *response, const char *name,
@@ -86,6 +92,9 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
     ck_assert_ptr_nonnull(response);
     ck_assert_uint_eq(connection->status, 0);
     connection->status = status;
+    connection->answer_size = response->size;
+    connection->reader = response->reader;
+    connection->reader_context = response->context;
     return MHD_YES;
 }
 
@@ -100,6 +109,7 @@ struct api {
     uint64_t parts_max; /* that the handler asks for */
     uint64_t parts, bytes;
     bool fails; /* because of the body */
+    size_t answer_size;
     struct error refusal;
 };
 
@@ -128,6 +138,9 @@ void api_handle(struct api *api, struct http_request *request, struct http_respo
         api->parts++;
     }
     answer(response, api->fails ? 503 : 200);
+    uint8_t *body = buffer_reserve(&response->body, api->answer_size, NULL);
+    for (size_t i = 0; i < api->answer_size; i++) body[i] = (uint8_t)(i * 2654435761u >> 24);
+    response->body.size = api->answer_size;
 }
 
 void api_refuse(struct api *api, struct http_request *request, int http_status,
@@ -158,6 +171,7 @@ static void setup(void) {
     service = (struct exchange_service){.api = &api, .requests_max = 4};
     service.request_timeout_ns = service.idle_timeout_ns = 3600ULL * 1000000000;
     service.memory.max = 64 * mib;
+    service.rate_min = mib;
     loop = (struct exchange_loop){.service = &service, .wake = eventfd(0, 0)};
     connection = (struct MHD_Connection){.framing = {"Transfer-Encoding", "chunked"}};
     data = calloc(1, block_size);
@@ -312,6 +326,56 @@ START_TEST(no_memory_for_the_body) {
 }
 END_TEST
 
+static void ask_for(size_t answer_size) {
+    api.streamed = false;
+    api.answer_size = answer_size;
+    begin();
+    step(0);
+    wait_for_resume();
+    step(0);
+    ck_assert_uint_eq(connection.status, 200);
+}
+
+START_TEST(a_short_answer_goes_as_it_is) {
+    ask_for(64 << 10);
+    ck_assert(!connection.reader);
+}
+END_TEST
+
+/* A block gives the time that it takes at the lowest rate. What is taken off before keeps that from
+ * the bound on it. */
+START_TEST(a_long_answer_is_taken_at_a_rate) {
+    enum { SIZE = (64 << 10) + 1, BLOCK = 1000 };
+    static const uint64_t block_ns = BLOCK * UINT64_C(1000000000) / (1 << 20);
+    char block[BLOCK];
+    ask_for(SIZE);
+    ck_assert_uint_eq(connection.answer_size, SIZE);
+    struct exchange *exchange = connection.own;
+    uint64_t taken = 0;
+    while (taken < SIZE) {
+        uint64_t deadline_ns = exchange->deadline_ns -= 60 * UINT64_C(1000000000);
+        ssize_t size = connection.reader(connection.reader_context, taken, block, BLOCK);
+        ck_assert_int_eq(size, SIZE - taken < BLOCK ? SIZE - taken : BLOCK);
+        ck_assert_int_eq(memcmp(block, exchange->response.body.data + taken, (size_t)size), 0);
+        if (size == BLOCK) ck_assert_uint_eq(exchange->deadline_ns, deadline_ns + block_ns);
+        taken += (uint64_t)size;
+    }
+}
+END_TEST
+
+/* However much it takes at a time. */
+START_TEST(nobody_has_longer_than_a_request) {
+    static char block[1 << 20];
+    service.rate_min = 1;
+    ask_for(sizeof(block));
+    struct exchange *exchange = connection.own;
+    uint64_t earliest = exchange->deadline_ns;
+    connection.reader(connection.reader_context, 0, block, sizeof(block));
+    ck_assert_uint_ge(exchange->deadline_ns, earliest);
+    ck_assert_uint_le(exchange->deadline_ns, clock_now_ns() + service.request_timeout_ns);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("exchange");
     TCase *tests = tcase_create("exchange");
@@ -324,6 +388,9 @@ int main(void) {
     tcase_add_test(tests, a_rest_that_nobody_wants);
     tcase_add_test(tests, the_client_leaves);
     tcase_add_test(tests, no_memory_for_the_body);
+    tcase_add_test(tests, a_short_answer_goes_as_it_is);
+    tcase_add_test(tests, a_long_answer_is_taken_at_a_rate);
+    tcase_add_test(tests, nobody_has_longer_than_a_request);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
