@@ -68,15 +68,15 @@ enum status call_encode(struct call *call, struct batch_queue *queue, const void
         entry->output = output;
     }
     enum status status = run_queue(call, queue, good, how, err);
-    if (status) return status;
     uint64_t wait_ns = 0, run_ns = 0;
-    for (size_t i = 0; i < good; i++) {
-        const struct batch_entry *entry = &call->entries[i];
+    for (how->done = 0; how->done < good; how->done++) {
+        const struct batch_entry *entry = &call->entries[how->done];
+        if (!entry->run_ns) break;
         if (entry->wait_ns > wait_ns) wait_ns = entry->wait_ns;
         if (entry->run_ns > run_ns) run_ns = entry->run_ns;
         if (!how->raw) normalize(entry->output, dim);
     }
     how->timings.queue_ns += wait_ns;
     how->timings.encode_ns += run_ns;
-    return STATUS_OK;
+    return status;
 }

@@ -94,14 +94,17 @@ struct engine_call {
     /* Set when nobody wants the answer any more: STATUS_CANCELLED, as soon as what works for it
      * looks. NULL: that cannot be. */
     const _Atomic bool *gone;
-    bool raw;             /* leave embeddings as the tower gives them, not of length 1 */
-    bool refuse_long;     /* a text longer than context_length is STATUS_UNPROCESSABLE, not cut */
+    bool raw;         /* leave embeddings as the tower gives them, not of length 1 */
+    bool refuse_long; /* a text longer than context_length is STATUS_UNPROCESSABLE, not cut */
     /* [count] or NULL. With it a bad input fails alone: its error is recorded here
      * and its embedding is zeros. Without, the first bad input fails the call, and
      * err->input says which. */
     struct error *errors;
     struct engine_text_info *texts; /* [count] or NULL; texts only */
     struct engine_timings timings;  /* added to */
+    /* Filled in, without `errors`: so many embeddings, from the first on, are there, even when the
+     * call fails because the deadline passed, or nobody wants the others any more. */
+    size_t done;
 };
 
 /* What engine_open() will take, without reading weights; `identity` is another one when

@@ -28,7 +28,8 @@ struct batch_entry {
     const void *input; /* borrowed until the entry is done */
     void *output;      /* written by the worker */
 
-    /* Filled in: how long it waited, and how long its batch ran. */
+    /* Filled in: how long it waited, and how long its batch ran; 0 of one that was withdrawn. Those
+     * are the last of their batch_queue_run(). */
     uint64_t wait_ns;
     uint64_t run_ns;
 

@@ -26,6 +26,7 @@ struct job {
     uint8_t *keys;   /* [labels_count, SHA256_SIZE] */
     size_t *missing; /* [missing_count]: indexes of labels that the cache did not have */
     size_t missing_count;
+    size_t finished;   /* of the missing: these are embedded */
     double *sums;      /* [missing_count, dim] */
     float *prompts;    /* [PROMPTS_AT_ONCE, dim]: embeddings of one call to the engine */
     float *embeddings; /* [labels_count, dim], the caller's */
@@ -120,13 +121,14 @@ static enum status make_prompts(const struct job *job, size_t first, size_t coun
     return STATUS_OK;
 }
 
-/* Embeds these prompts and adds them to their labels' sums. */
+/* Embeds these prompts and adds them to their labels' sums, how->done of them when that fails. */
 static enum status add_prompts(const struct job *job, size_t first, size_t count,
                                struct engine_call *how, struct error *err) {
     struct buffer text;
     struct bytes prompts[PROMPTS_AT_ONCE];
     size_t templates = job->set.templates_count;
     buffer_init(&text, PROMPTS_SIZE_MAX);
+    how->done = 0;
     enum status status = make_prompts(job, first, count, &text, prompts, err);
     if (!status) {
         status = engine_embed_texts(job->engine, prompts, count, job->prompts, how, err);
@@ -135,14 +137,13 @@ static enum status add_prompts(const struct job *job, size_t first, size_t count
         }
     }
     buffer_free(&text);
-    if (status) return status;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < how->done; i++) {
         size_t missing = (first + i) / templates;
         double *sum = job->sums + missing * job->dim;
         if (how->texts[i].truncated) job->truncated[job->missing[missing]] = true;
         for (size_t j = 0; j < job->dim; j++) sum[j] += (double)job->prompts[i * job->dim + j];
     }
-    return STATUS_OK;
+    return status;
 }
 
 static void normalize_sum(float *embedding, const double *sum, size_t dim) {
@@ -150,6 +151,17 @@ static void normalize_sum(float *embedding, const double *sum, size_t dim) {
     for (size_t i = 0; i < dim; i++) square += sum[i] * sum[i];
     double scale = square > 0 ? 1 / sqrt(square) : 0;
     for (size_t i = 0; i < dim; i++) embedding[i] = (float)(sum[i] * scale);
+}
+
+/* Computes and remembers the classes of which all prompts, `prompts` in all, are embedded. */
+static void finish_labels(struct job *job, size_t prompts) {
+    for (; job->finished < prompts / job->set.templates_count; job->finished++) {
+        size_t label = job->missing[job->finished];
+        float *embedding = job->embeddings + label * job->dim;
+        normalize_sum(embedding, job->sums + job->finished * job->dim, job->dim);
+        label_cache_put(job->classifier->cache, job->keys + label * SHA256_SIZE, embedding,
+                        job->dim, job->truncated[label]);
+    }
 }
 
 /* Computes the missing classes and remembers them. */
@@ -167,22 +179,16 @@ static enum status embed_missing(struct job *job, struct engine_call *how, struc
     }
     struct engine_text_info infos[PROMPTS_AT_ONCE];
     struct engine_call own = {.deadline_ns = how->deadline_ns, .gone = how->gone, .texts = infos};
-    for (size_t first = 0; first < pairs; first += PROMPTS_AT_ONCE) {
+    enum status status = STATUS_OK;
+    for (size_t first = 0; first < pairs && !status; first += PROMPTS_AT_ONCE) {
         size_t count = pairs - first < PROMPTS_AT_ONCE ? pairs - first : PROMPTS_AT_ONCE;
-        enum status status = add_prompts(job, first, count, &own, err);
-        if (status) return status;
-    }
-    for (size_t i = 0; i < job->missing_count; i++) {
-        size_t label = job->missing[i];
-        float *embedding = job->embeddings + label * job->dim;
-        normalize_sum(embedding, job->sums + i * job->dim, job->dim);
-        label_cache_put(job->classifier->cache, job->keys + label * SHA256_SIZE, embedding,
-                        job->dim, job->truncated[label]);
+        status = add_prompts(job, first, count, &own, err);
+        finish_labels(job, first + own.done);
     }
     how->timings.decode_ns += own.timings.decode_ns;
     how->timings.queue_ns += own.timings.queue_ns;
     how->timings.encode_ns += own.timings.encode_ns;
-    return STATUS_OK;
+    return status;
 }
 
 /* Takes what the cache has and lists the rest. */

@@ -37,7 +37,8 @@ struct label_set {
 
 /* Class embeddings, [labels_count, embed_dim], into the caller's array. `truncated`,
  * [labels_count], tells which labels are, in one template at least, longer than the model's
- * context, and were cut. err->input is the label at fault. */
+ * context, and were cut. err->input is the label at fault. What was embedded when the
+ * deadline passed is remembered: whoever asks again gets further. */
 enum status classify_embed_labels(struct classifier *classifier, struct engine *engine,
                                   const struct label_set *set, float *embeddings, bool *truncated,
                                   struct engine_call *how, struct error *err);

@@ -133,6 +133,43 @@ START_TEST(many_prompts_go_in_several_calls) {
 }
 END_TEST
 
+/* More labels than can be embedded in the time, until all are. */
+START_TEST(who_asks_again_gets_further) {
+    enum { LABELS = 300 };
+    static char names[LABELS][16];
+    static float whole[LABELS * DIM_MAX], parts[LABELS * DIM_MAX];
+    struct bytes labels[LABELS];
+    bool truncated[LABELS];
+    struct bytes templates[] = {bytes_of("a {}"), bytes_of("two of {}")};
+    struct label_set set = {labels, templates, LABELS, 2};
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    struct classifier *other, *one;
+    size_t dim = engine_info(engine)->embed_dim;
+    for (int i = 0; i < LABELS; i++) {
+        snprintf(names[i], sizeof(names[i]), "object %d", i);
+        labels[i] = bytes_of(names[i]);
+    }
+    ck_assert_int_eq(classifier_create(&other, 1 << 20, NULL), STATUS_OK);
+    ck_assert_int_eq(classifier_create(&one, 1 << 20, NULL), STATUS_OK);
+    uint64_t begun_ns = clock_now_ns();
+    ck_assert_int_eq(classify_embed_labels(other, engine, &set, whole, truncated, &call, NULL),
+                     STATUS_OK);
+    uint64_t eighth_ns = (clock_now_ns() - begun_ns) / 8;
+    call.deadline_ns = begun_ns; /* long over: nothing is begun */
+    ck_assert_int_eq(classify_embed_labels(one, engine, &set, parts, truncated, &call, NULL),
+                     STATUS_TIMEOUT);
+    enum status status;
+    do {
+        call.deadline_ns = clock_now_ns() + eighth_ns;
+        status = classify_embed_labels(one, engine, &set, parts, truncated, &call, NULL);
+        ck_assert(status == STATUS_OK || status == STATUS_TIMEOUT);
+    } while (status);
+    ck_assert_mem_eq(whole, parts, LABELS * dim * sizeof(float));
+    classifier_destroy(other);
+    classifier_destroy(one);
+}
+END_TEST
+
 /* Too long in one template of two; from the cache as well. */
 START_TEST(labels_that_were_cut_are_told) {
     static const char long_template[] =
@@ -245,6 +282,7 @@ int main(void) {
     tcase_add_test(tcase, an_ensemble_is_the_normalised_mean);
     tcase_add_test(tcase, seen_labels_come_from_the_cache_bit_for_bit);
     tcase_add_test(tcase, many_prompts_go_in_several_calls);
+    tcase_add_test(tcase, who_asks_again_gets_further);
     tcase_add_test(tcase, labels_that_were_cut_are_told);
     tcase_add_test(tcase, templates_are_checked);
     tcase_add_test(tcase, scores_are_sorted_and_sum_to_one);
