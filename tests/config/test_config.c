@@ -125,8 +125,8 @@ END_TEST
 START_TEST(test_unknown_keys) {
     ck_assert_str_eq(load_yaml("server:\n  listen: :80\n\n  # more\n  lisen: 3\n"),
                      "line 5: unknown key 'lisen', expected one of listen, connections_max, "
-                     "requests_max, io_threads, idle_timeout, request_timeout, rate_min, memory_max, "
-                     "drain_delay, drain_timeout");
+                     "requests_max, io_threads, idle_timeout, request_timeout, rate_min, "
+                     "memory_max, drain_delay, drain_timeout");
     ck_assert_str_eq(err.where, "line 5");
     ck_assert_str_eq(
         load_yaml("log:\n  level: info\n\n\nthraeds: 4\n"),
