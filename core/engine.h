@@ -59,6 +59,8 @@ struct engine_quantization {
 /* Strings live as long as the engine. */
 struct engine_info {
     const char *name, *architecture, *precision, *sha256, *tokenizer;
+    const char *identity; /* of all that the embedding of a text depends on: weights, configuration,
+                             options, vocabulary */
     uint32_t embed_dim, image_size, patch_size, context_length, vocab_size;
     struct engine_tower_info vision, text; /* layers 0: no such tower */
     bool quantized;                        /* precision is int8 */

@@ -2,6 +2,7 @@
  * the options together want it. */
 #include "core/engine_load.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,6 +72,17 @@ static void set_quantization(struct engine *engine) {
     };
 }
 
+/* The model's own says nothing of tokenizing but what its configuration does, and of files only
+ * how they stand. */
+static const char *make_identity(struct engine *engine) {
+    char parts[4 * SHA256_HEX_SIZE];
+    snprintf(parts, sizeof(parts), "%s %s %s %s", model_identity(engine->model),
+             engine->info.sha256, engine->info.tokenizer,
+             engine->tokenizer ? tokenizer_digest(engine->tokenizer) : "");
+    sha256_hex(engine->identity, bytes_of(parts));
+    return engine->identity;
+}
+
 static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     const struct model_info *model = model_info(engine->model);
     struct engine_info *info = &engine->info;
@@ -79,6 +91,7 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     info->precision = model_precision_name(model->precision);
     info->sha256 = model->sha256;
     info->tokenizer = engine->tokenizer ? tokenizer_mode_name(mode) : "none";
+    info->identity = make_identity(engine);
     info->embed_dim = model->embed_dim;
     info->image_size = model->image_size;
     info->patch_size = model->patch_size;

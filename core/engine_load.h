@@ -4,6 +4,7 @@
 #define CORE_ENGINE_LOAD_H
 
 #include "core/base/histogram.h"
+#include "core/base/sha256.h"
 #include "core/batch/batcher.h"
 #include "core/engine.h"
 #include "core/image/image.h"
@@ -14,6 +15,7 @@
 struct engine {
     struct engine_info info;
     char *name, *profile; /* the latter NULL without one */
+    char identity[SHA256_HEX_SIZE];
     struct runtime *runtime;
     struct model *model;
     struct tokenizer *tokenizer; /* NULL: no text tower, or no vocabulary */

@@ -82,8 +82,7 @@ static enum status key_of(uint8_t key[SHA256_SIZE], struct buffer *prefix, struc
 
 static enum status key_prefix(struct buffer *out, const struct engine_info *info,
                               const struct label_set *set, struct error *err) {
-    enum status status = buffer_printf(out, err, "%s %s %s %zu", info->sha256, info->precision,
-                                       info->tokenizer, set->templates_count);
+    enum status status = buffer_printf(out, err, "%s %zu", info->identity, set->templates_count);
     for (size_t i = 0; i < set->templates_count && !status; i++) {
         const struct bytes *template = &set->templates[i];
         status = buffer_printf(out, err, " %zu:", template->size);

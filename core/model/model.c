@@ -37,6 +37,10 @@ size_t model_packed_bytes(const struct model *model, bool *is_file) {
     return model->packed.block.size;
 }
 
+const char *model_identity(const struct model *model) {
+    return model->identity;
+}
+
 /* ---- running ---- */
 
 static struct pass pass_of(const struct model *model, uint32_t worker, struct team *team) {

@@ -59,6 +59,8 @@ enum status model_open(struct model **out, const struct model_options *options, 
 /* NULL is allowed. */
 void model_close(struct model *model);
 const struct model_info *model_info(const struct model *model);
+/* As model_measure() found it; "" for random weights. */
+const char *model_identity(const struct model *model);
 /* Bytes of packed weights, and whether they lie in a mapped file. */
 size_t model_packed_bytes(const struct model *model, bool *is_file);
 

@@ -314,6 +314,7 @@ static enum status open_checkpoint(struct model *model, const struct model_optio
     enum status status = checkpoint_read(&checkpoint, options->path, err);
     if (status) return status;
     status = make_key(&key, &checkpoint, options, arithmetic, err);
+    if (!status) sha256_hex(model->identity, bytes_of(key.name));
     if (!status && !open_packed(model, options, &key)) {
         model->info = (struct model_info){.precision = arithmetic->precision,
                                           .image_size = options->image_size,

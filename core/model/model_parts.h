@@ -8,6 +8,7 @@
 
 struct model {
     struct model_info info;
+    char identity[SHA256_HEX_SIZE];
     struct plan plan;
     struct packed packed;
     struct towers towers;

@@ -143,8 +143,8 @@ static enum status apply_config(struct subword *out, const json_t *config, bool 
     return siglip && !own_cleaning ? add_canonicalize(&out->normalizer, err) : STATUS_OK;
 }
 
-static enum status read_config(struct subword *out, const struct vocabulary_file *file,
-                               bool own_cleaning, struct error *err) {
+static enum status read_config(struct subword *out, struct vocabulary_file *file, bool own_cleaning,
+                               struct error *err) {
     struct vocabulary_file beside;
     json_t *config = NULL;
     enum status status = vocabulary_file_beside(&beside, file, "tokenizer_config.json", NULL);
@@ -164,8 +164,8 @@ bool subword_file_fits(const struct vocabulary_file *file, const json_t *json) {
     return sentencepiece_fits(content) || is_word_list(content);
 }
 
-enum status subword_file_read(struct subword *out, const struct vocabulary_file *file,
-                              const json_t *json, struct error *err) {
+enum status subword_file_read(struct subword *out, struct vocabulary_file *file, const json_t *json,
+                              struct error *err) {
     struct error local = ERROR_NONE;
     if (!err) err = &local;
     struct bytes content = buffer_view(&file->content);

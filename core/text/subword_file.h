@@ -12,7 +12,7 @@ bool subword_file_fits(const struct vocabulary_file *file, const json_t *json);
 /* Reads a file that fits, and tokenizer_config.json beside it if there is one, which says
  * what fills a context, and what of the cleaning is not in the file itself. On failure `out`
  * may be freed. */
-enum status subword_file_read(struct subword *out, const struct vocabulary_file *file,
-                              const json_t *json, struct error *err);
+enum status subword_file_read(struct subword *out, struct vocabulary_file *file, const json_t *json,
+                              struct error *err);
 
 #endif

@@ -32,6 +32,7 @@ struct tokenizer {
     struct bpe *bpe;              /* NULL: `subword` is used instead of the two */
     struct subword subword;
     uint32_t size, start_id, end_id; /* of either */
+    char digest[SHA256_HEX_SIZE];
 };
 
 /* What one call carries along. */
@@ -77,7 +78,7 @@ static enum status clean_added(struct tokenizer *tokenizer, struct error *err) {
     return STATUS_OK;
 }
 
-static enum status use_vocabulary(struct tokenizer *tokenizer, const struct vocabulary_file *file,
+static enum status use_vocabulary(struct tokenizer *tokenizer, struct vocabulary_file *file,
                                   json_t *json, struct error *err) {
     struct vocabulary *vocabulary = &tokenizer->vocabulary;
     enum status status = vocabulary_read(vocabulary, file, json, err);
@@ -94,7 +95,7 @@ static enum status use_vocabulary(struct tokenizer *tokenizer, const struct voca
     return STATUS_OK;
 }
 
-static enum status use_subword(struct tokenizer *tokenizer, const struct vocabulary_file *file,
+static enum status use_subword(struct tokenizer *tokenizer, struct vocabulary_file *file,
                                json_t *json, struct error *err) {
     enum status status = subword_file_read(&tokenizer->subword, file, json, err);
     tokenizer->size = tokenizer->subword.size;
@@ -103,7 +104,7 @@ static enum status use_subword(struct tokenizer *tokenizer, const struct vocabul
     return status;
 }
 
-static enum status use_file(struct tokenizer *tokenizer, const struct vocabulary_file *file,
+static enum status use_file(struct tokenizer *tokenizer, struct vocabulary_file *file,
                             struct error *err) {
     uint8_t first = vocabulary_file_first(file);
     json_t *json = NULL;
@@ -127,6 +128,7 @@ static enum status open_path(struct tokenizer *tokenizer, const char *path, stru
     if (status) return error_pass(err, &cause);
     status = use_file(tokenizer, &file, &cause);
     if (status) error_set(err, status, "vocabulary %s: %s", file.path, cause.message);
+    sha256_print(tokenizer->digest, file.digest);
     vocabulary_file_close(&file);
     return status;
 }
@@ -155,6 +157,10 @@ void tokenizer_close(struct tokenizer *tokenizer) {
 
 uint32_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
     return tokenizer->size;
+}
+
+const char *tokenizer_digest(const struct tokenizer *tokenizer) {
+    return tokenizer->digest;
 }
 
 uint32_t tokenizer_start_id(const struct tokenizer *tokenizer) {

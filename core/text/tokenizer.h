@@ -47,6 +47,8 @@ enum status tokenizer_open(struct tokenizer **out, const char *path,
 void tokenizer_close(struct tokenizer *tokenizer);
 
 uint32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
+/* Of the files that it was made from, in hexadecimal. */
+const char *tokenizer_digest(const struct tokenizer *tokenizer);
 /* UINT32_MAX: there is no such token. */
 uint32_t tokenizer_start_id(const struct tokenizer *tokenizer);
 uint32_t tokenizer_end_id(const struct tokenizer *tokenizer);

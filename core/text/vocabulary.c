@@ -6,8 +6,8 @@
 #include "core/text/vocabulary_json.h"
 #include "core/text/vocabulary_text.h"
 
-static enum status read_merges_beside(struct vocabulary_draft *draft,
-                                      const struct vocabulary_file *file, struct error *err) {
+static enum status read_merges_beside(struct vocabulary_draft *draft, struct vocabulary_file *file,
+                                      struct error *err) {
     struct vocabulary_file merges;
     enum status status = vocabulary_file_beside(&merges, file, "merges.txt", err);
     if (!status) status = vocabulary_text_merges(draft, buffer_view(&merges.content), err);
@@ -15,7 +15,7 @@ static enum status read_merges_beside(struct vocabulary_draft *draft,
     return status;
 }
 
-static enum status read_draft(struct vocabulary_draft *draft, const struct vocabulary_file *file,
+static enum status read_draft(struct vocabulary_draft *draft, struct vocabulary_file *file,
                               json_t *json, struct error *err) {
     bool needs_merges = false;
     enum status status;
@@ -27,8 +27,8 @@ static enum status read_draft(struct vocabulary_draft *draft, const struct vocab
     return status ? status : vocabulary_draft_finish(draft, err);
 }
 
-enum status vocabulary_read(struct vocabulary *out, const struct vocabulary_file *file,
-                            json_t *json, struct error *err) {
+enum status vocabulary_read(struct vocabulary *out, struct vocabulary_file *file, json_t *json,
+                            struct error *err) {
     *out = (struct vocabulary){0};
     struct vocabulary_draft *draft = vocabulary_draft_create(out, err);
     if (!draft) return STATUS_NO_MEMORY;

@@ -48,8 +48,8 @@ struct vocabulary {
 
 /* `json` is the file's content if it is JSON, else NULL. STATUS_UNSUPPORTED: a tokenizer.json
  * of another kind. STATUS_INVALID, STATUS_TOO_LARGE: a bad file. */
-enum status vocabulary_read(struct vocabulary *out, const struct vocabulary_file *file,
-                            json_t *json, struct error *err);
+enum status vocabulary_read(struct vocabulary *out, struct vocabulary_file *file, json_t *json,
+                            struct error *err);
 /* Zeroed memory may be freed, too. */
 void vocabulary_free(struct vocabulary *vocabulary);
 

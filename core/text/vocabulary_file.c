@@ -69,7 +69,10 @@ static enum status open_file(struct vocabulary_file *out, char *path, struct err
     *out = (struct vocabulary_file){.path = path};
     if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     enum status status = read_file(&out->content, path, err);
-    if (status) vocabulary_file_close(out);
+    if (status)
+        vocabulary_file_close(out);
+    else
+        sha256(out->digest, buffer_view(&out->content));
     return status;
 }
 
@@ -91,13 +94,19 @@ enum status vocabulary_file_open(struct vocabulary_file *out, const char *path, 
                      path);
 }
 
-enum status vocabulary_file_beside(struct vocabulary_file *out, const struct vocabulary_file *file,
+enum status vocabulary_file_beside(struct vocabulary_file *out, struct vocabulary_file *file,
                                    const char *name, struct error *err) {
     const char *slash = strrchr(file->path, '/');
     char *folder = slash ? strndup(file->path, (size_t)(slash - file->path)) : strdup(".");
     char *path = folder ? file_join(folder, name) : NULL;
     free(folder);
-    return open_file(out, path, err);
+    enum status status = open_file(out, path, err);
+    if (status) return status;
+    uint8_t digests[2 * SHA256_SIZE];
+    memcpy(digests, file->digest, SHA256_SIZE);
+    memcpy(digests + SHA256_SIZE, out->digest, SHA256_SIZE);
+    sha256(file->digest, (struct bytes){digests, sizeof(digests)});
+    return STATUS_OK;
 }
 
 void vocabulary_file_close(struct vocabulary_file *file) {

@@ -4,20 +4,21 @@
 
 #include <stdbool.h>
 
-#include "core/base/bytes.h"
+#include "core/base/sha256.h"
 
 enum { VOCABULARY_FILE_MAX = 128 << 20 /* bytes, inflated */ };
 
 struct vocabulary_file {
     char *path; /* owned */
     struct buffer content;
+    uint8_t digest[SHA256_SIZE]; /* of this file and of those beside it that were opened */
 };
 
 /* `path` is the file, or a directory with one of the names that we know. STATUS_NOT_FOUND:
  * there is no such file, or none that we know in the directory. */
 enum status vocabulary_file_open(struct vocabulary_file *out, const char *path, struct error *err);
-/* Another file in the same folder. */
-enum status vocabulary_file_beside(struct vocabulary_file *out, const struct vocabulary_file *file,
+/* Another file in the same folder, which becomes a part of what `file` is. */
+enum status vocabulary_file_beside(struct vocabulary_file *out, struct vocabulary_file *file,
                                    const char *name, struct error *err);
 /* Zeroed memory may be closed, too. */
 void vocabulary_file_close(struct vocabulary_file *file);

@@ -6,6 +6,8 @@
 
 #include "core/base/clock.h"
 #include "core/classify/classify.h"
+#include "tests/support/files.h"
+#include "tests/support/folder.h"
 #include "tests/support/npy.h"
 
 enum { DIM_MAX = 1024 };
@@ -101,6 +103,63 @@ START_TEST(seen_labels_come_from_the_cache_bit_for_bit) {
     ck_assert_mem_eq(first, again, 3 * dim * sizeof(float));
     embed_labels(labels, 3, other, 1, again); /* another template is another class */
     ck_assert(memcmp(first, again, dim * sizeof(float)) != 0);
+}
+END_TEST
+
+/* A file of the starter with `to` in the place of the first `from`. */
+static void write_changed(const char *folder, const char *name, const char *from, const char *to) {
+    char path[300];
+    snprintf(path, sizeof(path), "models/starter/%s", name);
+    struct buffer text = files_load(path);
+    const char *whole = (const char *)text.data;
+    const char *place = memmem(whole, text.size, from, strlen(from));
+    ck_assert_ptr_nonnull(place);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    size_t before = (size_t)(place - whole), behind = before + strlen(from);
+    ck_assert_uint_eq(fwrite(whole, 1, before, file), before);
+    fputs(to, file);
+    ck_assert_uint_eq(fwrite(whole + behind, 1, text.size - behind, file), text.size - behind);
+    fclose(file);
+    buffer_free(&text);
+}
+
+/* Each differs from the starter in what its weights' digest does not say. */
+START_TEST(models_of_the_same_weights_do_not_share_labels) {
+    static const struct {
+        const char *activation;
+        const char *ids[2], *merges[2]; /* what is changed in its vocabulary, from and to */
+    } rows[] = {
+        {NULL, {"", ""}, {"", ""}},
+        {"quick_gelu", {"", ""}, {"", ""}},
+        {NULL, {"\".</w>\": 269, \"/</w>\": 270", "\".</w>\": 270, \"/</w>\": 269"}, {"", ""}},
+        {NULL, {"", ""}, {"\nca t</w>\n", "\n"}},
+    };
+    static const char *const labels[] = {"cat"};
+    size_t dim = engine_info(engine)->embed_dim;
+    struct engine_options options = {.name = "other", .path = "models/starter"};
+    struct engine *starter = engine;
+    struct classifier_stats before, after;
+    struct error err = ERROR_NONE;
+    float theirs[DIM_MAX], label[DIM_MAX], text[DIM_MAX];
+    char *folder = folder_make();
+    write_changed(folder, "vocab.json", rows[_i].ids[0], rows[_i].ids[1]);
+    write_changed(folder, "merges.txt", rows[_i].merges[0], rows[_i].merges[1]);
+    options.vocab = folder;
+    options.activation = rows[_i].activation;
+    embed_labels(labels, 1, NULL, 0, theirs);
+    ck_assert_msg(!engine_open(&engine, runtime, &options, &err), "%s", err.message);
+    classifier_read_stats(classifier, &before);
+    embed_labels(labels, 1, NULL, 0, label);
+    classifier_read_stats(classifier, &after);
+    embed_text("a photo of a cat.", text);
+    ck_assert_uint_eq(after.hits - before.hits, _i == 0); /* the very same model has them */
+    ck_assert_int_eq(memcmp(theirs, label, dim * sizeof(float)) == 0, _i == 0);
+    for (size_t i = 0; i < dim; i++) ck_assert(fabsf(label[i] - text[i]) < 1e-6f);
+    engine_close(engine);
+    engine = starter;
+    folder_remove(folder);
 }
 END_TEST
 
@@ -281,6 +340,7 @@ int main(void) {
     tcase_add_test(tcase, one_template_is_the_text_itself);
     tcase_add_test(tcase, an_ensemble_is_the_normalised_mean);
     tcase_add_test(tcase, seen_labels_come_from_the_cache_bit_for_bit);
+    tcase_add_loop_test(tcase, models_of_the_same_weights_do_not_share_labels, 0, 4);
     tcase_add_test(tcase, many_prompts_go_in_several_calls);
     tcase_add_test(tcase, who_asks_again_gets_further);
     tcase_add_test(tcase, labels_that_were_cut_are_told);
