@@ -10,7 +10,7 @@
 enum { PATH_SIZE = 2048 };
 
 static const char *const configurations[] = {"config.json", "open_clip_config.json",
-                                             "preprocessor_config.json"};
+                                             "preprocessor_config.json", "processor_config.json"};
 
 static const char *const vocabularies[] = {
     "tokenizer.json", "vocab.json", "bpe_simple_vocab_16e6.txt.gz",

@@ -94,7 +94,10 @@ static enum status read_configs(struct checkpoint *out, const char *directory, c
         return read_config(out, directory, "open_clip_config.json", config_open_clip_parse, err);
     }
     enum status status = read_config(out, directory, "config.json", config_hf_parse, err);
-    if (status || !layout_has(directory, "preprocessor_config.json")) return status;
+    if (!status && layout_has(directory, "processor_config.json"))
+        status = read_config(out, directory, "processor_config.json", config_processor_parse, err);
+    if (status || out->config.preprocess_found) return status;
+    if (!layout_has(directory, "preprocessor_config.json")) return STATUS_OK;
     return read_config(out, directory, "preprocessor_config.json", config_preprocessor_parse, err);
 }
 

@@ -35,7 +35,8 @@ struct model_config {
     enum model_pooling pooling;
     uint32_t end_token, pad_token;
     struct model_preprocess preprocess;
-    uint32_t crop_size; /* what preprocessing says the model sees; 0: not stated */
+    bool preprocess_found; /* in processor_config.json */
+    uint32_t crop_size;    /* what preprocessing says the model sees; 0: not stated */
     struct model_tokenizer tokenizer;
     bool sigmoid; /* SigLIP */
 };

@@ -24,28 +24,24 @@ static enum status read_side(const struct json_place *top, const char *key, uint
                      "%s is neither a shortest_edge nor a square height and width", place.path);
 }
 
-enum status config_preprocessor_parse(struct model_config *out, struct bytes json,
-                                      struct error *err) {
-    json_t *root;
-    enum status status = json_parse(&root, json, "preprocessor_config.json", err);
-    if (status) return status;
-    struct json_place top = json_at(root, "preprocessor_config.json");
+static enum status read_preprocessor(struct model_config *out, const struct json_place *top,
+                                     struct error *err) {
     struct model_preprocess *preprocess = &out->preprocess;
     bool resize = true, crop = true, rescale = true, normalize = true, shortest, square;
     uint32_t side = 0, crop_side = 0;
-    status = json_read_bool(&top, "do_resize", &resize, err);
-    if (!status) status = json_read_bool(&top, "do_center_crop", &crop, err);
-    if (!status) status = json_read_bool(&top, "do_rescale", &rescale, err);
-    if (!status) status = json_read_bool(&top, "do_normalize", &normalize, err);
-    if (!status) status = json_read_u32(&top, "resample", 0, 5, &preprocess->filter, err);
-    if (!status) status = json_read_float(&top, "rescale_factor", &preprocess->rescale, err);
-    if (!status) status = json_read_floats3(&top, "image_mean", preprocess->mean, err);
-    if (!status) status = json_read_floats3(&top, "image_std", preprocess->std, err);
-    if (!status) status = read_side(&top, "size", &side, &shortest, err);
-    if (!status) status = read_side(&top, "crop_size", &crop_side, &square, err);
+    enum status status = json_read_bool(top, "do_resize", &resize, err);
+    if (!status) status = json_read_bool(top, "do_center_crop", &crop, err);
+    if (!status) status = json_read_bool(top, "do_rescale", &rescale, err);
+    if (!status) status = json_read_bool(top, "do_normalize", &normalize, err);
+    if (!status) status = json_read_u32(top, "resample", 0, 5, &preprocess->filter, err);
+    if (!status) status = json_read_float(top, "rescale_factor", &preprocess->rescale, err);
+    if (!status) status = json_read_floats3(top, "image_mean", preprocess->mean, err);
+    if (!status) status = json_read_floats3(top, "image_std", preprocess->std, err);
+    if (!status) status = read_side(top, "size", &side, &shortest, err);
+    if (!status) status = read_side(top, "crop_size", &crop_side, &square, err);
     if (!status && resize && shortest && !crop) {
-        status = error_set(err, STATUS_UNSUPPORTED,
-                           "preprocessor_config.json resizes the short side without a crop");
+        status = error_set(err, STATUS_UNSUPPORTED, "%s resizes the short side without a crop",
+                           top->path);
     }
     if (!status) {
         if (!rescale) preprocess->rescale = 1;
@@ -58,6 +54,28 @@ enum status config_preprocessor_parse(struct model_config *out, struct bytes jso
         preprocess->resize_to = side;
         out->crop_size = crop && crop_side ? crop_side : side;
     }
+    return status;
+}
+
+enum status config_preprocessor_parse(struct model_config *out, struct bytes json,
+                                      struct error *err) {
+    json_t *root;
+    enum status status = json_parse(&root, json, "preprocessor_config.json", err);
+    if (status) return status;
+    struct json_place top = json_at(root, "preprocessor_config.json");
+    status = read_preprocessor(out, &top, err);
+    json_decref(root);
+    return status;
+}
+
+enum status config_processor_parse(struct model_config *out, struct bytes json, struct error *err) {
+    json_t *root;
+    enum status status = json_parse(&root, json, "processor_config.json", err);
+    if (status) return status;
+    struct json_place top = json_at(root, "processor_config.json"), image;
+    status = json_enter(&image, &top, "image_processor", err);
+    out->preprocess_found = !status && image.object;
+    if (out->preprocess_found) status = read_preprocessor(out, &image, err);
     json_decref(root);
     return status;
 }

@@ -100,7 +100,7 @@ static enum status set_preprocess(struct model_info *info, const struct model_co
     uint32_t native = config->image_size ? config->image_size : info->image_size;
     if (config->crop_size && config->crop_size != native) {
         return error_set(err, STATUS_UNPROCESSABLE,
-                         "preprocessor_config.json makes images of %u pixels, the model takes %u",
+                         "the configuration makes images of %u pixels, the model takes %u",
                          config->crop_size, native);
     }
     /* At another size than the checkpoint's, what it says of sizes no longer holds. */

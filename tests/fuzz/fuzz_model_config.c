@@ -1,4 +1,4 @@
-/* The three configuration files of checkpoints; each input goes to all three readers. */
+/* The configuration files of checkpoints; each input goes to all readers. */
 #include "core/model/config_hf.h"
 #include "core/model/config_open_clip.h"
 #include "core/model/config_preprocessor.h"
@@ -13,5 +13,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     config_init(&config);
     if (config_hf_parse(&config, json, NULL)) return 0;
     config_preprocessor_parse(&config, json, NULL);
+    config_processor_parse(&config, json, NULL);
     return 0;
 }

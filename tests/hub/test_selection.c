@@ -36,9 +36,10 @@ static void expect(const char *names, const char *expected, const char *weights)
 
 START_TEST(one_form_of_the_weights) {
     expect("config.json model.safetensors pytorch_model.bin tf_model.h5 flax_model.msgpack "
-           "README.md merges.txt vocab.json tokenizer.json preprocessor_config.json",
+           "README.md merges.txt vocab.json tokenizer.json preprocessor_config.json "
+           "processor_config.json",
            "config.json model.safetensors merges.txt vocab.json tokenizer.json "
-           "preprocessor_config.json",
+           "preprocessor_config.json processor_config.json",
            "model.safetensors");
     expect("open_clip_config.json config.json open_clip_pytorch_model.bin model.safetensors",
            "open_clip_config.json config.json open_clip_pytorch_model.bin",

@@ -414,7 +414,7 @@ START_TEST(configuration_that_disagrees) {
          "the configuration says patch size 8, the weights have 4"},
         {"preprocessor_config.json", "\"height\": 16,\n  \"width\": 16",
          "\"height\": 32,\n  \"width\": 32",
-         "preprocessor_config.json makes images of 32 pixels, the model takes 16"},
+         "the configuration makes images of 32 pixels, the model takes 16"},
         {"preprocessor_config.json", "0.26862954", "0.00000000",
          "a standard deviation of 0; one above 0 is expected"},
     };
