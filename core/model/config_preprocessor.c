@@ -3,12 +3,12 @@
 #include "core/model/config_tower.h"
 
 /* A side as old and new files write it: 224, {"height": 224, "width": 224} or
- * {"shortest_edge": 224}. */
+ * {"shortest_edge": 224}. Without one, `side` and `shortest` stay as they are. */
 static enum status read_side(const struct json_place *top, const char *key, uint32_t *side,
                              bool *shortest, struct error *err) {
     const json_t *value = json_object_get(top->object, key);
-    *shortest = true;
     if (!value || json_is_null(value)) return STATUS_OK;
+    *shortest = true;
     if (json_is_integer(value)) return json_read_u32(top, key, 1, CONFIG_SIZE_MAX, side, err);
     struct json_place place;
     uint32_t height = 0, width = 0, edge = 0;
@@ -27,7 +27,8 @@ static enum status read_side(const struct json_place *top, const char *key, uint
 static enum status read_preprocessor(struct model_config *out, const struct json_place *top,
                                      struct error *err) {
     struct model_preprocess *preprocess = &out->preprocess;
-    bool resize = true, crop = true, rescale = true, normalize = true, shortest, square;
+    bool resize = true, crop = true, rescale = true, normalize = true, square;
+    bool shortest = !out->sigmoid; /* SigLIP's processor squashes by default */
     uint32_t side = 0, crop_side = 0;
     enum status status = json_read_bool(top, "do_resize", &resize, err);
     if (!status) status = json_read_bool(top, "do_center_crop", &crop, err);

@@ -30,6 +30,31 @@ START_TEST(preprocessor_forms) {
 }
 END_TEST
 
+/* Without a size it is that of the processor's class, whose squashes only SigLIP's. */
+START_TEST(preprocessor_without_size) {
+    static const struct {
+        const char *model, *json;
+        int resize;
+    } rows[] = {
+        {"siglip", "{}", MODEL_RESIZE_SQUASH},
+        {"siglip", "{\"do_center_crop\":false,\"size\":null}", MODEL_RESIZE_SQUASH},
+        {"siglip_vision_model", "{}", MODEL_RESIZE_SQUASH},
+        {"siglip", "{\"do_resize\":false}", MODEL_RESIZE_NONE},
+        {"siglip", "{\"size\":{\"shortest_edge\":64}}", MODEL_RESIZE_SHORTEST},
+        {"chinese_clip", "{}", MODEL_RESIZE_SHORTEST},
+        {"clip", "{}", MODEL_RESIZE_SHORTEST},
+    };
+    char json[64];
+    struct error err = ERROR_NONE;
+    snprintf(json, sizeof(json), "{\"model_type\":\"%s\"}", rows[_i].model);
+    struct model_config config = parsed(config_hf_parse, json);
+    enum status status = config_preprocessor_parse(&config, bytes_of(rows[_i].json), &err);
+    ck_assert_msg(!status, "%s", err.message);
+    ck_assert_int_eq((int)config.preprocess.resize, rows[_i].resize);
+    ck_assert_uint_eq(config.crop_size, strstr(rows[_i].json, "64") ? 64 : 0);
+}
+END_TEST
+
 START_TEST(preprocessor_numbers) {
     struct model_config config = configs_parse(
         config_preprocessor_parse, "{\"resample\":2,\"rescale_factor\":0.5,\"image_mean\":[1,2,3],"
@@ -69,6 +94,7 @@ int main(void) {
     Suite *suite = suite_create("config_preprocessor");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, preprocessor_forms, 0, 7);
+    tcase_add_loop_test(tests, preprocessor_without_size, 0, 7);
     tcase_add_test(tests, preprocessor_numbers);
     tcase_add_loop_test(tests, preprocessor_refused, 0, 7);
     suite_add_tcase(suite, tests);
