@@ -11,12 +11,18 @@ static enum status read_side(const struct json_place *top, const char *key, uint
     *shortest = true;
     if (json_is_integer(value)) return json_read_u32(top, key, 1, CONFIG_SIZE_MAX, side, err);
     struct json_place place;
-    uint32_t height = 0, width = 0, edge = 0;
+    uint32_t height = 0, width = 0, edge = 0, longest = 0;
     enum status status = json_enter(&place, top, key, err);
     if (!status) status = json_read_u32(&place, "shortest_edge", 1, CONFIG_SIZE_MAX, &edge, err);
+    if (!status) status = json_read_u32(&place, "longest_edge", 1, CONFIG_SIZE_MAX, &longest, err);
     if (!status) status = json_read_u32(&place, "height", 1, CONFIG_SIZE_MAX, &height, err);
     if (!status) status = json_read_u32(&place, "width", 1, CONFIG_SIZE_MAX, &width, err);
     if (status) return status;
+    if (edge && longest) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "%s has a longest_edge of %u, a shortest_edge alone is supported",
+                         place.path, longest);
+    }
     *shortest = edge != 0;
     *side = edge ? edge : height;
     if (edge || (height && height == width)) return STATUS_OK;

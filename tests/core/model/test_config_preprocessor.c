@@ -81,6 +81,8 @@ START_TEST(preprocessor_refused) {
          "without a crop"},
         {"{\"size\":{\"height\":224,\"width\":448}}", STATUS_UNSUPPORTED, "size is neither"},
         {"{\"size\":{\"longest_edge\":224}}", STATUS_UNSUPPORTED, "size is neither"},
+        {"{\"size\":{\"shortest_edge\":64,\"longest_edge\":80}}", STATUS_UNSUPPORTED,
+         "size has a longest_edge of 80"},
         {"{\"size\":\"224\"}", STATUS_UNPROCESSABLE, "size is not an object"},
         {"{\"size\":0}", STATUS_UNPROCESSABLE, "size is not a whole number"},
         {"{\"resample\":6}", STATUS_UNPROCESSABLE, "resample is not a whole number from 0 to 5"},
@@ -96,7 +98,7 @@ int main(void) {
     tcase_add_loop_test(tests, preprocessor_forms, 0, 7);
     tcase_add_loop_test(tests, preprocessor_without_size, 0, 7);
     tcase_add_test(tests, preprocessor_numbers);
-    tcase_add_loop_test(tests, preprocessor_refused, 0, 7);
+    tcase_add_loop_test(tests, preprocessor_refused, 0, 8);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
