@@ -126,6 +126,27 @@ static void join_halves(struct tensors *tensors) {
     }
 }
 
+/* From version 5 on, transformers saves a tower alone without the prefix that it has beside the
+ * other. All names get the same, so that they stay sorted. */
+static enum status name_tower(struct tensors *tensors, struct error *err) {
+    static const struct {
+        const char *sign, *prefix;
+    } towers[] = {
+        {"embeddings.token_embedding.", "text_model."},
+        {"embeddings.patch_embedding.", "vision_model."},
+    };
+    size_t kind = 0, kinds = sizeof(towers) / sizeof(towers[0]);
+    while (kind < kinds && !tensors_any_with_prefix(tensors, towers[kind].sign)) kind++;
+    for (size_t i = 0; kind < kinds && i < tensors->count; i++) {
+        char *name;
+        if (asprintf(&name, "%s%s", towers[kind].prefix, tensors->list[i].name) < 0)
+            return error_set(err, STATUS_NO_MEMORY, "out of memory for the tensors' names");
+        free(tensors->list[i].name);
+        tensors->list[i].name = name;
+    }
+    return STATUS_OK;
+}
+
 enum status tensors_strip(struct tensors *tensors, struct error *err) {
     static const char *const prefixes[] = {"module.", "_orig_mod.", "model."};
     /* They may be nested, in any order. */
@@ -133,7 +154,8 @@ enum status tensors_strip(struct tensors *tensors, struct error *err) {
         i = strip(tensors, prefixes[i]) ? 0 : i + 1;
     }
     join_halves(tensors);
-    return tensors_sort_unique(tensors, err);
+    enum status status = tensors_sort_unique(tensors, err);
+    return status ? status : name_tower(tensors, err);
 }
 
 enum status tensors_move(struct tensors *tensors, struct tensors *from, struct error *err) {

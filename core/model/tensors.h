@@ -63,7 +63,8 @@ bool tensors_any_with_prefix(const struct tensors *tensors, const char *prefix);
 /* A part of the names that TinyCLIP's pruning adds: no weights, but they tell of it. */
 #define TENSORS_PRUNING_MASK "l0_module"
 /* Removes what training puts before every name: "module.", "_orig_mod.", "model.", and before
- * those of each half: "_image_encoder.". STATUS_UNPROCESSABLE if that makes two one. */
+ * those of each half: "_image_encoder.". STATUS_UNPROCESSABLE if that makes two one. A tower of
+ * transformers that was saved alone gets its "text_model." or "vision_model." back. */
 enum status tensors_strip(struct tensors *tensors, struct error *err);
 /* Moves all of `from` to the end, unsorted; `from` is empty then. */
 enum status tensors_move(struct tensors *tensors, struct tensors *from, struct error *err);

@@ -179,6 +179,14 @@ START_TEST(prefixes) {
         {{"module.a", "b"}, {"b", "module.a"}},
         {{"module.", "module.b"}, {"", "b"}},
         {{"modulea", "moduleb"}, {"modulea", "moduleb"}},
+        /* Towers that transformers 5 saves alone. */
+        {{"embeddings.token_embedding.weight", "final_layer_norm.bias"},
+         {"text_model.embeddings.token_embedding.weight", "text_model.final_layer_norm.bias"}},
+        {{"embeddings.patch_embedding.weight", "head.probe"},
+         {"vision_model.embeddings.patch_embedding.weight", "vision_model.head.probe"}},
+        {{"module.embeddings.patch_embedding.weight", "module.a"},
+         {"vision_model.a", "vision_model.embeddings.patch_embedding.weight"}},
+        {{"embeddings.word_embeddings.weight", "a"}, {"a", "embeddings.word_embeddings.weight"}},
     };
     struct tensors tensors = {.list = calloc(2, sizeof(*tensors.list)), .count = 2};
     for (size_t i = 0; i < 2; i++) tensors.list[i].name = strdup(rows[_i].names[i]);
@@ -199,7 +207,7 @@ int main(void) {
     tcase_add_test(tests, one_tensor_in_two_shards);
     tcase_add_test(tests, too_many_shards);
     tcase_add_test(tests, digest_and_identity);
-    tcase_add_loop_test(tests, prefixes, 0, 5);
+    tcase_add_loop_test(tests, prefixes, 0, 9);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
