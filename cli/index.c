@@ -18,6 +18,7 @@
 #include "cli/console.h"
 #include "cli/follow.h"
 #include "cli/library.h"
+#include "cli/prune.h"
 #include "cli/session.h"
 #include "cli/thumbnail.h"
 #include "core/base/clock.h"
@@ -270,60 +271,6 @@ static enum status add_file(void *context, const char *path, const struct stat *
     return index->count == index->group_max ? run_group(index, err) : STATUS_OK;
 }
 
-struct gone {
-    const char *folder;
-    struct buffer ids, last; /* ids: with a NUL behind each */
-    size_t seen;
-    bool past; /* the folder's paths */
-};
-
-static enum status note_gone(void *context, const struct item *item, struct error *err) {
-    struct gone *gone = context;
-    size_t size = strlen(gone->folder);
-    char path[COLLECTION_ID_MAX + 1];
-    gone->seen++;
-    gone->last.size = 0;
-    enum status status = buffer_append(&gone->last, item->id.data, item->id.size, err);
-    gone->past = item->id.size < size || memcmp(item->id.data, gone->folder, size) != 0;
-    if (status || gone->past || item->id.data[size] != '/') return status;
-    snprintf(path, sizeof(path), "%.*s", (int)item->id.size, (const char *)item->id.data);
-    if (!access(path, F_OK)) return STATUS_OK;
-    return buffer_append(&gone->ids, path, item->id.size + 1, err);
-}
-
-static enum status delete_ids(struct index *index, const struct buffer *ids, struct error *err) {
-    enum status status = STATUS_OK;
-    for (size_t at = 0; at < ids->size && !status;) {
-        struct bytes id = bytes_of((const char *)ids->data + at);
-        uint64_t deleted = 0;
-        status =
-            collection_delete(index->session.collections, index->collection, &id, 1, &deleted, err);
-        index->removed += deleted;
-        at += id.size + 1;
-    }
-    return status;
-}
-
-/* Takes out the items below a folder whose files are gone. */
-static enum status prune(struct index *index, const char *folder, struct error *err) {
-    struct gone gone = {.folder = folder};
-    buffer_init(&gone.ids, SIZE_MAX);
-    buffer_init(&gone.last, COLLECTION_ID_MAX);
-    enum status status = buffer_append(&gone.last, folder, strlen(folder), err);
-    do {
-        gone.seen = 0;
-        if (!status) {
-            status = collection_scroll(index->session.collections, index->collection, NULL,
-                                       buffer_view(&gone.last), COLLECTION_BATCH_MAX,
-                                       &(struct item_visitor){0, note_gone, &gone}, err);
-        }
-    } while (!status && gone.seen && !gone.past);
-    if (!status) status = delete_ids(index, &gone.ids, err);
-    buffer_free(&gone.ids);
-    buffer_free(&gone.last);
-    return status;
-}
-
 /* ---- following ---- */
 
 static enum status follow_changed(void *context, const char *path, struct error *err) {
@@ -371,6 +318,7 @@ static enum status make_collection(struct index *index, struct error *err) {
 
 static enum status run(struct index *index, struct follow *follow, struct error *err) {
     struct library_visitor count = {count_file, NULL, index}, add = {add_file, NULL, index};
+    struct prune prune = {index->session.collections, index->collection};
     char folder[PATH_MAX];
     enum status status = make_collection(index, err);
     for (size_t i = 0; index->folders[i] && !status; i++) {
@@ -386,7 +334,7 @@ static enum status run(struct index *index, struct follow *follow, struct error 
             return error_set_errno(err, STATUS_NOT_FOUND, "open", index->folders[i]);
         status = library_walk(folder, &add, err);
         if (!status) status = run_group(index, err);
-        if (!status && index->prune) status = prune(index, folder, err);
+        if (!status && index->prune) status = prune_folder(&index->removed, &prune, folder, err);
     }
     show_progress(index, true);
     if (!status) {

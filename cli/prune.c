@@ -1,0 +1,61 @@
+/* The items are asked for in the order of their paths, from the folder's own on, a batch at a
+ * time, and taken out when all are known. */
+#include "cli/prune.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct gone {
+    const char *folder;
+    struct buffer ids, last; /* ids: with a NUL behind each */
+    size_t seen;
+    bool past; /* the folder's paths */
+};
+
+static enum status note_gone(void *context, const struct item *item, struct error *err) {
+    struct gone *gone = context;
+    size_t size = strlen(gone->folder);
+    char path[COLLECTION_ID_MAX + 1];
+    gone->seen++;
+    gone->last.size = 0;
+    enum status status = buffer_append(&gone->last, item->id.data, item->id.size, err);
+    gone->past = item->id.size < size || memcmp(item->id.data, gone->folder, size) != 0;
+    if (status || gone->past || item->id.data[size] != '/') return status;
+    snprintf(path, sizeof(path), "%.*s", (int)item->id.size, (const char *)item->id.data);
+    if (!access(path, F_OK)) return STATUS_OK;
+    return buffer_append(&gone->ids, path, item->id.size + 1, err);
+}
+
+static enum status delete_ids(size_t *removed, const struct prune *prune, const struct buffer *ids,
+                              struct error *err) {
+    enum status status = STATUS_OK;
+    for (size_t at = 0; at < ids->size && !status;) {
+        struct bytes id = bytes_of((const char *)ids->data + at);
+        uint64_t deleted = 0;
+        status = collection_delete(prune->collections, prune->collection, &id, 1, &deleted, err);
+        *removed += deleted;
+        at += id.size + 1;
+    }
+    return status;
+}
+
+enum status prune_folder(size_t *removed, const struct prune *prune, const char *folder,
+                         struct error *err) {
+    struct gone gone = {.folder = folder};
+    buffer_init(&gone.ids, SIZE_MAX);
+    buffer_init(&gone.last, COLLECTION_ID_MAX);
+    enum status status = buffer_append(&gone.last, folder, strlen(folder), err);
+    do {
+        gone.seen = 0;
+        if (!status) {
+            status = collection_scroll(prune->collections, prune->collection, NULL,
+                                       buffer_view(&gone.last), COLLECTION_BATCH_MAX,
+                                       &(struct item_visitor){0, note_gone, &gone}, err);
+        }
+    } while (!status && gone.seen && !gone.past);
+    if (!status) status = delete_ids(removed, prune, &gone.ids, err);
+    buffer_free(&gone.ids);
+    buffer_free(&gone.last);
+    return status;
+}
