@@ -73,7 +73,7 @@ static enum status ignore_file(void *context, const char *path, const struct sta
 }
 
 enum status follow_add(struct follow *follow, const char *folder, struct error *err) {
-    struct library_visitor visitor = {ignore_file, watch_folder, follow};
+    struct library_visitor visitor = {ignore_file, watch_folder, follow, NULL};
     return library_walk(folder, &visitor, err);
 }
 

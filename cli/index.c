@@ -50,6 +50,7 @@ struct index {
     size_t total, seen, put, unchanged, failed, removed;
     uint64_t started_ns, shown_ns;
     size_t group_max;
+    struct buffer unread; /* folders, as in struct prune */
 
     /* The group being collected. */
     size_t count;
@@ -271,11 +272,16 @@ static enum status add_file(void *context, const char *path, const struct stat *
     return index->count == index->group_max ? run_group(index, err) : STATUS_OK;
 }
 
+static enum status note_unread(void *context, const char *path, struct error *err) {
+    struct index *index = context;
+    return buffer_append(&index->unread, path, strlen(path) + 1, err);
+}
+
 /* ---- following ---- */
 
 static enum status follow_changed(void *context, const char *path, struct error *err) {
     struct index *index = context;
-    struct library_visitor visitor = {add_file, NULL, index};
+    struct library_visitor visitor = {add_file, NULL, index, NULL};
     struct stat info;
     if (lstat(path, &info)) return STATUS_OK;
     enum status status = library_walk(path, &visitor, err);
@@ -317,8 +323,8 @@ static enum status make_collection(struct index *index, struct error *err) {
 }
 
 static enum status run(struct index *index, struct follow *follow, struct error *err) {
-    struct library_visitor count = {count_file, NULL, index}, add = {add_file, NULL, index};
-    struct prune prune = {index->session.collections, index->collection};
+    struct library_visitor count = {count_file, NULL, index, NULL};
+    struct library_visitor add = {add_file, NULL, index, note_unread};
     char folder[PATH_MAX];
     enum status status = make_collection(index, err);
     for (size_t i = 0; index->folders[i] && !status; i++) {
@@ -334,7 +340,10 @@ static enum status run(struct index *index, struct follow *follow, struct error 
             return error_set_errno(err, STATUS_NOT_FOUND, "open", index->folders[i]);
         status = library_walk(folder, &add, err);
         if (!status) status = run_group(index, err);
-        if (!status && index->prune) status = prune_folder(&index->removed, &prune, folder, err);
+        if (status || !index->prune) continue;
+        struct prune prune = {index->session.collections, index->collection,
+                              buffer_view(&index->unread)};
+        status = prune_folder(&index->removed, &prune, folder, err);
     }
     show_progress(index, true);
     if (!status) {
@@ -349,9 +358,11 @@ static enum status run(struct index *index, struct follow *follow, struct error 
 static int index_folders(struct index *index) {
     struct follow *follow = NULL;
     struct error err = ERROR_NONE;
+    buffer_init(&index->unread, SIZE_MAX);
     enum status status = index->follow ? follow_open(&follow, &err) : STATUS_OK;
     if (!status) status = run(index, follow, &err);
     follow_close(follow);
+    buffer_free(&index->unread);
     return status ? console_fail(&err) : index->code;
 }
 

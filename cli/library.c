@@ -35,7 +35,7 @@ static enum status walk_folder(const char *path, int depth, const struct library
     int count = depth < DEPTH_MAX ? scandir(path, &entries, is_wanted, alphasort) : -1;
     if (count < 0) {
         log_message(LOG_WARNING, "cannot read folder %s", path);
-        return STATUS_OK;
+        return visitor->unread ? visitor->unread(visitor->context, path, err) : STATUS_OK;
     }
     for (int i = 0; i < count; i++) {
         char child[LIBRARY_PATH_MAX];

@@ -13,13 +13,15 @@ enum { LIBRARY_PATH_MAX = 4096 };
  * the walk. */
 typedef enum status library_file_fn(void *context, const char *path, const struct stat *info,
                                     struct error *err);
-/* Called for each folder, before what is in it; NULL: not wanted. */
+/* Called for each folder, before what is in it, or for each that cannot be read; NULL: not
+ * wanted. */
 typedef enum status library_folder_fn(void *context, const char *path, struct error *err);
 
 struct library_visitor {
     library_file_fn *file;
     library_folder_fn *folder;
     void *context;
+    library_folder_fn *unread;
 };
 
 /* Walks `path` in the order of names: a folder, or one file. Links are not followed, hidden

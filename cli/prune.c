@@ -2,16 +2,34 @@
  * time, and taken out when all are known. */
 #include "cli/prune.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 struct gone {
     const char *folder;
+    struct bytes unread;     /* as in struct prune */
     struct buffer ids, last; /* ids: with a NUL behind each */
     size_t seen;
     bool past; /* the folder's paths */
 };
+
+static bool is_below(const char *path, const char *folder) {
+    size_t size = strlen(folder);
+    return !strncmp(path, folder, size) && path[size] == '/';
+}
+
+/* A disk that fails, a folder that may not be searched or a server that is away say something
+ * else than that there is no such file. */
+static bool is_gone(const char *path, struct bytes unread) {
+    for (size_t at = 0; at < unread.size;) {
+        const char *folder = (const char *)unread.data + at;
+        if (is_below(path, folder)) return false;
+        at += strlen(folder) + 1;
+    }
+    return access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
 
 static enum status note_gone(void *context, const struct item *item, struct error *err) {
     struct gone *gone = context;
@@ -23,7 +41,7 @@ static enum status note_gone(void *context, const struct item *item, struct erro
     gone->past = item->id.size < size || memcmp(item->id.data, gone->folder, size) != 0;
     if (status || gone->past || item->id.data[size] != '/') return status;
     snprintf(path, sizeof(path), "%.*s", (int)item->id.size, (const char *)item->id.data);
-    if (!access(path, F_OK)) return STATUS_OK;
+    if (!is_gone(path, gone->unread)) return STATUS_OK;
     return buffer_append(&gone->ids, path, item->id.size + 1, err);
 }
 
@@ -42,7 +60,7 @@ static enum status delete_ids(size_t *removed, const struct prune *prune, const 
 
 enum status prune_folder(size_t *removed, const struct prune *prune, const char *folder,
                          struct error *err) {
-    struct gone gone = {.folder = folder};
+    struct gone gone = {.folder = folder, .unread = prune->unread};
     buffer_init(&gone.ids, SIZE_MAX);
     buffer_init(&gone.last, COLLECTION_ID_MAX);
     enum status status = buffer_append(&gone.last, folder, strlen(folder), err);

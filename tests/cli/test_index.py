@@ -101,6 +101,25 @@ class Stores(Folder):
         ids = [hit["id"] for hit in self.search("a ship")]
         self.assertIn(self.folder + "/pictures2/ship.jpg", ids)
 
+    def test_prune_takes_out_only_what_is_gone(self):
+        self.index()
+        shutil.rmtree(self.path("deep"))
+        os.symlink("deep", self.path("deep"))  # of what is below, nobody can tell
+        self.assertEqual(self.index("--prune"), (0, 1, 0, 0))
+        os.remove(self.path("deep"))
+        self.write("deep", b"")  # below a file there is nothing
+        self.assertEqual(self.index("--prune"), (0, 1, 0, 1))
+
+    def test_prune_leaves_what_could_not_be_read(self):
+        folder = self.pictures + "/d" * 70  # deeper than a walk goes
+        os.makedirs(folder)
+        shutil.copy(self.path("ship.jpg"), folder + "/ship.jpg")
+        self.run_it("index", folder, "--collection", "photos")
+        os.remove(folder + "/ship.jpg")
+        self.assertEqual(self.index("--prune"), (2, 0, 0, 0))
+        _, err = self.run_it("index", folder, "--collection", "photos", "--prune")
+        self.assertIn("1 taken out", err)
+
     def test_search(self):
         self.index()
         hits = self.search("a photo of a ship", "--top-k", "2")
