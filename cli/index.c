@@ -5,7 +5,6 @@
  * goes on where the first one ended. Files go through in groups, each put in before the next
  * one is begun. */
 #include <getopt.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +12,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "api/writer.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/file_metadata.h"
 #include "cli/follow.h"
 #include "cli/library.h"
 #include "cli/prune.h"
@@ -81,41 +80,13 @@ static void note_failure(struct index *index, const char *path, const struct err
 
 /* ---- a group of files ---- */
 
-/* What is remembered of a file: whether it has changed is seen by this. */
-static enum status write_metadata(struct buffer *out, const char *path, const struct stat *info,
-                                  struct error *err) {
-    struct writer writer;
-    const char *name = strrchr(path, '/');
-    writer_init(&writer, out);
-    writer_begin_object(&writer);
-    writer_key(&writer, "path");
-    writer_text(&writer, path);
-    writer_key(&writer, "name");
-    writer_text(&writer, name ? name + 1 : path);
-    writer_key(&writer, "size");
-    writer_uint(&writer, (uint64_t)info->st_size);
-    writer_key(&writer, "modified");
-    writer_double(&writer, (double)info->st_mtim.tv_sec + (double)info->st_mtim.tv_nsec / 1e9);
-    writer_end_object(&writer);
-    return writer_finish(&writer, err);
-}
-
-static bool is_same(struct bytes metadata, const struct stat *info) {
-    json_t *root = json_loadb((const char *)metadata.data, metadata.size, 0, NULL);
-    double modified = (double)info->st_mtim.tv_sec + (double)info->st_mtim.tv_nsec / 1e9;
-    bool same = json_integer_value(json_object_get(root, "size")) == info->st_size &&
-                json_real_value(json_object_get(root, "modified")) == modified;
-    json_decref(root);
-    return same;
-}
-
 static enum status visit_known(void *context, const struct item *item, struct error *err) {
     struct index *index = context;
     (void)err;
     for (size_t i = 0; i < index->count; i++) {
         if (!index->paths[i] || strlen(index->paths[i]) != item->id.size ||
             memcmp(index->paths[i], item->id.data, item->id.size) != 0 ||
-            !is_same(item->metadata, &index->infos[i])) {
+            !file_metadata_fits(item->metadata, &index->infos[i])) {
             continue;
         }
         free(index->paths[i]);
@@ -125,12 +96,31 @@ static enum status visit_known(void *context, const struct item *item, struct er
     return STATUS_OK;
 }
 
-/* Forgets those of the group that are in the collection as they are. */
+static void drop_file(struct index *index, size_t at) {
+    free(index->paths[at]);
+    index->count--;
+    index->seen++;
+    memmove(index->paths + at, index->paths + at + 1,
+            (index->count - at) * sizeof(index->paths[0]));
+    memmove(index->infos + at, index->infos + at + 1,
+            (index->count - at) * sizeof(index->infos[0]));
+}
+
+/* Forgets those of the group that are in the collection as they are, and those whose paths
+ * cannot be ids: one is found at a time, before anything is fetched. */
 static enum status drop_unchanged(struct index *index, struct error *err) {
+    struct item_visitor visitor = {ITEM_METADATA, visit_known, index};
     struct bytes ids[GROUP_MAX];
-    for (size_t i = 0; i < index->count; i++) ids[i] = bytes_of(index->paths[i]);
-    return collection_fetch(index->session.collections, index->collection, ids, index->count,
-                            &(struct item_visitor){ITEM_METADATA, visit_known, index}, err);
+    for (;;) {
+        struct error found = ERROR_NONE;
+        for (size_t i = 0; i < index->count; i++) ids[i] = bytes_of(index->paths[i]);
+        enum status status = collection_fetch(index->session.collections, index->collection, ids,
+                                              index->count, &visitor, &found);
+        if (status != STATUS_INVALID || found.input < 0)
+            return status ? error_pass(err, &found) : STATUS_OK;
+        note_failure(index, index->paths[found.input], &found);
+        drop_file(index, (size_t)found.input);
+    }
 }
 
 /* A group on its way: files, embeddings, items. */
@@ -163,8 +153,8 @@ static void read_files(struct index *index, struct batch *batch) {
         buffer_init(&batch->metadata[batch->count], METADATA_SIZE_MAX);
         enum status status = file_read(file, index->paths[i], &err);
         if (!status) {
-            status = write_metadata(&batch->metadata[batch->count], index->paths[i],
-                                    &index->infos[i], &err);
+            status = file_metadata_write(&batch->metadata[batch->count], index->paths[i],
+                                         &index->infos[i], &err);
         }
         if (status) {
             note_failure(index, index->paths[i], &err);
@@ -260,12 +250,6 @@ static enum status count_file(void *context, const char *path, const struct stat
 static enum status add_file(void *context, const char *path, const struct stat *info,
                             struct error *err) {
     struct index *index = context;
-    struct error error = ERROR_NONE;
-    if (strlen(path) > COLLECTION_ID_MAX) {
-        error_set(&error, STATUS_TOO_LARGE, "the path is longer than %d bytes", COLLECTION_ID_MAX);
-        note_failure(index, path, &error);
-        return STATUS_OK;
-    }
     index->paths[index->count] = strdup(path);
     if (!index->paths[index->count]) return error_set(err, STATUS_NO_MEMORY, "out of memory");
     index->infos[index->count++] = *info;
@@ -292,11 +276,12 @@ static enum status follow_gone(void *context, const char *path, struct error *er
     struct index *index = context;
     struct bytes id = bytes_of(path);
     uint64_t deleted = 0;
-    if (id.size > COLLECTION_ID_MAX) return STATUS_OK;
+    struct error found = ERROR_NONE;
     enum status status =
-        collection_delete(index->session.collections, index->collection, &id, 1, &deleted, err);
+        collection_delete(index->session.collections, index->collection, &id, 1, &deleted, &found);
     index->removed += deleted;
-    return status;
+    /* A path that cannot be an id was never put in. */
+    return status && status != STATUS_INVALID ? error_pass(err, &found) : STATUS_OK;
 }
 
 /* ---- the command ---- */

@@ -61,19 +61,22 @@ static enum status delete_ids(size_t *removed, const struct prune *prune, const 
 enum status prune_folder(size_t *removed, const struct prune *prune, const char *folder,
                          struct error *err) {
     struct gone gone = {.folder = folder, .unread = prune->unread};
+    struct error found = ERROR_NONE;
+    if (strlen(folder) > COLLECTION_ID_MAX) return STATUS_OK;
     buffer_init(&gone.ids, SIZE_MAX);
     buffer_init(&gone.last, COLLECTION_ID_MAX);
-    enum status status = buffer_append(&gone.last, folder, strlen(folder), err);
+    enum status status = buffer_append(&gone.last, folder, strlen(folder), &found);
     do {
         gone.seen = 0;
         if (!status) {
             status = collection_scroll(prune->collections, prune->collection, NULL,
                                        buffer_view(&gone.last), COLLECTION_BATCH_MAX,
-                                       &(struct item_visitor){0, note_gone, &gone}, err);
+                                       &(struct item_visitor){0, note_gone, &gone}, &found);
         }
     } while (!status && gone.seen && !gone.past);
-    if (!status) status = delete_ids(removed, prune, &gone.ids, err);
+    if (!status) status = delete_ids(removed, prune, &gone.ids, &found);
     buffer_free(&gone.ids);
     buffer_free(&gone.last);
-    return status;
+    /* Below a path that cannot be an id nothing was put in. */
+    return status && status != STATUS_INVALID ? error_pass(err, &found) : STATUS_OK;
 }

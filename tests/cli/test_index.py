@@ -178,6 +178,41 @@ class Library(Folder):
         self.assertEqual(self.index("--no-thumbnails"), (72, 0, 0, 0))
         self.assertEqual(self.index(), (0, 72, 0, 0))
 
+    def test_names_that_cannot_be_ids(self):
+        folder = os.fsencode(self.pictures)
+        long = b"n" * 200
+        for name in (b"d\xf6g.png", b"two\nlines.png", b"\xff/below.png",
+                     long + b"/" + long + b"/" + long + b".png"):
+            os.makedirs(os.path.dirname(folder + b"/" + name), exist_ok=True)
+            with open(folder + b"/" + name, "wb") as file:
+                file.write(png(9, 9))
+        _, err = self.run_it("index", self.pictures, "--collection", "photos", code=DATA)
+        self.assertIn("2 put in, 0 unchanged, 4 failed", err)
+        self.assertIn("/d?g.png: an id is not UTF-8", err)
+        self.assertIn("/two lines.png: an id has a control character", err)
+        self.assertIn(f"/{'n' * 200}.png: an id has", err)
+        self.assertEqual(self.index("--prune", code=DATA), (0, 2, 4, 0))
+        _, err = self.run_it("index", folder + b"/\xff", "--collection", "photos", "--prune", code=DATA)
+        self.assertIn("0 put in, 0 unchanged, 1 failed, 0 taken out", err)
+
+    def test_follow_goes_on_after_a_bad_name(self):
+        process = subprocess.Popen([BINARY, "index", self.pictures, "--collection", "photos", "--follow"],
+                                   cwd=ROOT, env=environment(**self.env), stderr=subprocess.PIPE)
+        try:
+            self.assertIn(b"2 put in", process.stderr.readline())
+            bad = os.fsencode(self.pictures) + b"/d\xf6g.png"
+            with open(bad, "wb") as file:
+                file.write(png(9, 9))
+            self.assertIn(b"/d?g.png: an id is not UTF-8", process.stderr.readline())
+            os.remove(bad)
+            self.write("good.png", png(9, 9))
+            wait_until_idle(process)
+            self.assertIsNone(process.poll())
+        finally:
+            process.terminate()
+            process.communicate()
+        self.assertEqual(len(self.search("x")), 3)
+
     def test_a_page(self):
         name = "<img src=x onerror=alert(1)>&'\".png"
         self.write(name, png(300, 200))
