@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct unit {
     const char *suffix;
@@ -231,26 +232,44 @@ enum status value_read(void *object, const struct schema_key *key, const char *t
     return STATUS_INTERNAL;
 }
 
+/* password, sslpassword, and what an escape may spell so. */
+static bool names_password(const char *name, size_t size) {
+    static const char ending[] = "password";
+    size_t tail = sizeof(ending) - 1;
+    if (memchr(name, '%', size)) return true;
+    return size >= tail && !strncasecmp(name + size - tail, ending, tail);
+}
+
+/* "a=b&password=c", as "a=b&password=***". */
+static enum status print_parameters(const char *text, struct buffer *out, struct error *err) {
+    enum status status = STATUS_OK;
+    while (*text && !status) {
+        size_t size = strcspn(text, "&"), name = strcspn(text, "=&");
+        bool secret = name < size && names_password(text, name);
+        bool last = !text[size];
+        status = buffer_printf(out, err, "%.*s%s%s", (int)(secret ? name : size), text,
+                               secret ? "=***" : "", last ? "" : "&");
+        text += size + !last;
+    }
+    return status;
+}
+
 /* In an URL a password stands before the host, "user:password@", or in the query. */
 static enum status print_secret(const char *text, struct buffer *out, struct error *err) {
-    static const char parameter[] = "password=";
     const char *colons = strstr(text, "://");
     const char *host = colons ? colons + 3 : text;
     size_t size = colons ? strcspn(host, "/?") : 0;
     const char *at = size ? memrchr(host, '@', size) : NULL;
     const char *password = at ? memchr(host, ':', (size_t)(at - host)) : NULL;
+    const char *query = colons ? strchr(host, '?') : NULL;
     enum status status = STATUS_OK;
     if (password) {
         status = buffer_printf(out, err, "%.*s:***", (int)(password - text), text);
         text = at;
     }
-    const char *query = colons ? strcasestr(text, parameter) : NULL;
-    if (!status && query) {
-        status = buffer_printf(out, err, "%.*spassword=***", (int)(query - text), text);
-        text = query + strlen(parameter);
-        text += strcspn(text, "&");
-    }
-    return status ? status : buffer_printf(out, err, "%s", text);
+    if (!query || status) return status ? status : buffer_printf(out, err, "%s", text);
+    status = buffer_printf(out, err, "%.*s", (int)(query + 1 - text), text);
+    return status ? status : print_parameters(query + 1, out, err);
 }
 
 enum status value_print(const void *object, const struct schema_key *key, struct buffer *out,

@@ -216,7 +216,11 @@ START_TEST(test_secrets) {
         {"postgresql://me:@host/a@b", "postgresql://me:***@host/a@b"},
         {"postgres:///b?password=secret&user=me", "postgres:///b?password=***&user=me"},
         {"postgresql://u:one@h/b?user=me&PassWord=two",
-         "postgresql://u:***@h/b?user=me&password=***"},
+         "postgresql://u:***@h/b?user=me&PassWord=***"},
+        {"postgresql://h/b?sslpassword=one&password=two&user=me",
+         "postgresql://h/b?sslpassword=***&password=***&user=me"},
+        {"postgresql://h/b?pass%77ord=one&a&b=?", "postgresql://h/b?pass%77ord=***&a&b=?"},
+        {"postgresql://h/b?password=&password", "postgresql://h/b?password=***&password"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ck_assert_str_eq(read_key("store.location", cases[i][0]), "");
