@@ -38,12 +38,21 @@ enum status session_read_config(struct config *out, const char *path, const char
     return status;
 }
 
+/* Who sets both variables means it: the image of a container names a file that way. */
+static void warn_of_models_aside(const struct config *config, const char *path) {
+    const char *variable = getenv("CLIPD_CONFIG");
+    if (!config->models_aside || (!path && variable && *variable)) return;
+    log_message(LOG_WARNING,
+                "CLIPD_MODEL is set: the models of the configuration file are put aside");
+}
+
 int session_load_config(struct config *out, const char *path, const char *const *flags) {
     struct error err = ERROR_NONE;
     enum status status = session_read_config(out, path, flags, &err);
     if (status == STATUS_OK) {
         log_init(out->log_level, out->log_format);
         config_warn_of_unknown((const char *const *)environ);
+        warn_of_models_aside(out, path);
         return EX_OK;
     }
     console_fail(&err);

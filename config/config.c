@@ -50,6 +50,7 @@ static enum status read_file(struct config *config, const char *path, bool with_
             status = config_file_report(file, key->name, found.message, err);
     }
     if (status == STATUS_OK && with_models) status = models_read(config, file, err);
+    config->models_aside = !with_models && values->models_count;
     config_file_close(file);
     return status;
 }
@@ -150,6 +151,8 @@ static enum status load(struct config *config, const char *path, const char *con
     const char *model_path = find_model_path(environment, flags);
     enum status status = set_defaults(config, err);
     if (status == STATUS_OK && path) status = read_file(config, path, !model_path, err);
+    /* Who gives a flag knows of it. */
+    if (model_path != find_variable(environment, "CLIPD_MODEL")) config->models_aside = false;
     if (status == STATUS_OK) status = read_environment(config, environment, err);
     for (; flags && *flags && status == STATUS_OK; flags++) {
         if (!flag_value(*flags, "model")) status = read_flag(config, *flags, err);

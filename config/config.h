@@ -27,6 +27,7 @@ struct config {
     uint32_t drain_delay_ms, drain_ms;
     const char *precision;      /* of the default model; "auto": as its entry says */
     const char *cache_dir;      /* of packed weights; "auto", "none" or a directory */
+    bool models_aside;          /* the file has models, which CLIPD_MODEL took the place of */
     const char *store_location; /* "auto", "none", a directory or postgresql:// */
     /* collections.store is what store_location stands for, NULL for none. What depends on
      * the runtime is left to whoever opens it. */

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -390,6 +391,34 @@ class Configuration(unittest.TestCase):
         self.assertIn("CLIPD_FOO", json.loads(warnings)["message"])
         self.assertEqual(clipd(*arguments, env={"CLIPD_FOO": "1", "CLIPD_LOG_LEVEL": "error"})[2],
                          "")
+
+    def test_models_that_are_put_aside(self):
+        self.write("models:\n  - path: mine\n")
+        arguments = ("serve", "--print-config", "--config", self.path)
+        code, out, err = clipd(*arguments, env={"CLIPD_MODEL": MODEL})
+        self.assertEqual((code, b"\"mine\"" in out), (0, False))
+        self.assertIn("CLIPD_MODEL is set: the models of the configuration file are put aside", err)
+        self.assertEqual(clipd(*arguments, "--model", MODEL)[2], "")
+        together = {"CLIPD_MODEL": MODEL, "CLIPD_CONFIG": self.path}
+        self.assertEqual(clipd("serve", "--print-config", env=together)[2], "")
+
+    def test_the_models_of_the_image(self):
+        with open(os.path.join(ROOT, "docker/Dockerfile"), encoding="utf-8") as file:
+            [text] = re.findall(r"^ENV ((?:.*\\\n)*.*)$", file.read(), re.M)
+        env = dict(word.split("=", 1) for word in text.replace("\\\n", " ").split())
+        with open(os.path.join(ROOT, "docker/clipd.yaml"), encoding="utf-8") as file:
+            self.write(file.read().replace("/usr/local/share/clipd/", ""))
+        self.assertEqual(env["CLIPD_CONFIG"], "/usr/local/share/clipd/clipd.yaml")
+        env["CLIPD_CONFIG"] = self.path
+        self.assertIn(b'name: "starter"', clipd("serve", "--print-config", env=env)[1])
+        self.assertEqual(clipd("serve", "--check-config", env=env)[0], 0)
+        own = os.path.join(self.folder.name, "own.yaml")
+        with open(own, "w", encoding="utf-8") as file:
+            file.write("models:\n  - path: mine\n")
+        printed = clipd("serve", "--print-config", "--config", own, env=env)[1]
+        self.assertIn(b"\"mine\"", printed)
+        printed = clipd("serve", "--print-config", env=dict(env, CLIPD_MODEL="other"))[1]
+        self.assertIn(b"\"other\"", printed)
 
     def test_where_the_file_is_found(self):
         os.mkdir(os.path.join(self.folder.name, "clipd"))

@@ -258,12 +258,17 @@ START_TEST(test_model_by_path) {
     ck_assert_uint_eq(config.models_count, 1);
     ck_assert_str_eq(config.models[0].engine.name, "starter");
     ck_assert_str_eq(config.models[0].engine.path, "models/starter/");
+    ck_assert(config.models_aside);
     const char *const flags[] = {"model=..", NULL};
     ck_assert_int_eq(load(environment, flags), STATUS_OK);
     ck_assert_str_eq(config.models[0].engine.name, "default");
     ck_assert_str_eq(config.models[0].engine.path, "..");
+    ck_assert(!config.models_aside);
     const char *const empty[] = {"model=", NULL};
     ck_assert_int_eq(load(environment, empty), STATUS_INVALID);
+    write_file("log:\n  level: error\n");
+    ck_assert_int_eq(load(environment, NULL), STATUS_OK);
+    ck_assert(!config.models_aside);
 }
 END_TEST
 
