@@ -1,12 +1,13 @@
 /* clipd eval retrieval: how often a caption finds its own photograph, through a collection
  * that is made for it and dropped afterwards. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "api/writer.h"
 #include "cli/commands.h"
@@ -36,13 +37,14 @@ struct eval {
     char collection[COLLECTION_NAME_MAX + 1];
     struct file_map archive;
     json_t *captions;
+    json_t *pictures; /* an object with the names of those put in */
     bool exact;
     size_t images, asked;
     size_t found[sizeof(depths) / sizeof(depths[0])];
 
     /* The group being collected: images, or captions of images. */
     struct bytes inputs[GROUP_MAX];
-    char names[GROUP_MAX][128];
+    char names[GROUP_MAX][COLLECTION_ID_MAX + 1];
     size_t count;
     float *embeddings; /* [GROUP_MAX, embed_dim] */
 };
@@ -75,21 +77,66 @@ static enum status put_images(struct eval *eval, struct error *err) {
     return status;
 }
 
-/* Those that have captions. */
+/* Only one that has captions. */
+static enum status take_image(struct eval *eval, struct bytes name, struct bytes data,
+                              struct error *err) {
+    const char *text = (const char *)name.data;
+    if (!json_object_getn(eval->captions, text, name.size)) return STATUS_OK;
+    if (name.size > COLLECTION_ID_MAX)
+        return error_set(err, STATUS_INVALID, "a name has %zu bytes, the limit is %d", name.size,
+                         COLLECTION_ID_MAX);
+    char *copy = eval->names[eval->count];
+    memcpy(copy, text, name.size);
+    copy[name.size] = '\0';
+    if (json_object_set_new(eval->pictures, copy, json_true()))
+        return error_set(err, STATUS_NO_MEMORY, "out of memory");
+    eval->inputs[eval->count++] = data;
+    return eval->count == GROUP_MAX ? put_images(eval, err) : STATUS_OK;
+}
+
+/* A caption without its photograph could not be found, and would count all the same. */
+static enum status check_pictures(const struct eval *eval, struct error *err) {
+    const char *name;
+    json_t *list;
+    json_object_foreach(eval->captions, name, list) {
+        if (!json_object_get(eval->pictures, name))
+            return error_set(err, STATUS_INVALID,
+                             "captions.json has captions of %.200s, which is not in the archive",
+                             name);
+    }
+    return STATUS_OK;
+}
+
 static enum status read_archive(struct eval *eval, struct error *err) {
     struct tar tar = {.rest = eval->archive.bytes};
     struct bytes name, data;
     bool found;
+    eval->pictures = json_object();
     enum status status = tar_next(&tar, &name, &data, &found, err);
     while (!status && found) {
-        char *copy = eval->names[eval->count];
-        snprintf(copy, sizeof(eval->names[0]), "%.*s", (int)name.size, (const char *)name.data);
-        if (json_is_array(json_object_get(eval->captions, copy)))
-            eval->inputs[eval->count++] = data;
-        if (eval->count == GROUP_MAX) status = put_images(eval, err);
+        status = take_image(eval, name, data, err);
         if (!status) status = tar_next(&tar, &name, &data, &found, err);
     }
+    if (!status) status = check_pictures(eval, err);
     return status ? status : put_images(eval, err);
+}
+
+static enum status check_captions(json_t *captions, struct error *err) {
+    const char *name;
+    json_t *list, *caption;
+    size_t i;
+    if (!json_is_object(captions))
+        return error_set(err, STATUS_INVALID, "captions.json is no JSON object");
+    json_object_foreach(captions, name, list) {
+        bool good = json_is_array(list);
+        json_array_foreach(list, i, caption) good &= json_is_string(caption);
+        if (!good)
+            return error_set(err, STATUS_INVALID,
+                             "captions.json: found something else at %.200s, expected a list of "
+                             "texts",
+                             name);
+    }
+    return STATUS_OK;
 }
 
 static enum status read_captions(struct eval *eval, struct error *err) {
@@ -100,8 +147,7 @@ static enum status read_captions(struct eval *eval, struct error *err) {
     for (; !status && found; status = tar_next(&tar, &name, &data, &found, err)) {
         if (name.size != 13 || memcmp(name.data, "captions.json", 13) != 0) continue;
         eval->captions = json_loadb((const char *)data.data, data.size, 0, NULL);
-        if (json_is_object(eval->captions)) return STATUS_OK;
-        return error_set(err, STATUS_INVALID, "captions.json is no JSON object");
+        return check_captions(eval->captions, err);
     }
     return status ? status : error_set(err, STATUS_INVALID, "the archive has no captions.json");
 }
@@ -149,7 +195,6 @@ static enum status ask_captions(struct eval *eval, struct error *err) {
     json_object_foreach(eval->captions, name, list) {
         for (size_t i = 0; i < json_array_size(list) && !status; i++) {
             const char *caption = json_string_value(json_array_get(list, i));
-            if (!caption) continue;
             snprintf(eval->names[eval->count], sizeof(eval->names[0]), "%s", name);
             eval->inputs[eval->count++] = bytes_of(caption);
             if (eval->count == GROUP_MAX) status = ask(eval, err);
@@ -192,13 +237,20 @@ static int print_result(const struct eval *eval) {
     return code;
 }
 
+/* A name that no other run has, wherever it runs: in a container every process is the first. */
+static enum status name_collection(struct eval *eval, struct error *err) {
+    uint64_t number;
+    if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+        return error_set_errno(err, STATUS_IO, "draw", "a name");
+    snprintf(eval->collection, sizeof(eval->collection), "eval-%016" PRIx64, number);
+    return STATUS_OK;
+}
+
 static int run(struct eval *eval, const char *path) {
     const struct engine_info *info = engine_info(eval->session.engine);
     struct collection_spec spec = {.dim = info->embed_dim};
     struct error err = ERROR_NONE;
     bool created = false;
-    snprintf(eval->collection, sizeof(eval->collection), "eval-%ld", (long)getpid());
-    memcpy(spec.name, eval->collection, sizeof(spec.name));
     snprintf(spec.model, sizeof(spec.model), "%s", info->name);
     snprintf(spec.model_digest, sizeof(spec.model_digest), "%s", info->sha256);
     eval->embeddings = calloc((size_t)GROUP_MAX * info->embed_dim, sizeof(*eval->embeddings));
@@ -206,7 +258,11 @@ static int run(struct eval *eval, const char *path) {
                                           : error_set(&err, STATUS_NO_MEMORY, "out of memory");
     if (!status) {
         status = read_captions(eval, &err);
+        if (!status) status = name_collection(eval, &err);
+        memcpy(spec.name, eval->collection, sizeof(spec.name));
         if (!status) status = collection_create(eval->session.collections, &spec, &created, &err);
+        if (!status && !created)
+            status = error_set(&err, STATUS_CONFLICT, "collection %s is there already", spec.name);
         if (!status) status = read_archive(eval, &err);
         if (!status) status = ask_captions(eval, &err);
     }
@@ -214,6 +270,7 @@ static int run(struct eval *eval, const char *path) {
     if (created) collection_drop(eval->session.collections, eval->collection, NULL);
     if (eval->archive.address) file_map_close(&eval->archive);
     json_decref(eval->captions);
+    json_decref(eval->pictures);
     free(eval->embeddings);
     return code;
 }

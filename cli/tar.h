@@ -1,4 +1,5 @@
-/* tar.h - the files in a tar archive (ustar), one after the other. */
+/* tar.h - the files in a tar archive, one after the other: ustar, and the longer names that GNU
+ * tar and pax put in front of a file. */
 #ifndef CLI_TAR_H
 #define CLI_TAR_H
 
@@ -6,10 +7,11 @@
 
 struct tar {
     struct bytes rest;
+    char joined[256]; /* a name that stands in two places */
 };
 
-/* The next plain file; *found is false behind the last one. `name` is a view without a NUL.
- * STATUS_INVALID for what is damaged. */
+/* The next plain file; *found is false behind the last one. `name` is a view without a NUL,
+ * until the next call. STATUS_INVALID for what is damaged. */
 enum status tar_next(struct tar *tar, struct bytes *name, struct bytes *data, bool *found,
                      struct error *err);
 

@@ -346,25 +346,79 @@ class Library(Folder):
 
 
 class Evaluation(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.archive, self.env = self.folder + "/pictures.tar", {"CLIPD_STORE": self.folder + "/s"}
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def pack(self, pictures, captions, form=tarfile.DEFAULT_FORMAT):
+        """An archive of {name in it: name in docs/pictures} and captions.json."""
+        with tarfile.open(self.archive, "w", format=form) as tar:
+            for name, picture in pictures.items():
+                tar.add(os.path.join(PICTURES, picture), name)
+            data = json.dumps(captions).encode()
+            member = tarfile.TarInfo("captions.json")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+    def measure(self, expected=0):
+        code, out, err = clipd("eval", "retrieval", self.archive, "--model", MODEL, env=self.env)
+        self.assertEqual(code, expected, err)
+        self.assertEqual(clipd("collections", env=self.env)[1], b"")
+        return err if expected else json.loads(out)
+
     def test_our_pictures(self):
         captions = {f"{name}.jpg": [f"a photo of a {name}.", f"a drawing of a {name}"]
                     for name in ("airplane", "car", "cat", "dog", "ship")}
-        with tempfile.TemporaryDirectory() as folder:
-            archive, env = folder + "/pictures.tar", {"CLIPD_STORE": folder + "/s"}
-            with tarfile.open(archive, "w") as tar:
-                for name in captions:
-                    tar.add(os.path.join(PICTURES, name), name)
-                data = json.dumps(captions).encode()
-                member = tarfile.TarInfo("captions.json")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-            code, out, err = clipd("eval", "retrieval", archive, "--model", MODEL, env=env)
-            self.assertEqual(code, 0, err)
-            found = json.loads(out)
-            self.assertEqual((found["images"], found["captions"]), (5, 10))
-            self.assertEqual(found["recall@5"], 1)
-            self.assertGreaterEqual(found["recall@1"], 0.5)
-            self.assertEqual(clipd("collections", env=env)[1], b"")
+        self.pack({name: name for name in captions}, captions)
+        found = self.measure()
+        self.assertEqual((found["images"], found["captions"]), (5, 10))
+        self.assertEqual(found["recall@5"], 1)
+        self.assertGreaterEqual(found["recall@1"], 0.5)
+
+    def test_long_names(self):
+        folder = "a-folder-of-pictures/" * 6
+        for form, name in ((tarfile.USTAR_FORMAT, folder), (tarfile.GNU_FORMAT, folder + "x" * 180),
+                           (tarfile.PAX_FORMAT, folder + "x" * 180), (tarfile.PAX_FORMAT, "é")):
+            captions = {f"{name}{animal}.jpg": [f"a photo of a {animal}."] for animal in ("cat", "ship")}
+            self.pack({other: other.removeprefix(name) for other in captions}, captions, form)
+            found = self.measure()
+            self.assertEqual((found["images"], found["captions"], found["recall@1"]), (2, 2, 1))
+
+    def test_captions_that_cannot_be_found(self):
+        self.pack({"cat.jpg": "cat.jpg"}, {"cat.jpg": ["a cat"], "dog.jpg": ["a dog"]})
+        self.assertIn("captions of dog.jpg, which is not in the archive", self.measure(DATA))
+        self.pack({"cat.jpg": "cat.jpg"}, {"cat.jpg": "a cat"})
+        self.assertIn("at cat.jpg, expected a list of texts", self.measure(DATA))
+        self.pack({"x" * 520: "cat.jpg"}, {"x" * 520: ["a cat"]}, tarfile.GNU_FORMAT)
+        self.assertIn("a name has 520 bytes", self.measure(DATA))
+
+    def test_broken_archives(self):
+        self.pack({"é.jpg": "cat.jpg"}, {"é.jpg": ["a cat"]}, tarfile.PAX_FORMAT)
+        with open(self.archive, "rb") as file:
+            good = file.read()
+        record = good.index(b"path=") - 3
+        for bad in (good[:520], good[:record] + b"99" + good[record + 2:],
+                    good[:record] + b"00" + good[record + 2:], good[:record] + b"xx" + good[record + 2:]):
+            with open(self.archive, "wb") as file:
+                file.write(bad)
+            self.assertIn("a damaged one", self.measure(DATA))
+
+    def test_a_collection_of_its_own(self):
+        first = ["unshare", "--pid", "--fork"]  # as in a container, every process is number 1
+        if subprocess.run([*first, "true"], check=False, capture_output=True).returncode:
+            self.skipTest("no namespaces of process ids")
+        self.pack({"cat.jpg": "cat.jpg"}, {"cat.jpg": ["a cat"]})
+        self.env["CLIPD_MODEL"] = MODEL
+        code, _, err = clipd("index", PICTURES, "--collection", "eval-1", env=self.env)
+        self.assertEqual(code, 0, err)
+        done = subprocess.run([*first, BINARY, "eval", "retrieval", self.archive], cwd=ROOT, check=False,
+                              env=environment(**self.env), capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        [left] = lines(clipd("collections", env=self.env)[1])
+        self.assertEqual((left["name"], left["items"]), ("eval-1", 5))
 
     @unittest.skipIf(sanitized(), "a thousand pictures have the same recall in every build")
     def test_retrieval(self):
