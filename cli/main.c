@@ -1,10 +1,14 @@
 /* The program: finds the subcommand and returns its exit code. */
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
+
+enum { SIGNAL_EXIT_BASE = 128 };
 
 struct command {
     const char *name, *summary;
@@ -62,7 +66,20 @@ static int help(const char *name) {
     return command->run(2, arguments);
 }
 
+static void exit_now(int number) {
+    _exit(SIGNAL_EXIT_BASE + number);
+}
+
+/* The kernel spares the first process of a container the signals that it does not handle. */
+static void end_by_signals(void) {
+    struct sigaction action = {.sa_handler = exit_now};
+    if (getpid() != 1) return;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
 int main(int argc, char **argv) {
+    end_by_signals();
     if (argc < 2) {
         print_usage(stderr);
         return EX_USAGE;

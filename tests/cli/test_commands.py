@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 import zlib
 
@@ -98,6 +100,25 @@ class Program(unittest.TestCase):
             weights.write(b"\xff" * 100)
             weights.flush()
             self.assertEqual(clipd("info", "--model", weights.name)[0], DATA)
+
+
+    def test_signals_to_the_first_process(self):
+        first = ["unshare", "--pid", "--fork"]  # as in a container
+        if subprocess.run([*first, "true"], check=False, capture_output=True).returncode:
+            self.skipTest("no namespaces of process ids")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with subprocess.Popen([*first, BINARY, "classify", "-", "--labels", "x", "--model", MODEL],
+                                  cwd=ROOT, env=environment(), stdin=subprocess.PIPE) as process:
+                child, end = "", time.monotonic() + 60
+                while process.poll() is None and time.monotonic() < end:
+                    with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+                        child = file.read().strip()
+                    if child:
+                        os.kill(int(child), number)
+                    time.sleep(0.1)
+                if process.returncode is None:
+                    os.kill(int(child), signal.SIGKILL)
+            self.assertEqual(process.returncode, 128 + number)
 
 
 class Embed(unittest.TestCase):
