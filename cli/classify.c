@@ -129,12 +129,13 @@ static enum status write_json(const struct classify *c, const char *name, struct
 
 static enum status write_table(const struct classify *c, const char *name, struct buffer *out,
                                struct error *err) {
-    enum status status = buffer_printf(out, err, "%s\n", name);
+    enum status status = console_append(out, bytes_of(name), err);
+    if (!status) status = buffer_append(out, "\n", 1, err);
     for (size_t i = 0; i < c->top_k && status == STATUS_OK; i++) {
         const struct classify_score *score = &c->scores[i];
-        struct bytes label = c->labels.items[score->label];
-        status = buffer_printf(out, err, "  %5.1f %%  %.*s\n", 100 * (double)score->probability,
-                               (int)label.size, (const char *)label.data);
+        status = buffer_printf(out, err, "  %5.1f %%  ", 100 * (double)score->probability);
+        if (!status) status = console_append(out, c->labels.items[score->label], err);
+        if (!status) status = buffer_append(out, "\n", 1, err);
     }
     return status;
 }

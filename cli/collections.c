@@ -50,9 +50,10 @@ static enum status describe(struct buffer *out, const struct session *session, c
     if (!status) status = collection_stats(session->collections, name, &stats, err);
     if (status) return status;
     if (!json) {
-        return buffer_printf(out, err, "%-24s %10llu items  %6u dim  %s (%.12s)\n", name,
-                             (unsigned long long)stats.items, spec.dim, spec.model,
-                             spec.model_digest);
+        status = buffer_printf(out, err, "%-24s %10llu items  %6u dim  ", name,
+                               (unsigned long long)stats.items, spec.dim);
+        if (!status) status = console_append(out, bytes_of(spec.model), err);
+        return status ? status : buffer_printf(out, err, " (%.12s)\n", spec.model_digest);
     }
     writer_init(&writer, out);
     writer_begin_object(&writer);

@@ -71,6 +71,16 @@ int console_usage(const char *command, const char *format, ...) {
     return console_usage_hint(command);
 }
 
+enum status console_append(struct buffer *out, struct bytes text, struct error *err) {
+    size_t start = out->size;
+    enum status status = buffer_append(out, text.data, text.size, err);
+    if (!status) status = buffer_append(out, "", 1, err);
+    if (status) return status;
+    printable_make((char *)out->data + start);
+    out->size--; /* the NUL that it ends at */
+    return STATUS_OK;
+}
+
 int console_write(struct bytes text) {
     while (text.size) {
         ssize_t written = write(STDOUT_FILENO, text.data, text.size);

@@ -25,6 +25,9 @@ int console_usage_hint(const char *command);
 int console_usage(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Appends text that may be hostile, for a terminal; as in console_say(). */
+enum status console_append(struct buffer *out, struct bytes text, struct error *err);
+
 /* Writes all of it to standard output; EX_OK, or EX_IOERR after a complaint. */
 int console_write(struct bytes text);
 

@@ -54,8 +54,10 @@ static enum status print_cluster(void *context, enum duplicates_tier tier,
             writer_float(&writer, items[i].score);
             writer_end_object(&writer);
         } else {
-            status = buffer_printf(&output->line, err, "%.3f  %-9s  %.*s\n", (double)items[i].score,
-                                   name, (int)items[i].id.size, (const char *)items[i].id.data);
+            status =
+                buffer_printf(&output->line, err, "%.3f  %-9s  ", (double)items[i].score, name);
+            if (!status) status = console_append(&output->line, items[i].id, err);
+            if (!status) status = buffer_append(&output->line, "\n", 1, err);
         }
     }
     if (output->json) {

@@ -50,8 +50,9 @@ static enum status print_hit(void *context, const struct hit *hit, struct error 
     struct output *output = context;
     if (output->html) return gallery_add(&output->text, &hit->item, hit->score, err);
     if (!output->json) {
-        return buffer_printf(&output->text, err, "%.3f  %.*s\n", (double)hit->score,
-                             (int)hit->item.id.size, (const char *)hit->item.id.data);
+        enum status status = buffer_printf(&output->text, err, "%.3f  ", (double)hit->score);
+        if (!status) status = console_append(&output->text, hit->item.id, err);
+        return status ? status : buffer_append(&output->text, "\n", 1, err);
     }
     struct writer writer;
     struct item_json how = {.parts = ITEM_METADATA};

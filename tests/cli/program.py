@@ -28,3 +28,14 @@ def clipd(*arguments, stdin=b"", env=None, **options):
     done = subprocess.run([BINARY, *arguments], input=stdin, cwd=ROOT, timeout=TIMEOUT_S, check=False,
                           env=environment(**(env or {})), capture_output=True, **options)
     return done.returncode, done.stdout, done.stderr.decode()
+
+
+def on_terminal(*arguments, env=None):
+    """The few lines that a terminal gets of it."""
+    controller, terminal = os.openpty()
+    subprocess.run([BINARY, *arguments], cwd=ROOT, stdout=terminal, timeout=TIMEOUT_S, check=True,
+                   env=environment(**(env or {})))
+    os.close(terminal)
+    text = os.read(controller, 4096).decode()
+    os.close(controller)
+    return text.split("\r\n")

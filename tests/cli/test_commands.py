@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -12,7 +13,7 @@ import unittest
 import zlib
 
 from program import (BINARY, CANNOT_CREATE, CONFIG, DATA, IO, MODEL, NO_INPUT, ROOT, USAGE, clipd,
-                     environment)
+                     environment, on_terminal)
 
 SHIP = "docs/pictures/ship.jpg"
 AIRPLANE = "docs/pictures/airplane.jpg"
@@ -217,15 +218,17 @@ class Classify(unittest.TestCase):
             self.assertEqual(clipd("classify", SHIP, "--model", MODEL, *more)[0], USAGE, more)
 
     def test_table_on_a_terminal(self):
-        master, slave = os.openpty()
-        arguments = [BINARY, "classify", SHIP, "--labels", "ship,dog", "--model", MODEL]
-        subprocess.run(arguments, cwd=ROOT, stdout=slave, env=environment(), check=True)
-        os.close(slave)
-        table = os.read(master, 4096).decode().split("\r\n")
-        os.close(master)
+        table = on_terminal("classify", SHIP, "--labels", "ship,dog", "--model", MODEL)
         self.assertEqual(table[0], SHIP)
         self.assertRegex(table[1], r"^  100\.0 %  ship$")
         self.assertRegex(table[2], r"^    0\.0 %  dog$")
+
+    def test_a_terminal_gets_no_control_characters(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/\x9b31m\x1b]0;.jpg"
+            shutil.copy(os.path.join(ROOT, SHIP), path)
+            table = on_terminal("classify", path, "--labels", "ship\x9b31m", "--model", MODEL)
+        self.assertEqual(table, [folder + "/??31m?]0;.jpg", "  100.0 %  ship??31m", ""])
 
 
 class Info(unittest.TestCase):

@@ -12,7 +12,8 @@ import tempfile
 import time
 import unittest
 
-from program import BINARY, DATA, MODEL, NO_INPUT, ROOT, UNAVAILABLE, USAGE, clipd, environment
+from program import (BINARY, DATA, MODEL, NO_INPUT, ROOT, UNAVAILABLE, USAGE, clipd, environment,
+                     on_terminal)
 
 sys.path.insert(0, os.path.join(ROOT, "tests/http"))
 from harness import SHARED, Server, sanitized
@@ -212,6 +213,18 @@ class Library(Folder):
             process.terminate()
             process.communicate()
         self.assertEqual(len(self.search("x")), 3)
+
+    def test_a_terminal_gets_no_control_characters(self):
+        shutil.copy(self.path("ship.jpg"), self.path("\x9b31m.jpg"))
+        self.env["CLIPD_MODEL"] = self.folder + "/\x9b31m"
+        shutil.copytree(os.path.join(ROOT, MODEL), self.env["CLIPD_MODEL"])
+        self.index()
+        for arguments, shown in ((["search", "a ship", "--collection", "photos"], "pictures/??31m.jpg"),
+                                 (["dedupe", "--collection", "photos"], "pictures/??31m.jpg"),
+                                 (["collections"], "??31m (")):
+            text = " ".join(on_terminal(*arguments, env=self.env))
+            self.assertIn(shown, text)
+            self.assertNotIn("\x9b", text)
 
     def test_a_page(self):
         name = "<img src=x onerror=alert(1)>&'\".png"
