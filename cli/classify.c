@@ -140,34 +140,36 @@ static enum status write_table(const struct classify *c, const char *name, struc
     return status;
 }
 
-/* The exit code for one image. */
-static int classify_image(struct classify *c, const char *name) {
+/* Appends what there is to say of one image; its exit code. */
+static int classify_image(struct buffer *out, struct classify *c, const char *name) {
     struct engine *engine = c->session.engine;
     struct engine_call call = {.deadline_ns = CLOCK_NEVER};
     struct error err = ERROR_NONE;
-    struct buffer file, out;
+    struct buffer file;
     buffer_init(&file, FILE_SIZE_MAX);
-    buffer_init(&out, SIZE_MAX);
     enum status status = file_read(&file, name, &err);
     struct bytes view = buffer_view(&file);
     if (status == STATUS_OK)
         status = engine_embed_images(engine, &view, 1, c->image_embedding, &call, &err);
     if (status == STATUS_OK) {
         classify_score(engine, c->image_embedding, c->label_embeddings, c->labels.count, c->scores);
-        status = c->json ? write_json(c, name, &out, &err) : write_table(c, name, &out, &err);
+        status = c->json ? write_json(c, name, out, &err) : write_table(c, name, out, &err);
     }
-    int code = status == STATUS_OK ? console_write(buffer_view(&out)) : console_fail_at(name, &err);
     buffer_free(&file);
-    buffer_free(&out);
-    return code;
+    return status == STATUS_OK ? EX_OK : console_fail_at(name, &err);
 }
 
 static int run(struct classify *c, char **images) {
     int first = prepare(c);
     if (first != EX_OK) return first;
     for (; *images; images++) {
-        int code = classify_image(c, *images);
-        if (code == EX_IOERR) return code;
+        struct buffer out;
+        buffer_init(&out, SIZE_MAX);
+        int code = classify_image(&out, c, *images), written = EX_OK;
+        if (code == EX_OK) written = console_write(buffer_view(&out));
+        buffer_free(&out);
+        /* Nobody reads any more; an image that cannot be read is another matter. */
+        if (written != EX_OK) return written;
         if (first == EX_OK) first = code;
     }
     return first;

@@ -217,6 +217,17 @@ class Classify(unittest.TestCase):
                      ["--labels", "a", "--top-k", "x"], ["--labels", "a", "--top-k", "-1"]):
             self.assertEqual(clipd("classify", SHIP, "--model", MODEL, *more)[0], USAGE, more)
 
+    def test_an_image_that_cannot_be_read(self):
+        arguments = ["classify", "docs", SHIP, "--labels", "ship", "--model", MODEL]
+        code, out, err = clipd(*arguments)
+        self.assertEqual((code, [row["input"] for row in lines(out)]), (IO, [SHIP]))
+        self.assertIn("docs: ", err)
+        arguments[1] = AIRPLANE
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([BINARY, *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
+                                  env=environment(), check=False)
+        self.assertEqual((done.returncode, done.stderr.count(b"\n")), (IO, 1), done.stderr)
+
     def test_table_on_a_terminal(self):
         table = on_terminal("classify", SHIP, "--labels", "ship,dog", "--model", MODEL)
         self.assertEqual(table[0], SHIP)
