@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "core/model/layout.h"
 #include "core/recipe.h"
 
 /* ---- pictures ---- */
@@ -128,7 +129,10 @@ static enum status open_tokenizer(struct tokenizer **out, const struct model_inf
     if (bare && !options->vocab) return STATUS_OK;
     enum status status = recipe_tokenizer(&mode, info, options->tokenizer, err);
     if (status) return status;
-    status = tokenizer_open(out, options->vocab ? options->vocab : options->path, &mode, err);
+    char *path = options->vocab ? strdup(options->vocab) : layout_tokenizer(options->path);
+    status = path ? tokenizer_open(out, path, &mode, err)
+                  : error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
+    free(path);
     if (status || tokenizer_vocab_size(*out) <= info->vocab_size) return status;
     return error_set(err, STATUS_CONFLICT,
                      "the vocabulary has %u tokens, the model's embedding has %u",

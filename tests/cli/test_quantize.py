@@ -69,6 +69,15 @@ class Quantize(unittest.TestCase):
         self.assertAlmostEqual(worst, total, 6)
         self.assertEqual(self.quantize(most=9)[1], out)
 
+    def test_folders_of_other_layouts(self):
+        whole = self.quantize()[1]
+        folder = os.path.join(self.folder, "nested")
+        shutil.copytree(os.path.join(ROOT, MODEL), folder + "/0_CLIPModel")
+        with open(folder + "/modules.json", "w", encoding="ascii") as file:
+            file.write("[]")
+        code, out, err = self.quantize("--model", folder)
+        self.assertEqual((code, out), (0, whole), err)
+
     def test_a_higher_target_costs_exceptions(self):
         first = self.quantize("--target", "0.99")[1].decode()
         code, second, _ = self.quantize("--target", "0.99999")
