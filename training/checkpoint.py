@@ -1,5 +1,6 @@
 """Hugging Face directories of CLIP: read, and written so that clipd serves them unchanged."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -66,17 +67,31 @@ def read_json(directory, name):
         return json.load(file)
 
 
-def load_model(directory):
-    config = whole_config(read_json(directory, "config.json"))
-    if config.get("model_type") != "clip":
-        raise SystemExit(f"{directory}: model_type is {config.get('model_type')!r}, expected 'clip'")
+def weight_files(directory):
     names = ["model.safetensors"]
     if not os.path.exists(os.path.join(directory, names[0])):
         index = read_json(directory, "model.safetensors.index.json")
         names = sorted(set(index["weight_map"].values()))
+    return [os.path.join(directory, name) for name in names]
+
+
+def digest(directory):
+    """Of a model's shape and weights."""
+    total = hashlib.sha256()
+    for path in (os.path.join(directory, "config.json"), *weight_files(directory)):
+        with open(path, "rb") as file:
+            while part := file.read(1 << 20):
+                total.update(part)
+    return total.hexdigest()
+
+
+def load_model(directory):
+    config = whole_config(read_json(directory, "config.json"))
+    if config.get("model_type") != "clip":
+        raise SystemExit(f"{directory}: model_type is {config.get('model_type')!r}, expected 'clip'")
     tensors = {}
-    for name in names:
-        tensors.update(read_safetensors(os.path.join(directory, name)))
+    for path in weight_files(directory):
+        tensors.update(read_safetensors(path))
     model = Clip(config)
     shapes = {n: t.shape for n, t in model.state_dict().items()}
     model.load_state_dict({n: t.float().reshape(shapes.get(n, t.shape)) for n, t in tensors.items()

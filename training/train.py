@@ -21,6 +21,12 @@ from torch import nn
 from . import checkpoint, curves, losses, measure, optimise, recipes
 
 
+def identity(args):
+    """What a state is of. Of one run's calls --steps and --minutes may differ, and rates, but not this."""
+    return {"model": args.model and checkpoint.digest(args.model), "data": os.path.realpath(args.data),
+            "recipe": args.recipe, "tune": args.tune, "loss": args.loss, "optimizer": args.optimizer}
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="training.train", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,7 +114,7 @@ class Trainer:
         self.optimizers = self.make_optimizers()
         self.step, self.images, self.stopped = 0, 0, False
         self.before, self.history, self.measured = 0.0, [], []
-        self.state_path = os.path.join(args.work, "state.pt")
+        self.identity, self.state_path = identity(args), os.path.join(args.work, "state.pt")
         if os.path.exists(self.state_path):
             self.load_state()
         seed = args.seed + 1000 * self.step + processes.rank  # no run sees the same batches again
@@ -144,12 +150,17 @@ class Trainer:
             torch.save({"model": self.model.state_dict(), "average": self.average.model.state_dict(),
                         "bias": self.bias.data, "optimizers": [o.state_dict() for o in self.optimizers],
                         "step": self.step, "images": self.images, "elapsed": self.elapsed(),
-                        "history": self.history, "measured": self.measured}, self.state_path + ".part")
+                        "history": self.history, "measured": self.measured,
+                        "identity": self.identity}, self.state_path + ".part")
             os.replace(self.state_path + ".part", self.state_path)
 
     def load_state(self):
         safe = not torch.__version__.startswith("1.")  # whose safe loader knows no numbers
         state = torch.load(self.state_path, map_location=self.device, weights_only=safe)
+        for name, kept in state.get("identity", {}).items():  # states of old do not say
+            if kept != self.identity[name]:
+                raise SystemExit(f"{self.state_path} is of another run: {name} {kept}, expected "
+                                 f"{self.identity[name]}; give this one a --work of its own")
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.bias.data.copy_(state["bias"])
@@ -241,7 +252,7 @@ class Trainer:
         told = looked = time.monotonic()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.stop)
-        smooth, images = None, self.images
+        smooth, images, begun = None, self.images, self.step
         while (progress := self.progress()) < 1 and not self.processes.agree(float(self.stopped)):
             loss, right, side, keep = self.train_step(progress)
             smooth = loss if smooth is None else 0.97 * smooth + 0.03 * loss
@@ -262,7 +273,10 @@ class Trainer:
         if self.stopped:
             self.save_state()
             raise SystemExit("stopped; the same call goes on from here")
-        self.look()
+        if self.step == begun:
+            self.processes.say(f"already finished: no step is left after step {begun}")
+        else:
+            self.look()
 
 
 def main():

@@ -1,5 +1,7 @@
 """Fine-tuning from end to end: the starter on a few pictures, and what comes out is served."""
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -43,8 +45,23 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def train_here(*arguments):
+    """What it says, in this process: to start PyTorch takes longer than to train a few steps."""
+    said = io.StringIO()
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        with mock.patch.object(sys, "argv", ["train", *arguments]), contextlib.redirect_stdout(said):
+            trainer.main()
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    return said.getvalue()
+
+
 def train(*arguments, processes=1):
     """What the first process says. Several are told what torch's launcher would tell them."""
+    if processes == 1:
+        return train_here(*arguments)
     shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     running = [subprocess.Popen(
         [sys.executable, "-m", "training.train", *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
@@ -103,6 +120,24 @@ class Tuning(unittest.TestCase):
         self.tune("twice", steps=3)
         _, said = self.tune("twice", steps=6)
         self.assertIn("goes on at step 3", said)
+        self.assertNotIn("already finished", said)
+        _, said = self.tune("twice", steps=6)
+        self.assertIn("already finished: no step is left after step 6", said)
+
+    def test_state_of_another_run(self):
+        """It is refused, lest one run's weights be exported as the other's; one that does not say is taken."""
+        self.tune("mine", steps=1)
+        for name, more in (("tune", ("--tune", "text")), ("data", ("--data", self.path("mine"))),
+                           ("model", ("--model", self.path("mine-out"))), ("loss", ("--loss", "sigmoid"))):
+            if name == "data":
+                make_pairs(self.path("mine"))
+            with self.assertRaisesRegex(SystemExit, f"another run: {name} .*a --work of its own"):
+                self.tune("mine", *more, steps=2)
+        state = torch.load(os.path.join(self.path("mine"), "state.pt"), map_location="cpu")
+        del state["identity"]
+        torch.save(state, os.path.join(self.path("mine"), "state.pt"))
+        _, said = self.tune("mine", steps=2)
+        self.assertIn("goes on at step 1", said)
 
     def test_stopped_by_a_signal(self):
         """It finishes its step, keeps the state, and goes on from there."""
@@ -113,17 +148,9 @@ class Tuning(unittest.TestCase):
                 os.kill(os.getpid(), signal.SIGTERM)
             return train_step(self, progress)
 
-        arguments = ["train", "--model", STARTER, "--data", self.data, "--work", self.path("stopped"),
-                     "--steps", "100", "--batch", "8"]
-        before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-        try:
-            with mock.patch.object(trainer.Trainer, "train_step", interrupted), \
-                    mock.patch.object(sys, "argv", arguments), \
-                    self.assertRaisesRegex(SystemExit, "the same call goes on from here"):
-                trainer.main()
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
+        with mock.patch.object(trainer.Trainer, "train_step", interrupted), \
+                self.assertRaisesRegex(SystemExit, "the same call goes on from here"):
+            self.tune("stopped", steps=100)
         _, said = self.tune("stopped", steps=4)
         self.assertIn("goes on at step 3", said)
 
