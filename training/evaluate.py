@@ -10,6 +10,7 @@ knows PyTorch.
 import argparse
 import base64
 import json
+import operator
 import os
 import re
 import subprocess
@@ -104,6 +105,33 @@ def accuracy(service, pairs, labels):
     return first, fifth, {label: sum(hits) / len(hits) for label, hits in by.items()}
 
 
+def embed(service, kind, inputs):
+    """The embeddings of texts, or of images in base64."""
+    parts = [service.post(f"/embed/{kind}", {f"{kind}s": inputs[i:i + ROWS]})["embeddings"]
+             for i in range(0, len(inputs), ROWS)]
+    return [row for part in parts for row in part]
+
+
+def held_out_captions(path):
+    """([file], [(caption, the place of its file)]) of a tar with captions.json: of what is held out only."""
+    with tarfile.open(path) as tar:
+        members = {m.name: m for m in tar if m.isfile()}
+        captions = json.load(tar.extractfile(members.pop("captions.json")))
+        held = sorted(words.held_out(members))
+        return ([tar.extractfile(members[name]).read() for name in held],
+                [(text, i) for i, name in enumerate(held) for text in captions[name]])
+
+
+def caption_recall(service, files, captions, counts=(1, 5, 10)):
+    """For each count the share of captions whose own file is among the first so many of all files."""
+    images = embed(service, "image", [base64.b64encode(f).decode() for f in files])
+    better = []
+    for row, (_, own) in zip(embed(service, "text", [text for text, _ in captions]), captions):
+        scores = [sum(map(operator.mul, row, image)) for image in images]
+        better.append(sum(score > scores[own] for score in scores))
+    return [sum(n < count for n in better) / len(better) for count in counts]
+
+
 def emoji_recall(service, cache, count=10):
     """The share of names that find their own drawing among all of the style."""
     import io
@@ -115,12 +143,6 @@ def emoji_recall(service, cache, count=10):
 
     emoji = Emoji(cache)
     chosen = [i for i, s in enumerate(emoji.styles) if s == words.LEFT_OUT]
-
-    def embed(path, key, inputs):
-        rows = [service.post(path, {key: inputs[i:i + ROWS]})["embeddings"]
-                for i in range(0, len(inputs), ROWS)]
-        return np.array([row for part in rows for row in part])
-
     files = []
     for i in chosen:
         drawing = Image.fromarray(emoji.pixels[i])
@@ -129,9 +151,9 @@ def emoji_recall(service, cache, count=10):
         file = io.BytesIO()
         image.convert("RGB").save(file, "PNG")
         files.append(base64.b64encode(file.getvalue()).decode())
-    images = embed("/embed/image", "images", files)
+    images = np.array(embed(service, "image", files))
     names = [emoji.items[emoji.own[i]]["name"] for i in chosen]
-    texts = sum(embed("/embed/text", "texts", [t.format(n) for n in names])
+    texts = sum(np.array(embed(service, "text", [t.format(n) for n in names]))
                 for t in words.DRAWING_ENSEMBLE)
     scores = texts @ images.T
     own = scores[np.arange(len(chosen)), np.arange(len(chosen))]
@@ -172,6 +194,10 @@ def report(service, data):
         else:
             print("  best: " + ", ".join(f"{n} {by[n]:.2f}" for n in order[:8]))
             print("  worst: " + ", ".join(f"{n} {by[n]:.2f}" for n in order[:-9:-1]))
+    files, captions = held_out_captions(os.path.join(data, "flickr8k-1000.tar"))
+    first, fifth, tenth = caption_recall(service, files, captions)
+    print(f"Flickr8k, {len(captions)} captions among {len(files)} held-out pictures: "
+          f"recall@1 {first:.1%}, @5 {fifth:.1%}, @10 {tenth:.1%}")
 
 
 if __name__ == "__main__":

@@ -117,6 +117,18 @@ class Starter(unittest.TestCase):
                     self.assertAlmostEqual(by[label], share, delta=0.011, msg=label)
 
     @unittest.skipUnless(os.path.isdir(DATA), "no ../shared")
+    @unittest.skipIf(sanitized(), "five hundred captions have the same pictures in every build")
+    def test_held_out_captions(self):
+        """Neither a caption nor a picture among which it is sought was trained on."""
+        files, captions = evaluate.held_out_captions(os.path.join(DATA, "flickr8k-1000.tar"))
+        self.assertEqual([len(files), len(captions)], [100, 500])
+        found = evaluate.caption_recall(self, files, captions)
+        row = r"Flickr8k, 500 captions among 100 held-out pictures: recall@1 \| "
+        for count, share in zip((1, 5, 10), found, strict=True):
+            between = "" if count == 1 else rf".*@{count}: "
+            self.assertAlmostEqual(self.stated(rf"{row}{between}([\d.]+) %"), 100 * share, delta=0.5)
+
+    @unittest.skipUnless(os.path.isdir(DATA), "no ../shared")
     @unittest.skipIf(sanitized(), "hundreds of pictures have the same labels in every build")
     def test_what_reduced_precision_loses(self):
         pairs = evaluate.sample(evaluate.read_held_out(os.path.join(DATA, "cifar10-2000.tar")), 600)
