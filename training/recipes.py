@@ -125,22 +125,27 @@ def open_tuning(args):
     side = model.config["vision_config"]["image_size"]
     source = sources.Pictures(args.data, max(side, round(side * 1.15)),
                               os.path.join(args.work, "decoded"))
-    held = held_out(source.names)
-    whole = range(len(source.names))
+    whole, paired = range(len(source.names)), any(source.texts)
+    held = held_out(source.names, (lambda name: "") if paired else label_of)
     free = [i for i in whole if source.names[i] not in held]
     normal = {"mean": preprocessor.get("image_mean", checkpoint.MEAN),
               "std": preprocessor.get("image_std", checkpoint.STD)}
     how = {"area": (0.9, 1), "coloured": False, **normal}
     run = Run(model, tokenizer, preprocessor, None, parse_phases(args.phases, side))
-    if any(source.texts):
+    if paired:
         add_pairs(run, args, source, free, how)
         texts = [t[0] if t else "" for t in source.texts]
     else:
         texts = add_labels(run, args, source, free, how)
-    kept = [i for i in whole if source.names[i] in held and texts[i]][:1000] or free[:1000]
+    kept = [i for i in whole if source.names[i] in held and texts[i]][:1000]
+    if not kept:
+        print(f"{args.data}: nothing is held out, so nothing is measured: expected ten "
+              + ("pairs" if paired else "pictures of a label"))
 
     @torch.no_grad()
     def measured(model):
+        if not kept:
+            return {}
         images = measure.encode_pictures(model, source.pixels, source.aspects, kept, side, **normal)
         features = measure.encode_texts(model, tokenizer, [texts[i] for i in kept])
         own = list(range(len(kept)))

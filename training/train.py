@@ -242,7 +242,7 @@ class Trainer:
             found = self.run.measure(self.average.model)
             self.measured.append([self.images, found])
             self.processes.say(f"{self.elapsed() / 60:6.1f} min  held out: "
-                               + "  ".join(f"{k} {v:.3f}" for k, v in found.items()))
+                               + ("  ".join(f"{k} {v:.3f}" for k, v in found.items()) or "nothing"))
             lines = {k: [(n, m[k]) for n, m in self.measured if k in m] for k in found}
             curves.draw_curves(os.path.join(self.args.work, "curves.png"),
                                {"": [(n, v) for n, v in self.history]}, lines)

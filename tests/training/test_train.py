@@ -158,6 +158,23 @@ class Tuning(unittest.TestCase):
         out, _ = self.tune("two", "--loss", "sigmoid", processes=2)
         self.assertEqual(set(os.listdir(out)), set(os.listdir(STARTER)) - {"README.md", "curves.png"})
 
+    def test_held_out(self):
+        """A tenth of all pairs, whatever folders they lie in; nothing is measured that was trained on."""
+        folder = self.path("six")
+        for i in range(4):
+            os.makedirs(os.path.join(folder, f"album {i}"))
+            make_pairs(os.path.join(folder, f"album {i}"), count=6)
+            with open(os.path.join(folder, f"album {i}/metadata.jsonl"), encoding="utf-8") as file, \
+                    open(os.path.join(folder, "metadata.jsonl"), "a", encoding="utf-8") as whole:
+                whole.writelines(line.replace('"file_name": "', f'"file_name": "album {i}/') for line in file)
+        _, said = self.tune("albums", "--data", folder, steps=1)
+        self.assertRegex(said, "held out: recall@1 of 2 ")
+        with open(os.path.join(folder, "metadata.jsonl"), "w", encoding="utf-8") as file:
+            file.writelines(json.dumps({"file_name": f"album 0/{i}.png", "text": f"number {i}"}) + "\n" for i in range(6))
+        _, said = self.tune("few", "--data", folder, steps=1)
+        self.assertIn("nothing is held out, so nothing is measured: expected ten pairs", said)
+        self.assertRegex(said, "held out: nothing")
+
     def test_labels(self):
         folder = self.path("folders")
         for name, colour in COLOURS.items():
