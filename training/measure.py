@@ -32,10 +32,11 @@ def encode_pictures(model, pixels, aspects, indices, side, **normal):
 
 
 @torch.no_grad()
-def accuracy(model, tokenizer, source, labels, indices, names):
-    """{name: share of its pictures that are given it}; labels count from 0 over names."""
+def accuracy(model, tokenizer, source, labels, indices, names, **normal):
+    """{name: share of its pictures that are given it}; labels count from 0 over names; normal: the
+    model's mean and std."""
     side = model.config["vision_config"]["image_size"]
-    images = encode_pictures(model, source.pixels, source.aspects, indices, side)
+    images = encode_pictures(model, source.pixels, source.aspects, indices, side, **normal)
     best = (images @ encode_names(model, tokenizer, names, ENSEMBLE).T).argmax(1).tolist()
     right, total = [0] * len(names), [0] * len(names)
     for index, guess in zip(indices, best):

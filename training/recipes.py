@@ -107,7 +107,7 @@ def add_pairs(run, args, source, members, how):
 
 
 def add_labels(run, args, source, members, how):
-    """Pictures in folders: the folders' names are the classes."""
+    """Pictures in folders: the folders' names are the classes. Returns them, and each picture's."""
     words = [label_of(n).replace("_", " ") for n in source.names]
     if not all(words):
         raise SystemExit(f"{args.data}: {source.names[words.index('')]} has neither a text nor a "
@@ -116,7 +116,7 @@ def add_labels(run, args, source, members, how):
     run.classes = parts.Classes([[n] for n in names])
     labels = [names.index(w) for w in words]
     run.labelled = [parts.Labelled(source, labels, members, run.classes, args.batch[0], **how)]
-    return [f"a photo of a {w}." for w in words]
+    return names, labels
 
 
 def open_tuning(args):
@@ -134,10 +134,11 @@ def open_tuning(args):
     run = Run(model, tokenizer, preprocessor, None, parse_phases(args.phases, side))
     if paired:
         add_pairs(run, args, source, free, how)
-        texts = [t[0] if t else "" for t in source.texts]
+        kept = [i for i in whole if source.names[i] in held and source.texts[i]][:1000]
     else:
-        texts = add_labels(run, args, source, free, how)
-    kept = [i for i in whole if source.names[i] in held and texts[i]][:1000]
+        names, labels = add_labels(run, args, source, free, how)
+        kept = [i for i in whole if source.names[i] in held]
+        kept = kept[::max(1, len(kept) // 1000)]  # of every label some
     if not kept:
         print(f"{args.data}: nothing is held out, so nothing is measured: expected ten "
               + ("pairs" if paired else "pictures of a label"))
@@ -146,8 +147,11 @@ def open_tuning(args):
     def measured(model):
         if not kept:
             return {}
+        if not paired:
+            by = measure.accuracy(model, tokenizer, source, labels, kept, names, **normal)
+            return {f"accuracy of {len(kept)}": sum(by.values()) / len(by)}
         images = measure.encode_pictures(model, source.pixels, source.aspects, kept, side, **normal)
-        features = measure.encode_texts(model, tokenizer, [texts[i] for i in kept])
+        features = measure.encode_texts(model, tokenizer, [source.texts[i][0] for i in kept])
         own = list(range(len(kept)))
         return {f"recall@{n} of {len(kept)}": measure.recall(images, features, own, n) for n in (1, 5)}
 
