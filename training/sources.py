@@ -25,80 +25,109 @@ PIXELS_MAX = 1 << 28
 
 
 class Source:
-    """Names, texts (a list for each name; none where only the label is known) and bytes in order."""
+    """Names and bytes in order, and texts: a list for each (file, name, or stem of the name); none
+    where only the label is known."""
 
     def __init__(self, path):
-        self.path, self.texts = path, {}
+        self.path, self.tars, self.table, self.texts = path, [], None, {}
+        self.folder = path if os.path.isdir(path) else os.path.dirname(path)
         if os.path.isdir(path):
-            tars = sorted(n for n in os.listdir(path) if n.endswith(".tar"))
-            self.files = [os.path.join(path, n) for n in tars]
-            self.read = self.read_tars if tars else self.read_directory
+            names = sorted(os.listdir(path))
+            self.tars = [os.path.join(path, n) for n in names if n.endswith(".tar")]
+            tables = [n for n in ("metadata.jsonl", "metadata.csv") if n in names]
+            self.table = os.path.join(path, tables[0]) if tables else None
         elif path.endswith(".tar"):
-            self.files, self.read = [path], self.read_tars
+            self.tars = [path]
         elif path.endswith((".csv", ".tsv")):
-            self.files, self.read = [path], self.read_table
+            self.table = path
         else:
             raise SystemExit(f"{path}: expected a .tar, a .csv, a .tsv or a directory")
 
-    def read_tars(self):
-        for path in self.files:
-            key = name = data = None
-            with tarfile.open(path) as tar:
-                for member in tar:
-                    if not member.isfile():
-                        continue
-                    stem, end = os.path.splitext(member.name)
-                    content = tar.extractfile(member).read()
-                    if os.path.basename(member.name) == "captions.json":
-                        self.texts.update(json.loads(content))
-                    elif end.lower() in PICTURES:
-                        key, name, data = stem, member.name, content
-                        yield name, data
-                    elif end == ".txt":
-                        self.texts.setdefault(stem, []).append(content.decode().strip())
-                    elif end == ".json":
-                        value = json.loads(content)
-                        text = value.get("caption", value.get("text"))
-                        if text:
-                            self.texts.setdefault(stem, []).append(text)
+    def leave_out(self, name, error):
+        print(f"{self.path}: {name} is left out: {error}", flush=True)
 
-    def read_rows(self, rows, folder):
-        texts = {}
-        for row in rows:
-            name = next((row[c] for c in PATH_COLUMNS if row.get(c)), None)
-            text = next((row[c] for c in TEXT_COLUMNS if row.get(c)), None)
+    def add_texts(self, file, name, value):
+        """value: a text or a list of them; what is empty is none."""
+        some = value if isinstance(value, list) else [value]
+        self.texts.setdefault((file, name), []).extend(
+            text.strip() for text in some if isinstance(text, str) and text.strip())
+
+    def find_texts(self, file, name):
+        return self.texts.get((file, name)) or self.texts.get((file, os.path.splitext(name)[0])) or []
+
+    def read(self):
+        """(file, name, bytes) of each picture; its texts may follow it."""
+        if self.tars:
+            for path in self.tars:
+                yield from self.read_tar(path)
+            return
+        for name in self.names_in_table() if self.table else self.names_below():
+            try:
+                with open(os.path.join(self.folder, name), "rb") as file:
+                    data = file.read()
+            except OSError as error:
+                self.leave_out(name, error)
+                continue
+            yield self.table, name, data
+
+    def read_tar(self, path):
+        """Texts are of the pictures of their own tar: shards count from 0 each."""
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                stem, end = os.path.splitext(member.name)
+                content = tar.extractfile(member).read()
+                if os.path.basename(member.name) == "captions.json":
+                    for name, value in json.loads(content).items():
+                        self.add_texts(path, name, value)
+                elif end.lower() in PICTURES:
+                    yield path, member.name, content
+                elif end == ".txt":
+                    self.add_texts(path, stem, content.decode("utf-8-sig"))
+                elif end == ".json":
+                    value = json.loads(content)
+                    self.add_texts(path, stem, value.get("caption", value.get("text")))
+
+    def names_in_table(self):
+        self.texts = {}
+        for row in read_rows(self.table):
+            name, text = pick(row, PATH_COLUMNS), pick(row, TEXT_COLUMNS)
             if name is None or text is None:
-                raise SystemExit(f"{self.path}: a row has the columns {sorted(row)}; expected one of "
+                raise SystemExit(f"{self.table}: a row has the columns {sorted(row)}; expected one of "
                                  f"{PATH_COLUMNS} and one of {TEXT_COLUMNS}")
-            texts.setdefault(name, []).extend(text if isinstance(text, list) else [text])
-        self.texts = texts
-        for name in texts:
-            with open(os.path.join(folder, name), "rb") as file:
-                yield name, file.read()
+            self.add_texts(self.table, row[name] or "", row[text])
+        return [name for _, name in self.texts]
 
-    def read_table(self):
-        with open(self.path, encoding="utf-8", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            rows = list(csv.DictReader(file, delimiter="\t" if "\t" in first else ","))
-        yield from self.read_rows(rows, os.path.dirname(self.path))
-
-    def read_directory(self):
-        for name in ("metadata.jsonl", "metadata.csv"):
-            path = os.path.join(self.path, name)
-            if os.path.exists(path):
-                with open(path, encoding="utf-8", newline="") as file:
-                    rows = ([json.loads(line) for line in file if line.strip()]
-                            if name.endswith("l") else list(csv.DictReader(file)))
-                yield from self.read_rows(rows, self.path)
-                return
-        for folder, folders, names in os.walk(self.path):
+    def names_below(self):
+        found = []
+        for folder, folders, names in os.walk(self.folder):
             folders.sort()
-            for name in sorted(names):
-                if name.lower().endswith(PICTURES):
-                    path = os.path.join(folder, name)
-                    with open(path, "rb") as file:
-                        yield os.path.relpath(path, self.path), file.read()
+            found += [os.path.relpath(os.path.join(folder, name), self.folder)
+                      for name in sorted(names) if name.lower().endswith(PICTURES)]
+        return found
+
+
+def pick(row, columns):
+    """The first of the columns that says something; of empty ones the first; None where none is."""
+    there = [c for c in columns if c in row]
+    return next((c for c in there if row[c]), there[0] if there else None)
+
+
+def read_rows(path):
+    """The rows of a table with its columns' names; spreadsheets put a byte order mark before them."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        if path.endswith(".jsonl"):
+            yield from (json.loads(line) for line in file if line.strip())
+            return
+        tabs = "\t" in file.readline()
+        file.seek(0)
+        reader = csv.DictReader(file, delimiter="\t" if tabs else ",")
+        for row in reader:
+            if None in row:
+                raise SystemExit(f"{path}: line {reader.line_num} has {len(row) - 1 + len(row[None])} fields, "
+                                 f"expected {len(row) - 1}: a text with a comma stands in quotes")
+            yield row
 
 
 def decode(data, side):
@@ -131,22 +160,23 @@ class Pictures:
     @staticmethod
     def decode_all(path, side, base):
         os.makedirs(os.path.dirname(base), exist_ok=True)
-        source, names, aspects = Source(path), [], []
+        source, names, aspects, places = Source(path), [], [], []
         with open(base + ".raw", "wb") as raw:
-            for name, data in source.read():
+            for file, name, data in source.read():
                 try:
                     pixels, aspect = decode(data, side)
-                except (OSError, ValueError, Image.DecompressionBombError) as error:
-                    print(f"{path}: {name} is left out: {error}", flush=True)
+                except Exception as error:  # Pillow raises nearly any for a broken file
+                    source.leave_out(name, error)
                     continue
                 raw.write(pixels.tobytes())
                 names.append(name)
                 aspects.append(aspect)
+                places.append((file, name))
         if not names:
             raise SystemExit(f"{path}: no pictures")
         array = np.memmap(base + ".raw", np.uint8, "r", shape=(len(names), side, side, 3))
         np.save(base + ".npy", array)
         os.remove(base + ".raw")
-        texts = [source.texts.get(n) or source.texts.get(os.path.splitext(n)[0]) or [] for n in names]
+        texts = [source.find_texts(*place) for place in places]  # which may follow their picture
         with open(base + ".json", "w", encoding="utf-8") as file:
             json.dump([names, texts, aspects], file)

@@ -1,5 +1,6 @@
 """Readers: each layout gives the same pictures with the same texts; the held-out tenth; the tokens."""
 
+import contextlib
 import csv
 import io
 import json
@@ -110,6 +111,53 @@ class Readers(unittest.TestCase):
             sources.Source(self.path("bad.zip"))
         tar = self.make_tar("half.tar", [("a.png", b"not a picture"), ("b.png", picture((1, 2, 3)))])
         self.assertEqual(sources.Pictures(tar, 8, self.path("cache")).names, ["b.png"])
+
+    def texts(self, path):
+        found = sources.Pictures(path, 8, self.path("cache"))
+        return dict(zip(found.names, found.texts))
+
+    def test_shards_count_from_0_each(self):
+        os.mkdir(self.path("shards"))
+        for shard, colour in enumerate(("red", "blue")):
+            self.make_tar(f"shards/{shard}.tar", [("000.png", picture(COLOURS[colour])), ("000.txt", f"a {colour} flag")])
+        found = sources.Pictures(self.path("shards"), 8, self.path("cache"))
+        self.assertEqual(found.texts, [["a red flag"], ["a blue flag"]])
+
+    def test_caption_that_is_no_list(self):
+        tar = self.make_tar("one.tar", [("captions.json", json.dumps({"a.png": "a cat"})), ("a.png", picture((1, 2, 3)))])
+        self.assertEqual(self.texts(tar), {"a.png": ["a cat"]})
+
+    def test_comma_without_quotes(self):
+        write(self.path("a.png"), picture((1, 2, 3)))
+        write(self.path("comma.csv"), "image,caption\na.png,a mat\na.png,a cat, on a mat\n")
+        with self.assertRaisesRegex(SystemExit, "line 3 has 3 fields, expected 2: .*in quotes"):
+            sources.Pictures(self.path("comma.csv"), 8, self.path("cache"))
+
+    def test_byte_order_mark(self):
+        write(self.path("excel", "a.png"), picture((1, 2, 3)))
+        for name, rows in (("excel.csv", "image,caption\na.png,a cat\n"), ("metadata.csv", "file_name,text\na.png,a cat\n"),
+                           ("metadata.jsonl", '{"file_name": "a.png", "text": "a cat"}\n')):
+            write(self.path("excel", name), "\ufeff" + rows)
+            path = self.path("excel", name) if name == "excel.csv" else self.path("excel")
+            self.assertEqual(self.texts(path), {"a.png": ["a cat"]}, name)
+        tar = self.make_tar("excel.tar", [("a.png", picture((1, 2, 3))), ("a.txt", "\ufeffa cat")])
+        self.assertEqual(self.texts(tar), {"a.png": ["a cat"]})
+
+    def test_one_bad_row_ends_nothing(self):
+        """A file that is not there, a picture that breaks off, an empty caption: said, and left out."""
+        file = io.BytesIO()
+        Image.effect_noise((400, 400), 90).save(file, "PNG")
+        before, data, *after = file.getvalue().split(b"IDAT")
+        broken = b"IDAT".join([before, data]) + b"\0\0\0\0" + b"IDAT".join(after)  # a SyntaxError of Pillow's
+        write(self.path("a.png"), picture((1, 2, 3)))
+        write(self.path("b.png"), picture((1, 2, 3)))
+        write(self.path("broken.png"), broken)
+        write(self.path("rows.csv"), "image,caption\ngone.png,a cat\nbroken.png,a cow\na.png,a dog\nb.png,\nb.png\n")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            self.assertEqual(self.texts(self.path("rows.csv")), {"a.png": ["a dog"], "b.png": []})
+        self.assertIn("gone.png is left out", said.getvalue())
+        self.assertIn("broken.png is left out", said.getvalue())
 
     def test_held_out(self):
         names = [f"{label}/{i}.png" for label in "ab" for i in range(40)]
