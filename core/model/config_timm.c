@@ -12,27 +12,30 @@ static const struct {
     const char *pool; /* timm_pool */
     float layer_norm_eps;
     enum model_norm_order norm_order;
-    uint32_t heads; /* 0: by the rule that all follow */
-    bool gelu_tanh;
-    bool has_head; /* of open_clip's own, timm_proj: linear or mlp */
+    uint32_t heads;                   /* 0: by the rule that all follow */
+    enum model_activation activation; /* open_clip's quick_gelu is not for timm's towers */
+    bool has_head;                    /* of open_clip's own, timm_proj: linear or mlp */
 } architectures[] = {
-    {"convnext_xxlarge", "", 1e-5f, MODEL_NORM_BEFORE, 0, false, true},
-    {"convnext_", "", 1e-6f, MODEL_NORM_BEFORE, 0, false, true},
-    {"fastvit_mci", "avg", 1e-5f, MODEL_NORM_BEFORE, 0, false, false}, /* MobileCLIP */
-    {"eva02_enormous_", "token", 1e-6f, MODEL_NORM_RESULT, 0, false, false},
-    {"eva02_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, false, false},
-    {"eva_giant_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, false, false},
-    {"vit_base_mci_", "token", 1e-6f, MODEL_NORM_BEFORE, 12, false, false}, /* MobileCLIP-B */
+    {"convnext_xxlarge", "", 1e-5f, MODEL_NORM_BEFORE, 0, MODEL_GELU_ERF, true},
+    {"convnext_", "", 1e-6f, MODEL_NORM_BEFORE, 0, MODEL_GELU_ERF, true},
+    {"fastvit_mci", "avg", 1e-5f, MODEL_NORM_BEFORE, 0, MODEL_GELU_ERF, false}, /* MobileCLIP */
+    {"eva02_enormous_", "token", 1e-6f, MODEL_NORM_RESULT, 0, MODEL_GELU_ERF, false},
+    {"eva02_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, MODEL_GELU_ERF, false},
+    {"eva_giant_", "token", 1e-6f, MODEL_NORM_BEFORE, 0, MODEL_GELU_ERF, false},
+    /* MobileCLIP-B */
+    {"vit_base_mci_", "token", 1e-6f, MODEL_NORM_BEFORE, 12, MODEL_GELU_ERF, false},
+    {"vit_large_patch14_clip_quickgelu_", "token", 1e-5f, MODEL_NORM_BEFORE, 0, MODEL_QUICK_GELU,
+     false},
     /* MobileCLIP2-L/14 */
-    {"vit_large_patch14_clip_", "token", 1e-5f, MODEL_NORM_BEFORE, 0, false, false},
+    {"vit_large_patch14_clip_", "token", 1e-5f, MODEL_NORM_BEFORE, 0, MODEL_GELU_ERF, false},
     /* SigLIP and SigLIP 2, under the same names. */
-    {"vit_base_patch32_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 12, true, false},
-    {"vit_base_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 12, false, false},
-    {"vit_large_patch16_siglip_512", "map", 1e-6f, MODEL_NORM_BEFORE, 16, true, false},
-    {"vit_large_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, false, false},
-    {"vit_so400m_patch14_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, false, false},
-    {"vit_so400m_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, true, false},
-    {"vit_giantopt_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, true, false},
+    {"vit_base_patch32_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 12, MODEL_GELU_TANH, false},
+    {"vit_base_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 12, MODEL_GELU_ERF, false},
+    {"vit_large_patch16_siglip_512", "map", 1e-6f, MODEL_NORM_BEFORE, 16, MODEL_GELU_TANH, false},
+    {"vit_large_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, MODEL_GELU_ERF, false},
+    {"vit_so400m_patch14_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, MODEL_GELU_ERF, false},
+    {"vit_so400m_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, MODEL_GELU_TANH, false},
+    {"vit_giantopt_patch16_siglip_", "map", 1e-6f, MODEL_NORM_BEFORE, 16, MODEL_GELU_TANH, false},
 };
 
 enum { ARCHITECTURES = sizeof(architectures) / sizeof(architectures[0]) };
@@ -74,7 +77,7 @@ enum status config_timm_read(struct model_config *out, const struct json_place *
     tower->layer_norm_eps = architectures[i].layer_norm_eps;
     tower->norm_order = architectures[i].norm_order;
     tower->heads = architectures[i].heads;
-    if (architectures[i].gelu_tanh) tower->activation = MODEL_GELU_TANH;
+    tower->activation = architectures[i].activation;
     out->image_size = 224;
     enum status status =
         json_read_u32(vision, "image_size", 1, CONFIG_SIZE_MAX, &out->image_size, err);

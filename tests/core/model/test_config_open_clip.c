@@ -86,6 +86,29 @@ START_TEST(open_clip_timm) {
 }
 END_TEST
 
+/* The name alone says it: open_clip's quick_gelu is for the texts beside it. */
+START_TEST(open_clip_timm_activations) {
+    static const struct {
+        const char *name, *quick_gelu;
+        enum model_activation vision, text;
+    } rows[] = {
+        {"vit_large_patch14_clip_224", "false", MODEL_GELU_ERF, MODEL_GELU_ERF},
+        {"vit_large_patch14_clip_224", "true", MODEL_GELU_ERF, MODEL_QUICK_GELU},
+        {"vit_large_patch14_clip_quickgelu_224", "false", MODEL_QUICK_GELU, MODEL_GELU_ERF},
+        {"vit_large_patch14_clip_quickgelu_336", "true", MODEL_QUICK_GELU, MODEL_QUICK_GELU},
+    };
+    char json[160];
+    snprintf(json, sizeof(json),
+             "{\"model_cfg\":{\"quick_gelu\":%s,\"vision_cfg\":{\"timm_model_name\":\"%s\","
+             "\"timm_pool\":\"token\"}}}",
+             rows[_i].quick_gelu, rows[_i].name);
+    struct model_config config = parsed(config_open_clip_parse, json);
+    ck_assert_int_eq(config.vision.activation, rows[_i].vision);
+    ck_assert_int_eq(config.text.activation, rows[_i].text);
+    ck_assert_float_eq(config.vision.layer_norm_eps, 1e-5f);
+}
+END_TEST
+
 /* Text towers of transformers: the weights say what they are. */
 START_TEST(open_clip_roberta) {
     struct model_config config = configs_parse(
@@ -245,6 +268,7 @@ int main(void) {
     tcase_add_test(tests, open_clip_defaults);
     tcase_add_test(tests, open_clip_everything);
     tcase_add_test(tests, open_clip_timm);
+    tcase_add_loop_test(tests, open_clip_timm_activations, 0, 4);
     tcase_add_test(tests, open_clip_roberta);
     tcase_add_test(tests, open_clip_variants);
     tcase_add_test(tests, open_clip_refused);
