@@ -59,6 +59,7 @@ enum status blueprint_text_draw(struct draft *draft, struct blueprint *out, stru
     info->pooling = config->pooling;
     info->end_token = config->end_token;
     info->pad_token = config->pad_token;
+    info->unseen_token = config->unseen_token;
     info->bidirectional = config->bidirectional;
     info->text_class = names->class_embedding && config->text_class;
     if (info->text_class) {

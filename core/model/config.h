@@ -33,7 +33,7 @@ struct model_config {
     uint32_t pooler_heads;         /* of MODEL_IMAGE_ATTENTION; 0: as many as the tower has */
     bool no_ln_pre, bidirectional, text_class;
     enum model_pooling pooling;
-    uint32_t end_token, pad_token;
+    uint32_t end_token, pad_token, unseen_token;
     struct model_preprocess preprocess;
     bool preprocess_found; /* in processor_config.json */
     uint32_t crop_size;    /* what preprocessing says the model sees; 0: not stated */

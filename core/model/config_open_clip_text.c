@@ -21,6 +21,7 @@ static enum status refuse_text(const struct json_place *text, struct error *err)
     return config_tower_refuse(text, refusals, sizeof(refusals) / sizeof(refusals[0]), err);
 }
 
+/* What fills the context is the tokenizer's, 0 for OpenCLIP's own; pad_id is for CoCa alone. */
 static enum status read_text_pooling(struct model_config *out, const struct json_place *text,
                                      struct error *err) {
     static const char *const names[] = {"argmax", "eos", "first", "last"};
@@ -28,7 +29,7 @@ static enum status read_text_pooling(struct model_config *out, const struct json
     enum status status = json_read_string(text, "pool_type", &pool, err);
     if (!status) status = json_read_bool(text, "no_causal_mask", &out->bidirectional, err);
     if (!status) {
-        status = json_read_u32(text, "pad_id", 0, out->vocab_size - 1, &out->pad_token, err);
+        status = json_read_u32(text, "pad_id", 0, out->vocab_size - 1, &out->unseen_token, err);
     }
     if (status) return status;
     size_t i = 0, count = sizeof(names) / sizeof(names[0]);

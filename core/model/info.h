@@ -158,12 +158,13 @@ struct model_info {
     enum model_text_tower text_tower;
     bool bidirectional; /* every token of a text sees every other, and padding, too */
     enum model_pooling pooling;
-    uint32_t end_token; /* for MODEL_POOL_EOS */
-    uint32_t pad_token; /* what fills the context of a bidirectional tower */
-    bool text_class;    /* CoCa: a row of its own behind the text becomes the embedding */
-    float logit_scale;  /* exp() already taken */
-    float logit_bias;   /* 0 but for SigLIP */
-    bool sigmoid;       /* each pair of image and text has a probability of its own */
+    uint32_t end_token;    /* for MODEL_POOL_EOS */
+    uint32_t pad_token;    /* what fills the context of a bidirectional tower */
+    bool text_class;       /* CoCa: a row of its own behind the text becomes the embedding */
+    uint32_t unseen_token; /* of a text, by that row */
+    float logit_scale;     /* exp() already taken */
+    float logit_bias;      /* 0 but for SigLIP */
+    bool sigmoid;          /* each pair of image and text has a probability of its own */
     uint64_t parameters;
     char sha256[SHA256_HEX_SIZE]; /* of the weight files */
     enum model_precision precision;

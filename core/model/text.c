@@ -11,9 +11,10 @@ static uint32_t id_at(const struct model_info *info, const struct model_text *in
 }
 
 /* Of CoCa: the text, the first row of padding, which it sees by an oversight of those who
- * trained it, and the class row. */
+ * trained it, and the class row. All of the padding where its id is not the unseen one. */
 static size_t class_row(const struct model_info *info, const struct model_text *input) {
-    return input->count < info->context_length ? input->count + 1 : info->context_length;
+    bool whole = info->pad_token != info->unseen_token || input->count == info->context_length;
+    return whole ? info->context_length : input->count + 1;
 }
 
 static size_t pooled_row(const struct model_info *info, const struct model_text *input) {
@@ -51,15 +52,14 @@ size_t text_rows(const struct model_info *info, const struct model_text *input) 
 }
 
 /* The class row, [width]: it has the last position of the context, and sees what stands behind
- * each id that is no padding. `masked` is [class_row + 1]. */
+ * each id that is not the unseen one. `masked` is [class_row + 1]. */
 static void embed_class(const struct towers *towers, const struct model_info *info, float *row,
                         uint8_t *masked, const struct model_text *input) {
     size_t width = towers->text.shape.width, last = class_row(info, input);
     const float *position = towers->text.positions + info->context_length * width;
     for (size_t c = 0; c < width; c++) row[c] = towers->class_embedding[c] + position[c];
     masked[0] = 0;
-    for (size_t i = 1; i <= last; i++) masked[i] = id_at(info, input, i - 1) == info->pad_token;
-    if (last < info->context_length) masked[last] = 1;
+    for (size_t i = 1; i <= last; i++) masked[i] = id_at(info, input, i - 1) == info->unseen_token;
 }
 
 /* token_embedding[id] + position. */

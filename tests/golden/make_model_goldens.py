@@ -247,7 +247,7 @@ def write_configs():
 
 def write_variant(weights, pixels, ids, out):
     """All at once that OpenCLIP's towers may do otherwise: LayerScale, no ln_pre, the mean of the
-    patches, texts without a mask, the last row, a projection with bias. Padding is 3."""
+    patches, texts without a mask, the last row, a projection with bias. pad_id is not what fills the context."""
     w = {n: v for n, v in weights.items() if "ln_pre" not in n and n != "text_projection"}
     w["text_projection.weight"] = weights["text_projection"].T
     w["text_projection.bias"] = normal(EMBED, scale=0.3)
@@ -265,10 +265,7 @@ def write_variant(weights, pixels, ids, out):
                       heads=TEXT["heads"], no_causal_mask=True, pool_type="last", proj_bias=True, pad_id=3))))
     w = {n: v.astype(np.float16).astype(np.float64) for n, v in w.items()}
     out["variant_gelu_images"] = np.stack([encode_image(w, p, ACTIVATIONS["gelu"], True) for p in pixels])
-    padded = ids.copy()
-    for row in padded:
-        row[row.argmax() + 1:] = 3
-    out["variant_gelu_texts"] = np.stack([encode_text(w, i, ACTIVATIONS["gelu"], True) for i in padded])
+    out["variant_gelu_texts"] = np.stack([encode_text(w, i, ACTIVATIONS["gelu"], True) for i in ids])
 
 
 def main():

@@ -195,11 +195,15 @@ def make_coca(maker):
     maker.add("text.text_projection", WIDTH, WIDTH)
     maker.norm("text_decoder.ln_final", WIDTH)
     maker.add("logit_scale", scale=0, around=2.5)
-    family.write_json("coca/open_clip_config.json", dict(model_cfg=dict(
+
+
+def write_coca_config(folder, **text):
+    family.write_json(f"{folder}/open_clip_config.json", dict(model_cfg=dict(
         embed_dim=WIDTH, custom_text=True, multimodal_cfg=dict(width=WIDTH),
         vision_cfg=dict(image_size=IMAGE, patch_size=PATCH, width=WIDTH, layers=1, head_width=6, attentional_pool=True,
                         attn_pooler_heads=3, attn_pooler_queries=3),
-        text_cfg=dict(context_length=CONTEXT, vocab_size=VOCAB, width=WIDTH, heads=3, layers=2, embed_cls=True))))
+        text_cfg=dict(context_length=CONTEXT, vocab_size=VOCAB, width=WIDTH, heads=3, layers=2, embed_cls=True,
+                      **text))))
 
 
 def coca_image(w, pixels):
@@ -214,11 +218,11 @@ def coca_image(w, pixels):
     return norm(pooled, w, "visual.ln_post")[0] @ w["visual.proj"]
 
 
-def coca_text(w, ids):
+def coca_text(w, ids, unseen=0):
     x = np.concatenate([w["text.token_embedding.weight"][ids], w["text.cls_emb"][None]])
     x = x + w["text.positional_embedding"]
     masked = np.triu(np.ones((len(x), len(x))), 1) > 0
-    masked[-1] = np.concatenate([[False], ids == 0])
+    masked[-1] = np.concatenate([[False], ids == unseen])
     for i in range(2):
         x = block(x, w, f"text.transformer.resblocks.{i}.", "oc", 3, family.GELU, 1e-5, masked)
     return norm(x[-1], w, "text.ln_final") @ w["text.text_projection"]
@@ -240,8 +244,15 @@ def main():
     maker = family.Maker(62)
     make_coca(maker)
     w = maker.save("coca")
-    out["coca_images"] = [coca_image(w, p) for p in pixels]
+    write_coca_config("coca")
+    os.makedirs(f"{OUT}/coca_pad", exist_ok=True)
+    write_coca_config("coca_pad", pad_id=9)  # an id of the texts; their context is filled with 0 all the same
+    weights = f"{OUT}/coca_pad/open_clip_model.safetensors"
+    if not os.path.lexists(weights):
+        os.symlink("../coca/open_clip_model.safetensors", weights)
+    out["coca_images"] = out["coca_pad_images"] = [coca_image(w, p) for p in pixels]
     out["coca_texts"] = [coca_text(w, i) for i in ids]
+    out["coca_pad_texts"] = [coca_text(w, i, 9) for i in ids]
     np.save(f"{OUT}/pooler_ids.npy", ids)
     for name, value in out.items():
         np.save(f"{OUT}/{name}.npy", np.stack(value).astype(np.float32))

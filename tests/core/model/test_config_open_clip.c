@@ -142,7 +142,8 @@ START_TEST(open_clip_variants) {
     ck_assert(config.vision.layer_scale && !config.text.layer_scale);
     ck_assert(config.vision.pruned && !config.text.pruned);
     ck_assert_int_eq(config.pooling, MODEL_POOL_LAST);
-    ck_assert_uint_eq(config.pad_token, 1);
+    ck_assert_uint_eq(config.pad_token, 0);
+    ck_assert_uint_eq(config.unseen_token, 1);
     config = configs_parse(config_open_clip_parse,
                            "{\"model_cfg\":{\"text_cfg\":{\"pool_type\":\"first\"}}}");
     ck_assert_int_eq(config.pooling, MODEL_POOL_FIRST);

@@ -144,6 +144,7 @@ static const struct {
     {"siglip", "siglip", "pooler_ids", 0, 32394},
     {"siglip_timm", "siglip_timm", "pooler_ids", 0, 21594},
     {"coca", "coca", "pooler_ids", 0, 28609},
+    {"coca_pad", "coca_pad", "pooler_ids", 0, 28609},
 };
 
 START_TEST(features) {
