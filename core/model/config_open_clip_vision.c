@@ -25,6 +25,11 @@ static enum status read_attention_pool(struct model_config *out, const struct js
     bool attention = false;
     enum status status = json_read_bool(vision, "attentional_pool", &attention, err);
     if (status || !attention) return status;
+    if (out->image_pooling != MODEL_IMAGE_CLASS) {
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "%s.pool_type is \"avg\", with attentional_pool \"tok\" is supported",
+                         vision->path);
+    }
     out->image_pooling = MODEL_IMAGE_ATTENTION;
     out->pooler_heads = 8; /* open_clip's own default */
     return json_read_u32(vision, "attn_pooler_heads", 1, CONFIG_SIZE_MAX, &out->pooler_heads, err);

@@ -180,6 +180,8 @@ START_TEST(open_clip_refused) {
          "attentional_pool is not true or false"},
         {VISION("\"attentional_pool\":true,\"attn_pooler_heads\":0"), STATUS_UNPROCESSABLE,
          "attn_pooler_heads is not a whole number"},
+        {VISION("\"attentional_pool\":true,\"pool_type\":\"avg\",\"final_ln_after_pool\":true"),
+         STATUS_UNSUPPORTED, "pool_type is \"avg\", with attentional_pool \"tok\" is supported"},
         {VISION("\"qk_norm\":true"), STATUS_UNSUPPORTED, "normalised queries and keys"},
         {VISION("\"pool_type\":\"avg\""), STATUS_UNSUPPORTED,
          "\"avg\", supported are \"tok\", and"},
