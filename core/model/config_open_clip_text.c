@@ -47,11 +47,13 @@ static enum status read_text_pooling(struct model_config *out, const struct json
 }
 
 /* Vocabularies from Hugging Face mind case themselves, if they do not want it. */
-static enum status read_clean(struct model_config *out, const struct json_place *text,
-                              struct error *err) {
+static enum status read_tokenizer(struct model_config *out, const struct json_place *text,
+                                  struct error *err) {
+    static const struct config_refusal refusals[] = {{"tokenizer_mode", "another order of ids"}};
     struct json_place kwargs;
     const char *clean = json_is_set(text, "hf_tokenizer_name") ? "whitespace" : "lower";
-    enum status status = json_enter(&kwargs, text, "tokenizer_kwargs", err);
+    enum status status = config_tower_refuse(text, refusals, 1, err);
+    if (!status) status = json_enter(&kwargs, text, "tokenizer_kwargs", err);
     if (!status) status = json_read_string(&kwargs, "clean", &clean, err);
     if (!status) status = json_read_bool(&kwargs, "strip_sep_token", &out->tokenizer.drop_end, err);
     if (status) return status;
@@ -119,7 +121,7 @@ enum status config_open_clip_text_read(struct model_config *out, const struct js
     if (!status && *hf_name) {
         tower->layer_norm_eps = 0;
         status = read_hf_tower(out, &text, hf_name, err);
-        return status ? status : read_clean(out, &text, err);
+        return status ? status : read_tokenizer(out, &text, err);
     }
     tower->width = 512;
     tower->layers = 12;
@@ -144,5 +146,5 @@ enum status config_open_clip_text_read(struct model_config *out, const struct js
     tower->unprojected = !strcmp(projection, "none");
     if (!status) status = json_read_bool(&text, "embed_cls", &out->text_class, err);
     if (!status) status = read_text_pooling(out, &text, err);
-    return status ? status : read_clean(out, &text, err);
+    return status ? status : read_tokenizer(out, &text, err);
 }
