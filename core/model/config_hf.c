@@ -207,8 +207,8 @@ enum status config_hf_parse(struct model_config *out, struct bytes json, struct 
         if (exact) out->pooling = MODEL_POOL_EOS;
     } else if (!strcmp(type, "chinese_clip")) {
         status = json_read_u32(&top, "projection_dim", 1, CONFIG_SIZE_MAX, &out->embed_dim, err);
-        if (!status) status = json_enter(&vision, &top, "vision_config", err);
-        if (!status) status = json_enter(&text, &top, "text_config", err);
+        if (!status) status = enter_tower(&vision, &top, "vision_config", err);
+        if (!status) status = enter_tower(&text, &top, "text_config", err);
         if (!status) status = read_hf_vision(out, &vision, false, err);
         if (!status) status = read_bert(out, &text, err);
         out->preprocess.resize = MODEL_RESIZE_SQUASH;
