@@ -59,11 +59,23 @@ static void multiply_panels(void *context, size_t begin, size_t end, uint32_t me
     gemm_multiply(&m->linear->weight, &m->call, begin, end);
 }
 
+/* The padding of rows of A must be finite, and in bf16 what was there before may be no number:
+ * rows of other widths and precisions use the same memory. */
+static void clear_padding(const struct lane *lane, const struct pass_product *product) {
+    const struct gemm_weight *weight = &product->linear->weight;
+    size_t padding = gemm_row_size(weight->kernel, weight->k) - weight->k;
+    if (!padding || gemm_kernel_precision(weight->kernel) != GEMM_BF16) return;
+    uint16_t *row = product->call.a == lane->hidden ? lane->hidden : lane->input;
+    for (size_t i = 0; i < product->call.m; i++, row += product->call.a_stride)
+        memset(row + weight->k, 0, padding * sizeof(*row));
+}
+
 void pass_run(const struct pass *pass, struct pass_product *product) {
     const struct gemm_weight *weight = &product->linear->weight;
     product->call.a_stride = gemm_row_stride(weight->kernel, weight->k);
     product->call.a_scales = pass->lane->scales;
     product->call.bias = product->linear->bias;
+    clear_padding(pass->lane, product);
     team_run(pass->team, gemm_panels(weight->kernel, weight->n), multiply_panels, product);
 }
 

@@ -42,7 +42,8 @@ void pass_prepare(const struct pass *pass, const struct pass_rows *rows, const s
 void pass_put_row(const struct pass *pass, const struct linear *next, const float *from, void *to,
                   size_t row);
 
-/* A product and where its result goes; what follows from the weight is filled in. */
+/* A product and where its result goes; what follows from the weight is filled in. In bf16 `a` is
+ * lane->input or lane->hidden. */
 struct pass_product {
     const struct linear *linear;
     struct gemm_call call; /* a, m, c, c_stride, activation, output */

@@ -204,7 +204,7 @@ static enum status create_lane(struct lane *lane, const struct sizes *sizes, str
     size_t starts = (sizes->rows + 1) * sizeof(size_t);
     size_t strip_scales = sizes->conv.rows * sizeof(struct row_scale);
     size_t total = lane_bytes(sizes);
-    /* Zeros, because padding must be finite; and untouched, so that rows which no batch ever
+    /* Zeros, because padding is read, too; and untouched, so that rows which no batch ever
      * fills take no memory. */
     lane->memory = calloc(1, total + PAGE);
     if (!lane->memory)
