@@ -283,11 +283,6 @@ enum status engine_image_states(struct engine *engine, const struct bytes *files
     return status;
 }
 
-enum status engine_preprocess(struct engine *engine, struct bytes file, uint8_t *pixels,
-                              struct error *err) {
-    return preprocess_file(engine, file, pixels, err);
-}
-
 /* ---- texts ---- */
 
 static enum status no_texts(const struct engine *engine, struct error *err) {
@@ -295,24 +290,17 @@ static enum status no_texts(const struct engine *engine, struct error *err) {
                      engine->info.text.layers ? "vocabulary" : "text tower");
 }
 
-enum status engine_tokenize(struct engine *engine, struct bytes text, bool truncate, uint32_t *ids,
-                            struct engine_text_info *info, struct error *err) {
-    if (!engine->tokenizer) return no_texts(engine, err);
-    struct tokens tokens = {.ids = ids};
-    enum status status = tokenizer_encode(engine->tokenizer, text, engine->info.context_length,
-                                          truncate, &tokens, err);
-    *info = (struct engine_text_info){.tokens = tokens.count, .truncated = tokens.truncated};
-    return status;
-}
-
-/* As engine_tokenize(), and behind the text the padding that its tokenizer asks for. */
+/* The text, and behind it the padding that its tokenizer asks for. */
 static void tokenize_input(struct engine *engine, struct bytes text, bool truncate,
                            struct model_text *out, uint32_t *ids, struct engine_text_info *info,
                            struct error *err) {
-    enum status status = engine_tokenize(engine, text, truncate, ids, info, err);
-    struct tokens tokens = {.ids = ids, .count = info->tokens};
-    size_t count = info->tokens;
-    if (!status) count = tokenizer_pad(engine->tokenizer, &tokens, engine->info.context_length);
+    size_t context_length = engine->info.context_length;
+    struct tokens tokens = {.ids = ids};
+    enum status status =
+        tokenizer_encode(engine->tokenizer, text, context_length, truncate, &tokens, err);
+    size_t count =
+        status ? tokens.count : tokenizer_pad(engine->tokenizer, &tokens, context_length);
+    *info = (struct engine_text_info){.tokens = tokens.count, .truncated = tokens.truncated};
     *out = (struct model_text){.ids = ids, .count = (uint32_t)count};
 }
 

@@ -148,13 +148,6 @@ enum status engine_image_states(struct engine *engine, const struct bytes *files
                                 const struct engine_states *what, float *states,
                                 struct engine_call *how, struct error *err);
 
-/* The two windows into the exactness. `pixels` receives [image_size, image_size, 3]
- * 8-bit RGB; `ids` at most context_length ids, `count` how many. */
-enum status engine_preprocess(struct engine *engine, struct bytes file, uint8_t *pixels,
-                              struct error *err);
-enum status engine_tokenize(struct engine *engine, struct bytes text, bool truncate, uint32_t *ids,
-                            struct engine_text_info *info, struct error *err);
-
 /* What metrics read. */
 struct batch_queue_stats;
 struct engine_stats {
