@@ -33,15 +33,6 @@ bool log_enabled(enum log_level level) {
     return level >= sink.level && sink.level != LOG_OFF;
 }
 
-bool log_level_parse(enum log_level *out, const char *name) {
-    for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
-        if (strcmp(level_names[i], name) != 0) continue;
-        *out = (enum log_level)i;
-        return true;
-    }
-    return false;
-}
-
 static void put(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void put(struct line *line, const char *format, ...) {

@@ -18,8 +18,6 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_init(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
-/* "debug", "info", "warning", "error", "off" and back; false if unknown. */
-bool log_level_parse(enum log_level *out, const char *name);
 
 enum log_kind { LOG_FIELD_STRING, LOG_FIELD_COUNT, LOG_FIELD_MS };
 
