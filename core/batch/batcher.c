@@ -210,10 +210,6 @@ void batcher_destroy(struct batcher *batcher) {
     free(batcher);
 }
 
-uint32_t batcher_workers(const struct batcher *batcher) {
-    return batcher->workers;
-}
-
 uint32_t batcher_idle(struct batcher *batcher) {
     pthread_mutex_lock(&batcher->lock);
     uint32_t idle = batcher->idle;

@@ -39,7 +39,7 @@ struct batch_entry {
     uint64_t queued_ns;
 };
 
-/* Runs one batch. `worker` is below batcher_workers(), so that the callee can
+/* Runs one batch. `worker` is below that of batcher_create(), so that the callee can
  * pick its memory. The members of `team` are workers without a batch: they help, and
  * leave as soon as something waits. It cannot fail: inputs are checked before they are
  * queued. */
@@ -69,7 +69,6 @@ struct batch_queue_stats {
 enum status batcher_create(struct batcher **out, uint32_t workers, struct error *err);
 /* All queues must be closed before. NULL is allowed. */
 void batcher_destroy(struct batcher *batcher);
-uint32_t batcher_workers(const struct batcher *batcher);
 /* Workers that wait for something to do: a gauge. */
 uint32_t batcher_idle(struct batcher *batcher);
 /* How long until nothing waits in any queue, by how long batches took of late. */
