@@ -133,7 +133,6 @@ void engine_read_stats(struct engine *engine, struct engine_stats *out) {
         .texts = engine->texts ? batch_queue_stats(engine->texts) : NULL,
         .states = engine->states ? batch_queue_stats(engine->states) : NULL,
         .decode_ns = &engine->decode_ns,
-        .decode_waiting = thread_pool_waiting(runtime_decoders(engine->runtime)),
     };
 }
 

@@ -154,7 +154,6 @@ struct engine_stats {
     const struct batch_queue_stats *images, *texts; /* NULL: no such tower */
     const struct batch_queue_stats *states;         /* NULL: no such states */
     const struct histogram *decode_ns;              /* per image */
-    size_t decode_waiting;                          /* images, now */
 };
 void engine_read_stats(struct engine *engine, struct engine_stats *out);
 
