@@ -69,11 +69,11 @@ START_TEST(hf_config_dict) {
     ck_assert_uint_eq(config.end_token, 49407);
     ck_assert_uint_eq(config.vocab_size, 50000);
     ck_assert_uint_eq(config.patch_size, 14);
-    config = parsed(config_hf_parse,
-                    "{\"model_type\":\"chinese_clip\",\"text_config\":{\"hidden_size\":64},"
-                    "\"text_config_dict\":{\"vocab_size\":50000},"
-                    "\"vision_config\":{\"hidden_size\":64},"
-                    "\"vision_config_dict\":{\"patch_size\":14}}");
+    config = configs_parse(config_hf_parse,
+                           "{\"model_type\":\"chinese_clip\",\"text_config\":{\"hidden_size\":64},"
+                           "\"text_config_dict\":{\"vocab_size\":50000},"
+                           "\"vision_config\":{\"hidden_size\":64},"
+                           "\"vision_config_dict\":{\"patch_size\":14}}");
     ck_assert_uint_eq(config.text.width, 768);
     ck_assert_uint_eq(config.vocab_size, 50000);
     ck_assert_uint_eq(config.vision.width, 768);

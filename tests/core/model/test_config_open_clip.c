@@ -102,7 +102,7 @@ START_TEST(open_clip_timm_activations) {
              "{\"model_cfg\":{\"quick_gelu\":%s,\"vision_cfg\":{\"timm_model_name\":\"%s\","
              "\"timm_pool\":\"token\"}}}",
              rows[_i].quick_gelu, rows[_i].name);
-    struct model_config config = parsed(config_open_clip_parse, json);
+    struct model_config config = configs_parse(config_open_clip_parse, json);
     ck_assert_int_eq(config.vision.activation, rows[_i].vision);
     ck_assert_int_eq(config.text.activation, rows[_i].text);
     ck_assert_float_eq(config.vision.layer_norm_eps, 1e-5f);

@@ -47,7 +47,7 @@ START_TEST(preprocessor_without_size) {
     char json[64];
     struct error err = ERROR_NONE;
     snprintf(json, sizeof(json), "{\"model_type\":\"%s\"}", rows[_i].model);
-    struct model_config config = parsed(config_hf_parse, json);
+    struct model_config config = configs_parse(config_hf_parse, json);
     enum status status = config_preprocessor_parse(&config, bytes_of(rows[_i].json), &err);
     ck_assert_msg(!status, "%s", err.message);
     ck_assert_int_eq((int)config.preprocess.resize, rows[_i].resize);
