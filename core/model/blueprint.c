@@ -87,7 +87,7 @@ static bool tells_of_pruning(const struct tensors *tensors) {
 enum status blueprint_draw(struct blueprint *out, struct model_info *info, struct tensors *tensors,
                            const struct model_config *config, struct error *err) {
     struct draft draft = {.tensors = tensors, .config = config, .info = info};
-    *out = (struct blueprint){.computed = {NULL}};
+    *out = (struct blueprint){.tensors = tensors};
     enum status status = names_recognise(&draft.names, tensors, err);
     if (status) return status;
     const struct names *names = &draft.names;

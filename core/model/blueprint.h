@@ -143,6 +143,7 @@ struct blueprint {
     struct source class_embedding;      /* with info.text_class */
     struct blueprint_norm ln_embedding; /* of MODEL_TEXT_BERT and _ROBERTA */
 
+    const struct tensors *tensors;       /* that all of this is from; NULL for random weights */
     float *computed[BLUEPRINT_COMPUTED]; /* owned */
 };
 

@@ -203,14 +203,19 @@ static enum status pack_vision(const struct towers *towers, const struct bluepri
     return STATUS_INTERNAL;
 }
 
-enum status pack_towers(struct towers *towers, const struct blueprint *from,
-                        const struct plan *plan, struct error *err) {
-    enum status status = STATUS_OK;
-    if (towers->vision.shape.layers) status = pack_vision(towers, from, plan, err);
-    if (status || !towers->text.shape.layers) return status;
+static enum status pack_text(const struct towers *towers, const struct blueprint *from,
+                             const struct plan *plan, struct error *err) {
     pack_vector(towers->embedding, &from->embedding);
     if (towers->ln_embedding.gain) pack_norm(&towers->ln_embedding, &from->ln_embedding);
     if (towers->class_embedding) pack_vector(towers->class_embedding, &from->class_embedding);
     return pack_tower(&towers->text, &from->text, plan->layers[PLAN_TEXT],
                       plan->projection[PLAN_TEXT], err);
+}
+
+enum status pack_towers(struct towers *towers, const struct blueprint *from,
+                        const struct plan *plan, struct error *err) {
+    enum status status = STATUS_OK;
+    if (towers->vision.shape.layers) status = pack_vision(towers, from, plan, err);
+    if (!status && towers->text.shape.layers) status = pack_text(towers, from, plan, err);
+    return status || !from->tensors ? status : tensors_check_finite(from->tensors, err);
 }

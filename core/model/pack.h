@@ -6,7 +6,8 @@
 #include "core/model/towers.h"
 
 /* Writes every weight to the block that `towers` was placed in, which must be
- * writable. Besides the block, one weight at a time is in memory.
+ * writable. Besides the block, one weight at a time is in memory. STATUS_UNPROCESSABLE for
+ * weights with infinity or NaN, of which every answer would be made.
  *
  * Before an int8 product the gain and bias of its LayerNorm move into the weight:
  * trained gains differ by a factor of a hundred between channels, and eight bits per

@@ -7,10 +7,36 @@
 
 #include "core/base/file.h"
 
+enum { CHUNK = 4096 }; /* numbers, that are looked at while they are in the L1 cache */
+
+/* In blocks, which the compiler makes vectors of. */
+static bool all_finite(const float *values, size_t count) {
+    enum { BLOCK = 16 };
+    const uint32_t exponent = 0x7f800000; /* all ones: infinity or NaN */
+    uint32_t found[BLOCK] = {0}, any = 0;
+    size_t i = 0;
+    for (; i + BLOCK <= count; i += BLOCK) {
+        uint32_t bits[BLOCK];
+        memcpy(bits, values + i, sizeof(bits));
+        for (size_t j = 0; j < BLOCK; j++) found[j] |= (bits[j] & exponent) == exponent;
+    }
+    for (size_t j = 0; j < BLOCK; j++) any |= found[j];
+    for (; i < count; i++) any |= !isfinite(values[i]);
+    return !any;
+}
+
+static void read_run(struct tensor *tensor, size_t first, size_t count, float *out) {
+    for (size_t part; count; first += part, out += part, count -= part) {
+        part = count < CHUNK ? count : CHUNK;
+        tensor_widen(out, tensor, first, part);
+        if (!all_finite(out, part)) tensor->not_finite = true;
+    }
+}
+
 static void read_tensor(const struct source *source, size_t first, size_t count, float *out) {
     size_t columns = source->columns;
     if (!source->transposed) {
-        tensor_widen(out, source->tensor, (source->first + first) * columns, count * columns);
+        read_run(source->tensor, (source->first + first) * columns, count * columns, out);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -18,6 +44,7 @@ static void read_tensor(const struct source *source, size_t first, size_t count,
             tensor_widen(out + i * columns + j, source->tensor, j * source->rows + first + i, 1);
         }
     }
+    if (!all_finite(out, count * columns)) source->tensor->not_finite = true;
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */

@@ -20,7 +20,7 @@ enum source_kind {
 struct source {
     enum source_kind kind;
     size_t rows, columns;
-    const struct tensor *tensor;
+    struct tensor *tensor; /* told if a number of it is not finite */
     bool transposed;       /* the tensor is [columns, rows] */
     size_t first;          /* rows of the tensor before this one's */
     const float *computed; /* [rows, columns] */

@@ -178,6 +178,16 @@ void tensors_free(struct tensors *tensors) {
     *tensors = (struct tensors){0};
 }
 
+enum status tensors_check_finite(const struct tensors *tensors, struct error *err) {
+    for (size_t i = 0; i < tensors->count; i++) {
+        if (!tensors->list[i].not_finite) continue;
+        return error_set(err, STATUS_UNPROCESSABLE,
+                         "tensor %.160s has a number that is infinite or not a number",
+                         tensors->list[i].name);
+    }
+    return STATUS_OK;
+}
+
 static float float_of(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof(value));

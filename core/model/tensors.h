@@ -33,6 +33,7 @@ struct tensor {
     uint8_t *owned;    /* the data, when it is a copy; else NULL */
     bool mapped;       /* the data is in a mapping, whose pages can be given back */
     bool used;         /* set when a model takes it, so that leftovers can be named */
+    bool not_finite;   /* set when infinity or NaN was read from it */
 };
 
 struct tensors {
@@ -69,6 +70,8 @@ enum status tensors_strip(struct tensors *tensors, struct error *err);
 /* Moves all of `from` to the end, unsorted; `from` is empty then. */
 enum status tensors_move(struct tensors *tensors, struct tensors *from, struct error *err);
 void tensors_free(struct tensors *tensors);
+/* STATUS_UNPROCESSABLE names a tensor from which infinity or NaN was read. */
+enum status tensors_check_finite(const struct tensors *tensors, struct error *err);
 
 /* Element i as f32 from any of F32, F16, BF16, for a whole run of elements. */
 void tensor_widen(float *out, const struct tensor *tensor, size_t first, size_t count);
