@@ -37,24 +37,6 @@ void normalizer_free(struct normalizer *normalizer) {
     *normalizer = (struct normalizer){.count = 0};
 }
 
-static struct bytes strip(struct bytes text, bool left, bool right) {
-    size_t begin = 0, end = 0;
-    bool inside = false;
-    for (size_t at = 0; at < text.size;) {
-        uint32_t c;
-        size_t size = unicode_decode(&c, text.data + at);
-        if (unicode_classify(c) != UNICODE_SPACE) {
-            if (!inside && left) begin = at;
-            inside = true;
-            end = at + size;
-        }
-        at += size;
-    }
-    if (!inside && (left || right)) return (struct bytes){text.data, 0};
-    if (!right) end = text.size;
-    return (struct bytes){text.data + begin, end - begin};
-}
-
 static enum status drop_marks(struct buffer *out, struct bytes text, struct error *err) {
     enum status status = STATUS_OK;
     for (size_t at = 0, size; at < text.size && !status; at += size) {
@@ -77,7 +59,7 @@ static enum status apply_step(struct buffer *out, const struct normalizer_step *
     case NORMALIZER_REPLACE: return pattern_replace(out, &step->pattern, text, content, err);
     case NORMALIZER_CHARSMAP: return charsmap_apply(out, &step->charsmap, text, err);
     case NORMALIZER_BERT: return bert_clean(out, text, &step->bert, err);
-    case NORMALIZER_STRIP: text = strip(text, step->left, step->right); break;
+    case NORMALIZER_STRIP: text = unicode_strip(text, step->left, step->right); break;
     case NORMALIZER_PREPEND: status = unicode_keep(out, content, 0, content.size, err); break;
     }
     return status ? status : unicode_keep(out, text, 0, text.size, err);

@@ -231,23 +231,6 @@ static enum status encode_clean(struct encoding *encoding, struct bytes text, st
     return words_cut(&encoding->subword->words, text, first, encode_word, encoding, err);
 }
 
-static struct bytes trim(struct bytes text, bool left, bool right) {
-    uint32_t c;
-    for (size_t size; left && text.size;) {
-        size = unicode_decode(&c, text.data);
-        if (unicode_classify(c) != UNICODE_SPACE) break;
-        text = (struct bytes){text.data + size, text.size - size};
-    }
-    while (right && text.size) {
-        size_t last = text.size - 1;
-        while ((text.data[last] & 0xC0) == 0x80) last--;
-        unicode_decode(&c, text.data + last);
-        if (unicode_classify(c) != UNICODE_SPACE) break;
-        text.size = last;
-    }
-    return text;
-}
-
 /* Pushes the added tokens, the leftmost and longest first, and hands what stands between them
  * to `encode_part`. */
 static enum status split_added(struct encoding *encoding, const struct pieces *added,
@@ -262,7 +245,8 @@ static enum status split_added(struct encoding *encoding, const struct pieces *a
             continue;
         }
         const struct subword_added *token = &encoding->subword->added[place];
-        struct bytes part = trim((struct bytes){text.data, at}, trim_left, token->take_left);
+        struct bytes part =
+            unicode_strip((struct bytes){text.data, at}, trim_left, token->take_left);
         if (part.size) status = encode_part(encoding, part, err);
         push(encoding, token->id);
         encoding->begun = true;
@@ -270,7 +254,7 @@ static enum status split_added(struct encoding *encoding, const struct pieces *a
         text = (struct bytes){text.data + at + size, text.size - at - size};
         at = 0;
     }
-    text = trim(text, trim_left, false);
+    text = unicode_strip(text, trim_left, false);
     return status || !text.size ? status : encode_part(encoding, text, err);
 }
 

@@ -127,6 +127,23 @@ const char *unicode_replace(const struct text_replacement *table, size_t count, 
     return low < count && table[low].from == point ? table[low].to : NULL;
 }
 
+struct bytes unicode_strip(struct bytes text, bool left, bool right) {
+    uint32_t c;
+    for (size_t size; left && text.size;) {
+        size = unicode_decode(&c, text.data);
+        if (unicode_classify(c) != UNICODE_SPACE) break;
+        text = (struct bytes){text.data + size, text.size - size};
+    }
+    while (right && text.size) {
+        size_t last = text.size - 1;
+        while ((text.data[last] & 0xC0) == 0x80) last--;
+        unicode_decode(&c, text.data + last);
+        if (unicode_classify(c) != UNICODE_SPACE) break;
+        text.size = last;
+    }
+    return text;
+}
+
 enum status unicode_keep(struct buffer *out, struct bytes text, size_t from, size_t to,
                          struct error *err) {
     return from == to ? STATUS_OK : buffer_append(out, text.data + from, to - from, err);

@@ -35,6 +35,9 @@ bool unicode_is_control(uint32_t point);
 /* Bytes of the first extended grapheme cluster of a text that is not empty. */
 size_t unicode_cluster(struct bytes text);
 
+/* The text without the white space at its ends. */
+struct bytes unicode_strip(struct bytes text, bool left, bool right);
+
 /* Appends text[from, to): what a pass that replaces characters leaves as it is. */
 enum status unicode_keep(struct buffer *out, struct bytes text, size_t from, size_t to,
                          struct error *err);
