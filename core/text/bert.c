@@ -40,18 +40,6 @@ static enum status clean_characters(struct buffer *out, struct bytes text,
     return status;
 }
 
-/* In place. */
-static void drop_marks(struct buffer *text) {
-    size_t written = 0;
-    for (size_t at = 0, size; at < text->size; at += size) {
-        uint32_t c;
-        size = unicode_decode(&c, text->data + at);
-        if (unicode_is_mark(c)) continue;
-        for (size_t i = 0; i < size; i++) text->data[written++] = text->data[at + i];
-    }
-    text->size = written;
-}
-
 enum status bert_clean(struct buffer *out, struct bytes text, const struct bert_options *options,
                        struct error *err) {
     struct buffer cleaned, plain;
@@ -61,7 +49,7 @@ enum status bert_clean(struct buffer *out, struct bytes text, const struct bert_
     text = buffer_view(&cleaned);
     if (!status && options->strip_accents) {
         status = unicode_nfd(&plain, text, err);
-        drop_marks(&plain);
+        unicode_drop_marks(&plain);
         text = buffer_view(&plain);
     }
     if (!status && text.size)

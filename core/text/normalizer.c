@@ -37,16 +37,6 @@ void normalizer_free(struct normalizer *normalizer) {
     *normalizer = (struct normalizer){.count = 0};
 }
 
-static enum status drop_marks(struct buffer *out, struct bytes text, struct error *err) {
-    enum status status = STATUS_OK;
-    for (size_t at = 0, size; at < text.size && !status; at += size) {
-        uint32_t c;
-        size = unicode_decode(&c, text.data + at);
-        if (!unicode_is_mark(c)) status = buffer_append(out, text.data + at, size, err);
-    }
-    return status;
-}
-
 static enum status apply_step(struct buffer *out, const struct normalizer_step *step,
                               struct bytes text, struct error *err) {
     struct bytes content = buffer_view(&step->content);
@@ -55,10 +45,13 @@ static enum status apply_step(struct buffer *out, const struct normalizer_step *
     case NORMALIZER_LOWER: return clean_lower(out, text, true, err);
     case NORMALIZER_NFC: return unicode_nfc(out, text, &text_hf_marks, err);
     case NORMALIZER_NFD: return unicode_nfd(out, text, err);
-    case NORMALIZER_STRIP_ACCENTS: return drop_marks(out, text, err);
     case NORMALIZER_REPLACE: return pattern_replace(out, &step->pattern, text, content, err);
     case NORMALIZER_CHARSMAP: return charsmap_apply(out, &step->charsmap, text, err);
     case NORMALIZER_BERT: return bert_clean(out, text, &step->bert, err);
+    case NORMALIZER_STRIP_ACCENTS:
+        status = unicode_keep(out, text, 0, text.size, err);
+        unicode_drop_marks(out);
+        return status;
     case NORMALIZER_STRIP: text = unicode_strip(text, step->left, step->right); break;
     case NORMALIZER_PREPEND: status = unicode_keep(out, content, 0, content.size, err); break;
     }

@@ -87,10 +87,6 @@ static utf8proc_category_t category_of(uint32_t point) {
     return utf8proc_category((utf8proc_int32_t)point);
 }
 
-bool unicode_is_mark(uint32_t point) {
-    return category_of(point) == UTF8PROC_CATEGORY_MN;
-}
-
 bool unicode_is_punctuation(uint32_t point) {
     utf8proc_category_t category = category_of(point);
     return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
@@ -125,6 +121,17 @@ const char *unicode_replace(const struct text_replacement *table, size_t count, 
             high = middle;
     }
     return low < count && table[low].from == point ? table[low].to : NULL;
+}
+
+void unicode_drop_marks(struct buffer *text) {
+    size_t written = 0;
+    for (size_t at = 0, size; at < text->size; at += size) {
+        uint32_t c;
+        size = unicode_decode(&c, text->data + at);
+        if (category_of(c) == UTF8PROC_CATEGORY_MN) continue;
+        for (size_t i = 0; i < size; i++) text->data[written++] = text->data[at + i];
+    }
+    text->size = written;
 }
 
 struct bytes unicode_strip(struct bytes text, bool left, bool right) {

@@ -28,13 +28,14 @@ bool unicode_in(const struct text_ranges *ranges, uint32_t point);
 /* What the table, sorted by character, puts in place of `point`; NULL if nothing. */
 const char *unicode_replace(const struct text_replacement *table, size_t count, uint32_t point);
 
-/* By general category: Mn, P, and C without what is not assigned. */
-bool unicode_is_mark(uint32_t point);
+/* By general category: P, and C without what is not assigned. */
 bool unicode_is_punctuation(uint32_t point);
 bool unicode_is_control(uint32_t point);
 /* Bytes of the first extended grapheme cluster of a text that is not empty. */
 size_t unicode_cluster(struct bytes text);
 
+/* Nonspacing marks, category Mn, go. */
+void unicode_drop_marks(struct buffer *text);
 /* The text without the white space at its ends. */
 struct bytes unicode_strip(struct bytes text, bool left, bool right);
 
