@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/json_values.h"
+#include "core/text/subword_json.h"
 #include "core/text/vocabulary_text.h"
 
 enum { VALUES_MAX = 1 << 22 };
@@ -20,12 +21,6 @@ enum status vocabulary_json_parse(json_t **out, struct bytes file, struct error 
         return error_set(err, STATUS_INVALID, "line %d is not valid JSON: %s", problem.line,
                          problem.text);
     return STATUS_OK;
-}
-
-/* A string's bytes; size 0 if it is none. */
-static struct bytes string_of(const json_t *value) {
-    if (!json_is_string(value)) return (struct bytes){0};
-    return (struct bytes){(const uint8_t *)json_string_value(value), json_string_length(value)};
 }
 
 static enum status read_symbols(struct vocabulary_draft *draft, json_t *symbols,
@@ -50,9 +45,9 @@ static enum status read_merges(struct vocabulary_draft *draft, const json_t *mer
         return error_set(err, STATUS_INVALID, "model.merges is not a JSON array");
     for (size_t i = 0; i < json_array_size(merges); i++) {
         const json_t *merge = json_array_get(merges, i);
-        struct bytes line = string_of(merge);
-        struct bytes left = string_of(json_array_get(merge, 0));
-        struct bytes right = string_of(json_array_get(merge, 1));
+        struct bytes line = subword_json_string(merge);
+        struct bytes left = subword_json_string(json_array_get(merge, 0));
+        struct bytes right = subword_json_string(json_array_get(merge, 1));
         enum status status;
         if (line.size)
             status = vocabulary_text_merge(draft, line, err);
@@ -71,7 +66,7 @@ static enum status read_added(struct vocabulary_draft *draft, const json_t *adde
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *token = json_array_get(added, i);
         const json_t *id = json_object_get(token, "id");
-        struct bytes text = string_of(json_object_get(token, "content"));
+        struct bytes text = subword_json_string(json_object_get(token, "content"));
         if (!text.size || !json_is_integer(id))
             return error_set(err, STATUS_INVALID, "added token %zu lacks its content or id", i);
         if (json_is_true(json_object_get(token, "single_word")))
