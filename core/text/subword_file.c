@@ -7,21 +7,11 @@
 #include "core/text/subword_json.h"
 #include "core/text/vocabulary.h"
 #include "core/text/vocabulary_json.h"
+#include "core/text/vocabulary_text.h"
 
 /* ---- BERT's vocab.txt ---- */
 
 static const char unknown_word[] = "[UNK]";
-
-/* Takes the first line off `rest`; false when there is none. */
-static bool next_line(struct bytes *line, struct bytes *rest) {
-    if (!rest->size) return false;
-    const uint8_t *end = memchr(rest->data, '\n', rest->size);
-    size_t size = end ? (size_t)(end - rest->data) : rest->size, taken = end ? size + 1 : size;
-    *line = (struct bytes){rest->data, size};
-    *rest = (struct bytes){rest->data + taken, rest->size - taken};
-    if (line->size && line->data[line->size - 1] == '\r') line->size--;
-    return true;
-}
 
 static bool is_word(struct bytes line, const char *word) {
     return line.size == strlen(word) && !memcmp(line.data, word, line.size);
@@ -31,7 +21,7 @@ static bool is_word(struct bytes line, const char *word) {
 static bool is_word_list(struct bytes file) {
     enum { LINES = 1000 };
     struct bytes line;
-    for (size_t i = 0; i < LINES && next_line(&line, &file); i++)
+    for (size_t i = 0; i < LINES && vocabulary_text_line(&line, &file); i++)
         if (is_word(line, unknown_word)) return true;
     return false;
 }
@@ -40,7 +30,7 @@ static bool is_word_list(struct bytes file) {
 static enum status read_word_list(struct subword *out, struct bytes file, struct error *err) {
     struct bytes line;
     enum status status = STATUS_OK;
-    for (uint32_t id = 0; !status && next_line(&line, &file); id++) {
+    for (uint32_t id = 0; !status && vocabulary_text_line(&line, &file); id++) {
         if (id == VOCABULARY_IDS_MAX)
             return error_set(err, STATUS_TOO_LARGE, "more than %d tokens", VOCABULARY_IDS_MAX);
         out->size = id + 1;

@@ -8,8 +8,7 @@
 
 enum { CLIP_MERGES_MAX = 49152 - 256 - 2, SHOWN_MAX = 40 };
 
-/* Takes the first line off `rest`, without its end; false when there is none. */
-static bool next_line(struct bytes *line, struct bytes *rest) {
+bool vocabulary_text_line(struct bytes *line, struct bytes *rest) {
     if (!rest->size) return false;
     const uint8_t *end = memchr(rest->data, '\n', rest->size);
     size_t size = end ? (size_t)(end - rest->data) : rest->size;
@@ -23,7 +22,8 @@ static bool next_line(struct bytes *line, struct bytes *rest) {
 /* The merges of a file: all but the header and the empty lines at the end. */
 static struct bytes merges_of(struct bytes file) {
     struct bytes merges = file, rest = file, line;
-    if (next_line(&line, &rest) && memmem(line.data, line.size, "#version", 8)) merges = rest;
+    if (vocabulary_text_line(&line, &rest) && memmem(line.data, line.size, "#version", 8))
+        merges = rest;
     while (merges.size &&
            (merges.data[merges.size - 1] == '\n' || merges.data[merges.size - 1] == '\r'))
         merges.size--;
@@ -56,7 +56,8 @@ static enum status add_merges(struct vocabulary_draft *draft, struct bytes merge
                               struct error *err) {
     struct bytes line;
     enum status status = STATUS_OK;
-    while (!status && next_line(&line, &merges)) status = vocabulary_text_merge(draft, line, err);
+    while (!status && vocabulary_text_line(&line, &merges))
+        status = vocabulary_text_merge(draft, line, err);
     return status;
 }
 
@@ -88,7 +89,7 @@ static enum status add_results(struct vocabulary_draft *draft, struct bytes merg
     enum status status = STATUS_OK;
     struct buffer result;
     buffer_init(&result, VOCABULARY_FILE_MAX);
-    while (!status && next_line(&line, &merges)) {
+    while (!status && vocabulary_text_line(&line, &merges)) {
         struct bytes left = {0}, right = {0};
         status = split(&left, &right, line, err);
         result.size = 0;
@@ -105,7 +106,7 @@ static enum status add_results(struct vocabulary_draft *draft, struct bytes merg
 enum status vocabulary_text_all(struct vocabulary_draft *draft, struct bytes file,
                                 struct error *err) {
     struct bytes merges = merges_of(file), beyond = merges, line;
-    for (size_t i = 0; i < CLIP_MERGES_MAX && next_line(&line, &beyond); i++) continue;
+    for (size_t i = 0; i < CLIP_MERGES_MAX && vocabulary_text_line(&line, &beyond); i++) continue;
     merges.size -= beyond.size;
     enum status status = add_bytes(draft, err);
     if (!status) status = add_results(draft, merges, err);

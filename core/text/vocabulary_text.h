@@ -4,6 +4,8 @@
 
 #include "core/text/vocabulary_draft.h"
 
+/* Takes the first line off `rest`, without its end; false when there is none. */
+bool vocabulary_text_line(struct bytes *line, struct bytes *rest);
 /* One merge, "left right", as a line of a file or a string of tokenizer.json. */
 enum status vocabulary_text_merge(struct vocabulary_draft *draft, struct bytes line,
                                   struct error *err);
