@@ -55,6 +55,16 @@ class Source:
     def find_texts(self, file, name):
         return self.texts.get((file, name)) or self.texts.get((file, os.path.splitext(name)[0])) or []
 
+    def stamp(self):
+        """What changes whenever a file does that pictures or texts come from."""
+        names = self.names_in_table() if self.table else [] if self.tars else self.names_below()
+        files = [*self.tars, *filter(None, [self.table]), *(os.path.join(self.folder, n) for n in names)]
+        lines = []
+        for file in files:
+            there = os.stat(file) if os.path.exists(file) else None
+            lines.append(f"{file} {there and (there.st_size, there.st_mtime_ns)}")
+        return "\n".join(lines)
+
     def read(self):
         """(file, name, bytes) of each picture; its texts may follow it."""
         if self.tars:
@@ -149,18 +159,19 @@ class Pictures:
     that several processes share it."""
 
     def __init__(self, path, side, cache):
-        stamp = f"{os.path.abspath(path)} {os.stat(path).st_mtime_ns} {side}"
+        source = Source(os.path.abspath(path))
+        stamp = f"{source.path} {side}\n{source.stamp()}"
         base = os.path.join(cache, hashlib.sha256(stamp.encode()).hexdigest()[:16])
         if not os.path.exists(base + ".json"):
-            self.decode_all(path, side, base)
+            self.decode_all(source, side, base)
         with open(base + ".json", encoding="utf-8") as file:
             self.names, self.texts, self.aspects = json.load(file)
         self.pixels = np.load(base + ".npy", mmap_mode="r")
 
     @staticmethod
-    def decode_all(path, side, base):
+    def decode_all(source, side, base):
         os.makedirs(os.path.dirname(base), exist_ok=True)
-        source, names, aspects, places = Source(path), [], [], []
+        names, aspects, places = [], [], []
         with open(base + ".raw", "wb") as raw:
             for file, name, data in source.read():
                 try:
@@ -173,7 +184,7 @@ class Pictures:
                 aspects.append(aspect)
                 places.append((file, name))
         if not names:
-            raise SystemExit(f"{path}: no pictures")
+            raise SystemExit(f"{source.path}: no pictures")
         array = np.memmap(base + ".raw", np.uint8, "r", shape=(len(names), side, side, 3))
         np.save(base + ".npy", array)
         os.remove(base + ".raw")

@@ -159,6 +159,21 @@ class Readers(unittest.TestCase):
         self.assertIn("gone.png is left out", said.getvalue())
         self.assertIn("broken.png is left out", said.getvalue())
 
+    def test_changed_data_is_decoded_again(self):
+        """Below the directory, too, whose own time does not change."""
+        def colours(path):
+            found = sources.Pictures(path, 8, self.path("cache"))
+            return dict(zip(found.names, found.pixels[:, 4, 4].tolist()))
+
+        write(self.path("again", "x", "a.png"), picture((1, 2, 3)))
+        write(self.path("again.csv"), "image,caption\nagain/x/a.png,a cat\nagain/x/b.png,a dog\n")
+        self.assertEqual(colours(self.path("again")), {"x/a.png": [1, 2, 3]})
+        self.assertEqual(colours(self.path("again.csv")), {"again/x/a.png": [1, 2, 3]})
+        write(self.path("again", "x", "a.png"), picture((4, 5, 6), (30, 20)))
+        write(self.path("again", "x", "b.png"), picture((7, 8, 9)))
+        self.assertEqual(colours(self.path("again")), {"x/a.png": [4, 5, 6], "x/b.png": [7, 8, 9]})
+        self.assertEqual(colours(self.path("again.csv")), {"again/x/a.png": [4, 5, 6], "again/x/b.png": [7, 8, 9]})
+
     def test_held_out(self):
         names = [f"{label}/{i}.png" for label in "ab" for i in range(40)]
         held = words.held_out(names)
