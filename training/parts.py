@@ -91,8 +91,17 @@ class Pairs(Part):
         super().__init__(source.pixels, source.aspects, **how)
         self.things, self.count, self.weight = things, min(count, len(things)), weight
         self.templates = templates
+        self.share(0, 1, 0)
+
+    def share(self, rank, processes, seed):
+        """A batch is of all processes, whose pairs are each other's negatives: each draws the whole of
+        it in the same way and takes its part, so that here, too, a thing is there at most once."""
+        self.rank, self.processes, self.order = rank, processes, random.Random(seed)
+        self.count = min(self.count, len(self.things) // processes)
+        if not self.count:
+            raise SystemExit(f"{len(self.things)} pairs to train on, expected {processes} or more")
 
     def draw(self, side):
-        chosen = random.sample(self.things, self.count)
+        chosen = self.order.sample(self.things, self.count * self.processes)[self.rank::self.processes]
         texts = [random.choice(self.templates).format(random.choice(t)) for _, t in chosen]
         return self.cut([random.choice(own) for own, _ in chosen], side), texts

@@ -117,9 +117,11 @@ class Trainer:
         self.identity, self.state_path = identity(args), os.path.join(args.work, "state.pt")
         if os.path.exists(self.state_path):
             self.load_state()
-        seed = args.seed + 1000 * self.step + processes.rank  # no run sees the same batches again
-        random.seed(seed)
-        torch.manual_seed(seed)
+        seed = args.seed + 1000 * self.step  # no run sees the same batches again
+        random.seed(seed + processes.rank)
+        torch.manual_seed(seed + processes.rank)
+        for part in run.pairs:
+            part.share(processes.rank, processes.count, seed)
         self.start = time.monotonic()
         self.parallel = self.model
         if processes.count > 1:

@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 import tempfile
 import unittest
+from unittest import mock
 
 import torch_tests
 from torch_tests import CLIPD, STARTER, missing
@@ -19,7 +20,7 @@ if not missing():
     from PIL import Image
 
     from training import pictures, sources, words
-    from training.parts import take
+    from training.parts import Pairs, take
     from training.tokens import Tokenizer
 
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
@@ -237,6 +238,22 @@ class Crops(unittest.TestCase):
         self.assertGreater(float(coats.max()), 0.5)
         middle, corners = coats[:, :, 12:20, 12:20].abs().mean(), coats[:, :, :3, :3].abs().mean()
         self.assertLess(float(corners), 0.3 * float(middle))
+
+    def test_processes_share_a_batch(self):
+        """No thing is in it twice, which would make it its own negative."""
+        things = [([i], [f"thing {i}"]) for i in range(11)]
+        source = mock.Mock(pixels=np.zeros((11, 8, 8, 3), np.uint8), aspects=[1.0] * 11)
+        parts = [Pairs(source, things, 4, 1.0, area=(1, 1)) for _ in range(2)]
+        for rank, part in enumerate(parts):
+            part.share(rank, 2, 7)
+        seen = set()
+        for _ in range(20):
+            batch = [text for part in parts for text in part.draw(8)[1]]
+            self.assertEqual(len(set(batch)), 8)
+            seen.update(batch)
+        self.assertEqual(len(seen), 11)
+        parts[0].share(0, 3, 7)
+        self.assertEqual(parts[0].count, 3)
 
     def test_transparent(self):
         pixels = np.zeros((1, 4, 4, 4), np.uint8)

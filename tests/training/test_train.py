@@ -164,8 +164,11 @@ class Tuning(unittest.TestCase):
         self.assertIn("goes on at step 3", said)
 
     def test_two_processes(self):
-        out, _ = self.tune("two", "--loss", "sigmoid", processes=2)
+        out, _ = self.tune("two", "--loss", "sigmoid", "--batch", "30", processes=2)
         self.assertEqual(set(os.listdir(out)), set(os.listdir(STARTER)) - {"README.md", "curves.png"})
+        with open(os.path.join(self.path("two"), "measured.json"), encoding="utf-8") as file:
+            images = json.load(file)[-1][0]
+        self.assertEqual(images, 6 * 36)  # of the 36 pairs each has the half: no pair is in a step twice
 
     def test_held_out(self):
         """A tenth of all pairs, whatever folders they lie in; nothing is measured that was trained on."""
