@@ -13,6 +13,7 @@ from .tokens import Tokenizer
 
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
          "I64": torch.int64, "I32": torch.int32}
+SERVED = (torch.float32, torch.float16, torch.bfloat16)  # what clipd reads
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -85,13 +86,18 @@ def digest(directory):
     return total.hexdigest()
 
 
+def read_weights(directory):
+    tensors = {}
+    for path in weight_files(directory):
+        tensors.update(read_safetensors(path))
+    return tensors
+
+
 def load_model(directory):
     config = whole_config(read_json(directory, "config.json"))
     if config.get("model_type") != "clip":
         raise SystemExit(f"{directory}: model_type is {config.get('model_type')!r}, expected 'clip'")
-    tensors = {}
-    for path in weight_files(directory):
-        tensors.update(read_safetensors(path))
+    tensors = read_weights(directory)
     model = Clip(config)
     shapes = {n: t.shape for n, t in model.state_dict().items()}
     model.load_state_dict({n: t.float().reshape(shapes.get(n, t.shape)) for n, t in tensors.items()
@@ -116,7 +122,8 @@ def starter_preprocessor(image_size):
 
 def save(directory, model, tokenizer, preprocessor, source=None):
     """Writes what clipd serves; the other files of `source`, the model that was fine-tuned, are
-    copied, so that the tokenizer stays the very same. The scale stays in fp32."""
+    copied, so that the tokenizer stays the very same. Weights are in fp16 but for those that `source`
+    has unchanged, which stay as they are: a locked tower gives the same embeddings. The scale is in fp32."""
     os.makedirs(directory, exist_ok=True)
     if source:
         for name in sorted(os.listdir(source)):
@@ -129,10 +136,17 @@ def save(directory, model, tokenizer, preprocessor, source=None):
                        "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>",
                        "pad_token": "<|endoftext|>", "unk_token": "<|endoftext|>",
                        "do_lower_case": True}, file, indent=1)
-    for name, value in (("config.json", dict(model.config, torch_dtype="float16")),
-                        ("preprocessor_config.json", preprocessor)):
+    weights = {n: t.detach().cpu() for n, t in model.state_dict().items()}
+    tensors = {n: t.half() for n, t in weights.items()}
+    for name, old in read_weights(source).items() if source else ():
+        if name in weights and old.dtype in SERVED:
+            old = old.reshape(weights[name].shape)
+            if torch.equal(old.float(), weights[name]):
+                tensors[name] = old
+    halves = all(t.dtype == torch.float16 for n, t in tensors.items() if n != "logit_scale")
+    tensors["logit_scale"] = weights["logit_scale"].float()
+    config = dict(model.config, torch_dtype="float16" if halves else "float32")
+    for name, value in (("config.json", config), ("preprocessor_config.json", preprocessor)):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             json.dump(value, file, indent=1)
-    tensors = {n: t.detach().cpu().half() for n, t in model.state_dict().items()}
-    tensors["logit_scale"] = model.logit_scale.detach().cpu().float()
     write_safetensors(os.path.join(directory, "model.safetensors"), tensors)

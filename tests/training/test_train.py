@@ -163,6 +163,26 @@ class Tuning(unittest.TestCase):
         _, said = self.tune("stopped", steps=4)
         self.assertIn("goes on at step 3", said)
 
+    def test_locked_tower(self):
+        """Images have the very embeddings that they had, of a model in fp32, too."""
+        source = self.path("fp32")
+        shutil.copytree(STARTER, source)
+        weights = os.path.join(source, "model.safetensors")
+        tensors = checkpoint.read_safetensors(weights)
+        checkpoint.write_safetensors(weights, {n: t.float() * 1.0001 for n, t in tensors.items()})
+        out, _ = self.tune("locked", "--model", source, "--tune", "text", steps=2)
+        old, new = (checkpoint.read_weights(folder) for folder in (source, out))
+        for name, value in new.items():
+            if name.startswith("vis"):
+                self.assertEqual(value.dtype, torch.float32, name)
+                self.assertTrue(torch.equal(value, old[name]), name)
+        self.assertEqual(new["text_projection.weight"].dtype, torch.float16)
+        self.assertEqual(checkpoint.read_json(out, "config.json")["torch_dtype"], "float32")
+        said = [subprocess.run([CLIPD, "embed", "image", os.path.join(self.data, "0.png"), "--model", folder],
+                               env={**os.environ, "CLIPD_PRECISION": "fp32"}, capture_output=True, text=True,
+                               check=True).stdout for folder in (source, out)]
+        self.assertEqual(*said)
+
     def test_two_processes(self):
         out, _ = self.tune("two", "--loss", "sigmoid", "--batch", "30", processes=2)
         self.assertEqual(set(os.listdir(out)), set(os.listdir(STARTER)) - {"README.md", "curves.png"})
