@@ -14,6 +14,8 @@ from .tokens import Tokenizer
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
          "I64": torch.int64, "I32": torch.int32}
 SERVED = (torch.float32, torch.float16, torch.bfloat16)  # what clipd reads
+PREFERRED = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors",  # by clipd
+             "open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth")
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -118,6 +120,16 @@ def starter_preprocessor(image_size):
             "crop_size": {"height": image_size, "width": image_size}, "do_rescale": True,
             "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": list(MEAN),
             "image_std": list(STD), "do_convert_rgb": True}
+
+
+def check_out(directory, source=None):
+    """Before a day of training: that save() can write there, and that clipd then reads what it wrote."""
+    if source and os.path.isdir(directory) and os.path.samefile(directory, source):
+        raise SystemExit(f"--out {directory} is the model itself, expected another directory")
+    for name in PREFERRED:
+        if os.path.exists(os.path.join(directory, name)):
+            raise SystemExit(f"--out {directory} holds {name}, which clipd reads rather than the "
+                             "model.safetensors that is written; expected another directory")
 
 
 def save(directory, model, tokenizer, preprocessor, source=None):

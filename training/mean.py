@@ -31,6 +31,7 @@ def main():
     parser.add_argument("models", nargs="+", metavar="DIRECTORY")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
+    checkpoint.check_out(args.out, args.models[0])
     first, tokenizer, preprocessor = checkpoint.load(args.models[0])
     model = mean_of([first] + [checkpoint.load_model(directory) for directory in args.models[1:]])
     checkpoint.save(args.out, model, tokenizer, preprocessor, args.models[0])

@@ -283,6 +283,8 @@ class Trainer:
 
 def main():
     args = arguments()
+    if args.out:
+        checkpoint.check_out(args.out, args.model)
     torch.set_num_threads(args.threads)
     processes = Processes()
     random.seed(args.seed)

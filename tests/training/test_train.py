@@ -163,6 +163,22 @@ class Tuning(unittest.TestCase):
         _, said = self.tune("stopped", steps=4)
         self.assertIn("goes on at step 3", said)
 
+    def test_where_it_cannot_write(self):
+        """It is said before the first step."""
+        model, taken = self.path("itself"), self.path("taken")
+        shutil.copytree(STARTER, model)
+        os.mkdir(taken)
+        with open(os.path.join(taken, "open_clip_model.safetensors"), "wb"):
+            pass
+        with mock.patch.object(trainer, "Trainer", side_effect=AssertionError("it has begun")):
+            for out, reason in ((model, "is the model itself"), (os.path.join(model, "."), "is the model itself"),
+                                (taken, "holds open_clip_model.safetensors")):
+                with self.assertRaisesRegex(SystemExit, reason):
+                    train("--model", model, "--data", self.data, "--steps", "1", "--out", out)
+        with mock.patch.object(sys, "argv", ["mean", model, STARTER, "--out", model]), \
+                self.assertRaisesRegex(SystemExit, "is the model itself"):
+            mean.main()
+
     def test_locked_tower(self):
         """Images have the very embeddings that they had, of a model in fp32, too."""
         source = self.path("fp32")
