@@ -77,6 +77,27 @@ enum status follow_add(struct follow *follow, const char *folder, struct error *
     return library_walk(folder, &visitor, err);
 }
 
+/* What happens in a folder that has been moved is told of no more, or by its new name. */
+static void unwatch(struct follow *follow, const char *folder) {
+    size_t size = strlen(folder);
+    for (int i = 0; path_of(follow, i); i++) {
+        char **path = path_of(follow, i);
+        if (!*path || strncmp(*path, folder, size) != 0) continue;
+        if ((*path)[size] && (*path)[size] != '/') continue;
+        inotify_rm_watch(follow->events, i);
+        free(*path);
+        *path = NULL;
+    }
+}
+
+static enum status handle_gone(struct follow *follow, const char *path, uint32_t mask,
+                               const struct follow_visitor *visitor, struct error *err) {
+    if (!(mask & IN_ISDIR)) return visitor->gone(visitor->context, path, err);
+    if (mask & IN_DELETE) return STATUS_OK; /* it was empty */
+    unwatch(follow, path);
+    return visitor->folder_gone(visitor->context, path, err);
+}
+
 static enum status handle(struct follow *follow, const struct inotify_event *event,
                           const struct follow_visitor *visitor, struct error *err) {
     char path[LIBRARY_PATH_MAX];
@@ -86,9 +107,8 @@ static enum status handle(struct follow *follow, const struct inotify_event *eve
     if (!folder || !*folder || !event->len || event->name[0] == '.') return STATUS_OK;
     if (snprintf(path, sizeof(path), "%s/%s", *folder, event->name) >= LIBRARY_PATH_MAX)
         return STATUS_OK;
-    if (event->mask & (IN_DELETE | IN_MOVED_FROM)) {
-        return event->mask & IN_ISDIR ? STATUS_OK : visitor->gone(visitor->context, path, err);
-    }
+    if (event->mask & (IN_DELETE | IN_MOVED_FROM))
+        return handle_gone(follow, path, event->mask, visitor, err);
     if (event->mask & IN_ISDIR) {
         enum status status = follow_add(follow, path, err);
         if (status == STATUS_NOT_FOUND) return STATUS_OK;

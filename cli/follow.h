@@ -6,10 +6,11 @@
 
 struct follow;
 
-/* A file is complete, or a folder has come; or it is gone. */
+/* A file is complete, or a folder has come; or a file is gone; or a folder, with all that is in
+ * it, to somewhere else. */
 typedef enum status follow_fn(void *context, const char *path, struct error *err);
 struct follow_visitor {
-    follow_fn *changed, *gone;
+    follow_fn *changed, *gone, *folder_gone;
     void *context;
 };
 

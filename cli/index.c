@@ -284,6 +284,12 @@ static enum status follow_gone(void *context, const char *path, struct error *er
     return status && status != STATUS_INVALID ? error_pass(err, &found) : STATUS_OK;
 }
 
+static enum status follow_folder_gone(void *context, const char *path, struct error *err) {
+    struct index *index = context;
+    struct prune prune = {index->session.collections, index->collection, {0}};
+    return prune_folder(&index->removed, &prune, path, err);
+}
+
 /* ---- the command ---- */
 
 static enum status make_collection(struct index *index, struct error *err) {
@@ -335,7 +341,7 @@ static enum status run(struct index *index, struct follow *follow, struct error 
         fprintf(stderr, "clipd: %zu put in, %zu unchanged, %zu failed, %zu taken out\n", index->put,
                 index->unchanged, index->failed, index->removed);
     }
-    struct follow_visitor visitor = {follow_changed, follow_gone, index};
+    struct follow_visitor visitor = {follow_changed, follow_gone, follow_folder_gone, index};
     if (!status && follow) status = follow_run(follow, &visitor, err);
     return status;
 }

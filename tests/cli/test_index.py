@@ -279,6 +279,27 @@ class Library(Folder):
         names = {os.path.basename(hit["id"]) for hit in self.search("x")}
         self.assertEqual(names, {"first.png", "second.png", "boat.jpg"})
 
+    def test_follow_moved_folders(self):
+        shutil.copytree(self.path("deep"), self.path("other/deep"))
+        process = subprocess.Popen([BINARY, "index", self.pictures, "--collection", "photos", "--follow"],
+                                   cwd=ROOT, env=environment(**self.env), stderr=subprocess.PIPE)
+        try:
+            self.assertIn(b"3 put in", process.stderr.readline())
+            os.rename(self.path("other"), self.path("third"))
+            os.rename(self.path("deep"), self.path("middle"))
+            wait_until_idle(process)
+            self.write("third/deep/new.png", png(9, 9))
+            os.rename(self.path("middle"), self.folder + "/elsewhere")
+            with open(self.folder + "/elsewhere/none.png", "wb") as file:
+                file.write(png(9, 9))
+            wait_until_idle(process)
+            self.assertIsNone(process.poll())
+        finally:
+            process.terminate()
+            process.communicate()
+        names = {hit["id"].removeprefix(self.pictures) for hit in self.search("x")}
+        self.assertEqual(names, {"/ship.jpg", "/third/deep/er/air plane.JPG", "/third/deep/new.png"})
+
     def test_an_interruption_loses_nothing(self):
         for i in range(200):
             self.write(f"{i}.png", png(300, 300, (i, 0, 0)))
