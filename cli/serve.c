@@ -25,6 +25,7 @@
 #include "cli/session.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/model/model.h"
 
 enum { FLAGS_MAX = 64, PRINT_SIZE_MAX = 1 << 20, SIGNAL_EXIT_BASE = 128 };
 
@@ -232,13 +233,24 @@ static int print_config(const struct config *config) {
     return code;
 }
 
+/* A file that the start would need; NULL needs none. */
+static bool can_read(const char *path, struct error *err) {
+    if (!path || access(path, R_OK) == 0) return true;
+    error_set_errno(err, STATUS_NOT_FOUND, "read", path);
+    return false;
+}
+
+/* What can be known of the models without their weights. */
 static int check_config(const struct config *config) {
     int code = session_default_model(config) ? EX_OK : EX_CONFIG;
     for (size_t i = 0; i < config->models_count; i++) {
         const struct engine_options *model = &config->models[i].engine;
-        if (access(model->path, R_OK) == 0) continue;
-        fprintf(stderr, "clipd: model %s: cannot read ", model->name);
-        perror(model->path);
+        struct model_info info;
+        struct error err = ERROR_NONE;
+        if (can_read(model->path, &err) && can_read(model->vocab, &err) &&
+            can_read(model->profile, &err) && model_describe(&info, model->path, &err) == STATUS_OK)
+            continue;
+        console_say("clipd: model %s: %s", model->name, err.message);
         code = EX_CONFIG;
     }
     return code;

@@ -419,6 +419,23 @@ class Configuration(unittest.TestCase):
         self.assertEqual(clipd(*check)[0], CONFIG)
         self.assertEqual(clipd("serve", "--config", self.path)[0], NO_INPUT)
 
+    def test_check_of_models(self):
+        def check(**keys):
+            keys = {"path": MODEL, **keys}
+            self.write("models:\n  - " + json.dumps(keys) + "\n")
+            return clipd("serve", "--check-config", "--config", self.path)
+        self.assertEqual(check(), (0, b"", ""))
+        self.assertEqual(check(vocab=MODEL, profile="README.md")[0], 0)
+        empty = os.path.join(self.folder.name, "empty")
+        os.mkdir(empty)
+        for keys, message in (({"path": empty}, "empty"), ({"vocab": "/none/vocab"}, "/none/vocab: No such"),
+                              ({"profile": "/none/profile"}, "/none/profile: No such"),
+                              ({"path": "/none/model"}, "/none/model: No such")):
+            code, _, err = check(**keys)
+            self.assertEqual(code, CONFIG, keys)
+            self.assertIn("clipd: model ", err)
+            self.assertIn(message, err)
+
     def test_warnings_heed_the_log_options(self):
         arguments = ("info", "--model", MODEL)
         code, _, warnings = clipd(*arguments, env={"CLIPD_FOO": "1", "CLIPD_LOG_FORMAT": "json"})
