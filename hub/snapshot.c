@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/file.h"
+#include "hub/answer.h"
 #include "hub/selection.h"
 
 enum { PATH_SIZE_MAX = 8192, DEPTH_MAX = 3, FOLDER_MODE = 0777 };
@@ -63,6 +64,27 @@ static enum status list_files(struct file_list *out, const char *root, const cha
     return status;
 }
 
+static enum status check_shards(const struct file_list *files, const char *folder,
+                                const struct repository *repository,
+                                const struct selection *selection, struct error *err) {
+    struct file_list shards = {0};
+    struct buffer text;
+    char *path = NULL;
+    buffer_init(&text, ANSWER_SIZE_MAX);
+    enum status status = snapshot_path(&path, folder, selection->weights, "", err);
+    if (!status) status = file_read(&text, path, err);
+    if (!status) status = answer_read_index(&shards, selection->folder, buffer_view(&text), err);
+    for (size_t i = 0; i < shards.count && !status; i++) {
+        if (!file_list_has(files, shards.paths[i]))
+            status = error_set(err, STATUS_NOT_FOUND, "%s is in %s without %.100s",
+                               repository->name, folder, shards.paths[i]);
+    }
+    file_list_free(&shards);
+    buffer_free(&text);
+    free(path);
+    return status;
+}
+
 static enum status check_weights(const char *folder, const struct repository *repository,
                                  struct error *err) {
     struct file_list files = {0};
@@ -72,6 +94,8 @@ static enum status check_weights(const char *folder, const struct repository *re
     if (!status && !selection.weights)
         status = error_set(err, STATUS_NOT_FOUND, "%s is in %s without weights", repository->name,
                            folder);
+    if (!status && selection.sharded)
+        status = check_shards(&files, folder, repository, &selection, err);
     selection_free(&selection);
     file_list_free(&files);
     return status;

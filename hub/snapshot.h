@@ -11,7 +11,7 @@
 #include "hub/repository.h"
 
 /* The folder of a revision that is complete enough to be loaded: newly allocated.
- * STATUS_NOT_FOUND if it is not there, or has no weights. */
+ * STATUS_NOT_FOUND if it is not there, or lacks its weights or some of their shards. */
 enum status snapshot_find(char **out, const char *cache, const struct repository *repository,
                           struct error *err);
 

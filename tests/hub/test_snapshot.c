@@ -74,6 +74,27 @@ START_TEST(weights_in_a_folder) {
 }
 END_TEST
 
+START_TEST(weights_in_shards) {
+    char *cache = folder_make(), path[PATH_SIZE];
+    make(cache, "a/b", "text_encoder/config.json", "text_encoder/model.safetensors.index.json");
+    ck_assert_int_eq(find(cache, "a/b"), STATUS_UNPROCESSABLE); /* as all files, it is empty */
+    snprintf(path, sizeof(path),
+             "%s/models--a--b/snapshots/" COMMIT "/text_encoder/model.safetensors.index.json",
+             cache);
+    ck_assert_int_eq(unlink(path), 0);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("{\"weight_map\": {\"x\": \"1.safetensors\", \"y\": \"2.safetensors\"}}", file);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(find(cache, "a/b"), STATUS_NOT_FOUND);
+    make(cache, "a/b", "text_encoder/config.json", "text_encoder/1.safetensors");
+    ck_assert_int_eq(find(cache, "a/b"), STATUS_NOT_FOUND);
+    make(cache, "a/b", "text_encoder/config.json", "text_encoder/2.safetensors");
+    ck_assert_int_eq(find(cache, "a/b"), STATUS_OK);
+    folder_remove(cache);
+}
+END_TEST
+
 START_TEST(without_weights) {
     char *cache = folder_make();
     make(cache, "a/b", "config.json", "model.gguf");
@@ -134,6 +155,7 @@ int main(void) {
     TCase *tcase = tcase_create("snapshot");
     tcase_add_test(tcase, made_and_found);
     tcase_add_test(tcase, weights_in_a_folder);
+    tcase_add_test(tcase, weights_in_shards);
     tcase_add_test(tcase, without_weights);
     tcase_add_test(tcase, a_link_to_nothing);
     tcase_add_test(tcase, references_that_make_no_sense);
