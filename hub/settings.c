@@ -49,10 +49,15 @@ static enum status find_home(char **out, const char *const *environment, struct 
 }
 
 static enum status find_cache(struct hub_settings *out, const char *const *environment,
-                              const char *home, struct error *err) {
+                              struct error *err) {
     const char *own = find(environment, "HF_HUB_CACHE");
+    char *home = NULL;
     if (!own) own = find(environment, "HUGGINGFACE_HUB_CACHE");
-    return make_path(&out->cache, environment, own ? own : home, own ? "" : "/hub", err);
+    enum status status = own ? STATUS_OK : find_home(&home, environment, err);
+    if (!status)
+        status = make_path(&out->cache, environment, own ? own : home, own ? "" : "/hub", err);
+    free(home);
+    return status;
 }
 
 static enum status set_endpoint(struct hub_settings *out, const char *endpoint, struct error *err) {
@@ -84,28 +89,32 @@ static enum status set_token(struct hub_settings *out, const char *token, size_t
 }
 
 static enum status read_token_file(struct hub_settings *out, const char *const *environment,
-                                   const char *home, struct error *err) {
+                                   struct error *err) {
     const char *own = find(environment, "HF_TOKEN_PATH");
-    char *path = NULL;
+    char *home = NULL, *path = NULL;
     struct buffer text;
     struct error ignored = ERROR_NONE;
+    /* Who has no home has not logged in. */
+    if (!own && find_home(&home, environment, &ignored) == STATUS_INVALID) return STATUS_OK;
     buffer_init(&text, TOKEN_MAX);
-    enum status status = make_path(&path, environment, own ? own : home, own ? "" : "/token", err);
+    enum status status = ignored.status ? error_pass(err, &ignored) : STATUS_OK;
+    if (!status) status = make_path(&path, environment, own ? own : home, own ? "" : "/token", err);
     if (!status && !file_read(&text, path, &ignored))
         status = set_token(out, (const char *)text.data, text.size, path, err);
     buffer_free(&text);
     free(path);
+    free(home);
     return status;
 }
 
 static enum status find_token(struct hub_settings *out, const char *const *environment,
-                              const char *home, struct error *err) {
+                              struct error *err) {
     static const char *const names[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const char *token = find(environment, names[i]);
         if (token) return set_token(out, token, strlen(token), names[i], err);
     }
-    return read_token_file(out, environment, home, err);
+    return read_token_file(out, environment, err);
 }
 
 static bool is_true(const char *value) {
@@ -119,13 +128,10 @@ static bool is_true(const char *value) {
 enum status settings_read(struct hub_settings *out, const char *const *environment,
                           struct error *err) {
     const char *endpoint = find(environment, "HF_ENDPOINT");
-    char *home = NULL;
     *out = (struct hub_settings){.offline = is_true(find(environment, "HF_HUB_OFFLINE"))};
     enum status status = set_endpoint(out, endpoint ? endpoint : ENDPOINT_DEFAULT, err);
-    if (!status) status = find_home(&home, environment, err);
-    if (!status) status = find_cache(out, environment, home, err);
-    if (!status) status = find_token(out, environment, home, err);
-    free(home);
+    if (!status) status = find_cache(out, environment, err);
+    if (!status) status = find_token(out, environment, err);
     if (status) settings_free(out);
     return status;
 }

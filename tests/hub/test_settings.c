@@ -49,6 +49,21 @@ START_TEST(what_is_set) {
 }
 END_TEST
 
+START_TEST(without_a_home) {
+    const char *const environment[] = {"HF_HUB_CACHE=/c", NULL};
+    struct hub_settings settings = read_good(environment);
+    ck_assert_str_eq(settings.cache, "/c");
+    ck_assert_ptr_null(settings.token);
+    settings_free(&settings);
+    const char *const with_token[] = {"HF_HUB_CACHE=/c", "HF_TOKEN=hf_a", NULL};
+    settings = read_good(with_token);
+    ck_assert_str_eq(settings.token, "hf_a");
+    settings_free(&settings);
+    const char *const tilde[] = {"HF_HUB_CACHE=~/c", NULL};
+    expect_refused(tilde, "HOME is not set, ~/c needs it");
+}
+END_TEST
+
 START_TEST(empty_is_not_set) {
     const char *const environment[] = {
         "HOME=/h", "HF_ENDPOINT=", "HF_HOME=", "HF_HUB_CACHE=", "HF_HUB_OFFLINE=0", NULL};
@@ -109,6 +124,7 @@ int main(void) {
     TCase *tcase = tcase_create("settings");
     tcase_add_test(tcase, defaults);
     tcase_add_test(tcase, what_is_set);
+    tcase_add_test(tcase, without_a_home);
     tcase_add_test(tcase, empty_is_not_set);
     tcase_add_test(tcase, the_file_of_a_login);
     tcase_add_test(tcase, what_makes_no_sense);
