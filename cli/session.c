@@ -153,11 +153,6 @@ int session_open(struct session *out, const struct session_options *options) {
 
 int session_open_collections(struct session *session) {
     struct error err = ERROR_NONE;
-    if (!session->config.collections.store) {
-        fputs("clipd: there is no store of collections; expected --store DIR or CLIPD_STORE=DIR\n",
-              stderr);
-        return EX_USAGE;
-    }
     enum status status =
         session_open_store(&session->collections, &session->config, session->registry, &err);
     if (status == STATUS_OK) return EX_OK;

@@ -198,6 +198,18 @@ static enum status find_folder(const char **out, struct config *config, const ch
     return status;
 }
 
+/* Without a cache everything works; without the collections that were asked for it does not. */
+static enum status find_store(struct config *config, const char *const *environment,
+                              struct error *err) {
+    const char **store = &config->collections.store;
+    enum status status =
+        find_folder(store, config, config->store_location, &data_folder, environment, err);
+    if (status != STATUS_OK || *store || strcmp(config->store_location, "none") == 0) return status;
+    return error_set_at(err, STATUS_INVALID, "store.location",
+                        "store.location is auto, and neither XDG_DATA_HOME nor HOME names a "
+                        "folder, expected a directory (--store DIR, CLIPD_STORE=DIR)");
+}
+
 /* Hands the models what is set for all of them, and the default one its precision. */
 static enum status finish_models(struct config *config, const char *const *environment,
                                  struct error *err) {
@@ -225,9 +237,7 @@ enum status config_load(struct config *out, const char *path, const char *const 
         return status;
     }
     status = finish_models(out, environment, err);
-    if (status == STATUS_OK)
-        status = find_folder(&out->collections.store, out, out->store_location, &data_folder,
-                             environment, err);
+    if (status == STATUS_OK) status = find_store(out, environment, err);
     if (status != STATUS_OK) {
         config_free(out);
         return status;

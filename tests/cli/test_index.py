@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from program import (BINARY, DATA, MODEL, NO_INPUT, ROOT, UNAVAILABLE, USAGE, clipd, environment,
+from program import (BINARY, CONFIG, DATA, MODEL, NO_INPUT, ROOT, UNAVAILABLE, USAGE, clipd, environment,
                      on_terminal)
 
 sys.path.insert(0, os.path.join(ROOT, "tests/http"))
@@ -375,8 +375,10 @@ class Library(Folder):
         self.assertTrue(os.path.isdir(self.folder + "/data/clipd"))
         del self.env["XDG_DATA_HOME"]
         self.env["HOME"] = ""
-        _, err = self.run_it("collections", code=USAGE)
-        self.assertIn("expected --store DIR", err)
+        _, err = self.run_it("collections", code=CONFIG)
+        self.assertIn("expected a directory (--store DIR", err)
+        _, err = self.run_it("serve", "--set", "store.location=auto", code=CONFIG)
+        self.assertIn("store.location is auto, and neither", err)
 
 
 class Evaluation(unittest.TestCase):

@@ -327,7 +327,9 @@ START_TEST(test_store_location) {
     ck_assert_int_eq(load(data, NULL), STATUS_OK);
     ck_assert_ptr_null(config.collections.store);
     ck_assert_str_eq(find_store("none", data), "-");
-    ck_assert_str_eq(find_store("auto", no_environment), "-");
+    static const char *const automatic[] = {"store.location=auto", NULL};
+    ck_assert_int_eq(load(no_environment, automatic), STATUS_INVALID);
+    ck_assert_msg(strstr(err.message, "store.location is auto, and neither"), "%s", err.message);
     ck_assert_str_eq(find_store("auto", home), "/home/me/.local/share/clipd");
     ck_assert_str_eq(find_store("auto", data), "/data/clipd");
     ck_assert_str_eq(find_store("auto", relative), "/home/me/.local/share/clipd");
