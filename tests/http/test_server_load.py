@@ -132,15 +132,17 @@ class Slow(unittest.TestCase):
 
     def test_reader_that_is_too_slow_is_cut_off(self):
         """Long before it has taken all at its own rate."""
-        with FakeServer(request_timeout_s=1, idle_timeout_s=30, rate_min=MIB) as server, server.socket() as sock:
+        with FakeServer(request_timeout_s=2, idle_timeout_s=30, rate_min=MIB) as server, server.socket() as sock:
             sock.sendall(b"GET /big?bytes=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (200 * MIB))
-            taken, unsent = 0, 0
-            while not unsent and taken < 20 * MIB:
+            taken, held = 0, True
+            while held and taken < 20 * MIB:
                 taken += len(sock.recv(32 << 10))
                 time.sleep(0.05)
-                unsent = wait_for(server, lambda stats: True)["unsent"]
-            stats = wait_for(server, lambda stats: stats["answer_bytes"] == 0)
-            self.assertEqual((stats["answer_bytes"], stats["unsent"]), (0, 1))
+                try:
+                    held = json.loads(server.get("/stats")[2])["answer_bytes"] > 0
+                except (OSError, http.client.HTTPException):
+                    pass  # on a busy machine this request, too, may take too long
+            self.assertFalse(held)
 
     def test_reader_that_is_not_too_slow_is_waited_for(self):
         """Longer than a request may take."""
