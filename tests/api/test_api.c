@@ -8,6 +8,7 @@
 #include "core/base/base64.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "tests/support/program.h"
 #include "tests/support/service.h"
 
 enum { EMBED_DIM = 192 };
@@ -318,7 +319,6 @@ START_TEST(counts_what_it_does) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("api");
     TCase *tests = tcase_create("api");
     tcase_set_timeout(tests, 60);
     tcase_add_unchecked_fixture(tests, service_open, service_close);
@@ -339,11 +339,5 @@ int main(void) {
     tcase_add_test(tests, describes_its_models);
     tcase_add_test(tests, serves_its_description);
     tcase_add_test(tests, counts_what_it_does);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("api", tests, CK_NOFORK);
 }

@@ -1,10 +1,10 @@
 /* Fields in all three forms of a body, and what each refuses. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/body.h"
 #include "tests/support/fake_request.h"
+#include "tests/support/program.h"
 
 enum {
     ANY_IMAGE = BODY_MODEL | BODY_NORMALIZE | BODY_ENCODING | BODY_PARTIAL | BODY_IMAGES,
@@ -338,7 +338,6 @@ START_TEST(knows_content_types) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("body");
     TCase *tests = tcase_create("body");
     tcase_add_test(tests, hidden_states);
     tcase_add_test(tests, json_images_in_every_spelling);
@@ -355,11 +354,5 @@ int main(void) {
     tcase_add_test(tests, query_lists_stand_beside_every_body);
     tcase_add_test(tests, empty_bodies);
     tcase_add_test(tests, knows_content_types);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("body", tests, CK_NOFORK);
 }

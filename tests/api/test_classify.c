@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "tests/support/program.h"
 #include "tests/support/service.h"
 
 static const json_t *label_at(const json_t *answer, size_t image, size_t label) {
@@ -141,7 +142,6 @@ START_TEST(classify_bounds_labels_times_templates) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("classify");
     TCase *tests = tcase_create("classify");
     tcase_set_timeout(tests, 60);
     tcase_add_unchecked_fixture(tests, service_open, service_close);
@@ -151,11 +151,5 @@ int main(void) {
     tcase_add_test(tests, names_the_field_at_fault);
     tcase_add_test(tests, long_labels);
     tcase_add_test(tests, classify_bounds_labels_times_templates);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("classify", tests, CK_NOFORK);
 }

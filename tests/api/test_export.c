@@ -1,11 +1,11 @@
 /* Exports of a collection that changes between the request and its answer. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/context.h"
 #include "tests/support/fake_request.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 enum { ITEMS = 3, HEADER = 128 }; /* of a .npy file */
@@ -117,16 +117,10 @@ START_TEST(more_or_fewer) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("export");
     TCase *tests = tcase_create("export");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, unchanged);
     tcase_add_test(tests, made_anew);
     tcase_add_test(tests, more_or_fewer);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("export", tests, CK_FORK_GETENV);
 }

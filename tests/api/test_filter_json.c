@@ -2,8 +2,9 @@
 #include "api/filter_json.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 static struct json_body json;
 static struct filter_json filter;
@@ -124,7 +125,6 @@ START_TEST(limits) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("filter_json");
     TCase *tests = tcase_create("filter_json");
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, nothing_is_every_item);
@@ -132,11 +132,5 @@ int main(void) {
     tcase_add_test(tests, trees);
     tcase_add_test(tests, mistakes_are_pointed_at);
     tcase_add_test(tests, limits);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("filter_json", tests, CK_NOFORK);
 }

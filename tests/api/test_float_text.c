@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/float_text.h"
+#include "tests/support/program.h"
 
 static const char *text_of(float value) {
     static char text[FLOAT_TEXT_MAX + 1];
@@ -85,7 +86,6 @@ START_TEST(reads_back_anywhere) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("float_text");
     TCase *tests = tcase_create("float_text");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, writes_the_fewest_digits);
@@ -93,11 +93,5 @@ int main(void) {
     tcase_add_test(tests, has_no_word_for_what_is_no_number);
     tcase_add_test(tests, reads_back_at_the_edges);
     tcase_add_test(tests, reads_back_anywhere);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("float_text", tests, CK_NOFORK);
 }

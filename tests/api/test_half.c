@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "tests/support/program.h"
+
 enum { INFINITE = 0x7c00, HALVES = 0x10000 };
 
 /* By the definition. */
@@ -66,18 +68,11 @@ START_TEST(in_place) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("half");
     TCase *tests = tcase_create("half");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, every_half);
     tcase_add_test(tests, between_two);
     tcase_add_test(tests, beyond_all);
     tcase_add_test(tests, in_place);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("half", tests, CK_NOFORK);
 }

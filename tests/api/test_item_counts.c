@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/support/postgres_database.h"
+#include "tests/support/program.h"
 
 static struct item_counts *counts;
 
@@ -78,16 +79,9 @@ START_TEST(many_are_not_counted) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("item_counts");
     TCase *tests = tcase_create("item_counts");
     tcase_add_test(tests, they_move);
     tcase_add_test(tests, they_are_bounded);
     tcase_add_test(tests, many_are_not_counted);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("item_counts", tests, CK_NOFORK);
 }

@@ -8,6 +8,7 @@
 #include "api/json_body.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 enum { VALUES_MAX = 1000 };
@@ -259,7 +260,6 @@ START_TEST(agrees_with_json_test_suite) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("json_body");
     TCase *tests = tcase_create("json_body");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, says_what_is_wrong);
@@ -273,11 +273,5 @@ int main(void) {
     tcase_add_test(tests, stand_ins_cannot_be_forged);
     tcase_add_test(tests, long_names_and_open_strings);
     tcase_add_test(tests, agrees_with_json_test_suite);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("json_body", tests, CK_NOFORK);
 }

@@ -3,8 +3,9 @@
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 static void expect(const char *text, const char *expected) {
     struct json_body json;
@@ -47,16 +48,9 @@ START_TEST(long_strings) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("json_text");
     TCase *tests = tcase_create("json_text");
     tcase_add_test(tests, all_kinds);
     tcase_add_test(tests, numbers_keep_their_value);
     tcase_add_test(tests, long_strings);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("json_text", tests, CK_NOFORK);
 }

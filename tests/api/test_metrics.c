@@ -2,11 +2,11 @@
 #include "api/metrics.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/fake_request.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 static char *folder;
@@ -54,14 +54,8 @@ START_TEST(collections_are_counted_once_they_are_open) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("metrics");
     TCase *tests = tcase_create("metrics");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, collections_are_counted_once_they_are_open);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("metrics", tests, CK_FORK_GETENV);
 }

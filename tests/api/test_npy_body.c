@@ -2,8 +2,9 @@
 #include "api/npy_body.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 static struct buffer file;
 static struct bytes data;
@@ -69,15 +70,8 @@ START_TEST(dictionaries) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("npy_body");
     TCase *tests = tcase_create("npy_body");
     tcase_add_test(tests, reads_what_it_writes);
     tcase_add_test(tests, dictionaries);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("npy_body", tests, CK_NOFORK);
 }

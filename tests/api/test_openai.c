@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
 #include "tests/support/service.h"
 
 START_TEST(openai_mix) {
@@ -122,7 +123,6 @@ START_TEST(openai_model_names) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("openai");
     TCase *tests = tcase_create("openai");
     tcase_set_timeout(tests, 60);
     tcase_add_unchecked_fixture(tests, service_open, service_close);
@@ -132,11 +132,5 @@ int main(void) {
     tcase_add_test(tests, openai_many_long_texts);
     tcase_add_test(tests, openai_errors);
     tcase_add_test(tests, openai_model_names);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("openai", tests, CK_NOFORK);
 }

@@ -1,8 +1,8 @@
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/openai_body.h"
+#include "tests/support/program.h"
 
 static const struct api_options options = {.images_max = 2, .texts_max = 4};
 static struct openai_body body;
@@ -114,17 +114,10 @@ START_TEST(bounds_the_inputs) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("openai_body");
     TCase *tests = tcase_create("openai_body");
     tcase_add_test(tests, reads_every_dialect);
     tcase_add_test(tests, keeps_the_order_of_a_mix);
     tcase_add_test(tests, points_to_the_fault);
     tcase_add_test(tests, bounds_the_inputs);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("openai_body", tests, CK_NOFORK);
 }

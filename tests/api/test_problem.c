@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "tests/support/program.h"
 
 static const uint64_t second = CLOCK_NS_PER_S;
 
@@ -51,16 +52,9 @@ START_TEST(other_failures_are_for_good) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("problem");
     TCase *tests = tcase_create("problem");
     tcase_add_test(tests, a_queue_is_waited_for);
     tcase_add_test(tests, what_is_not_there_takes_longer);
     tcase_add_test(tests, other_failures_are_for_good);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("problem", tests, CK_NOFORK);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 static const size_t kib = 1 << 10, max = 300 << 10;
 
 static struct budget memory;
@@ -83,17 +85,11 @@ START_TEST(without_a_limit) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("response");
     TCase *tests = tcase_create("response");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, grows);
     tcase_add_test(tests, is_full);
     tcase_add_test(tests, waits_for_others);
     tcase_add_test(tests, without_a_limit);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("response", tests, CK_FORK_GETENV);
 }

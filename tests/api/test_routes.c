@@ -2,8 +2,9 @@
 #include "api/routes.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 static struct http_request request;
 static const struct route *other;
@@ -71,17 +72,10 @@ START_TEST(methods) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("routes");
     TCase *tests = tcase_create("routes");
     tcase_add_test(tests, fixed_paths);
     tcase_add_test(tests, parameters);
     tcase_add_test(tests, long_parameters);
     tcase_add_test(tests, methods);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("routes", tests, CK_NOFORK);
 }

@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "tests/support/fake_request.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 enum { SPACES = 2 << 20, TIMES = 100, WIDE = 4096, HEAVY = 52 };
@@ -200,7 +201,6 @@ START_TEST(bounded_pages) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("search");
     TCase *tests = tcase_create("search");
     tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, setup, teardown);
@@ -208,10 +208,5 @@ int main(void) {
     tcase_add_test(tests, made_of_another_model);
     tcase_add_test(tests, bounded_answers);
     tcase_add_test(tests, bounded_pages);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("search", tests, CK_FORK_GETENV);
 }

@@ -1,12 +1,12 @@
 /* Reports of NDJSON when answers hold all the memory that they may have. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/context.h"
 #include "api/response.h"
 #include "tests/support/fake_request.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 enum { LINES = 10000 };
@@ -72,15 +72,9 @@ START_TEST(reports_as_far_as_there_is_memory) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("upsert_lines");
     TCase *tests = tcase_create("upsert_lines");
     tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, reports_as_far_as_there_is_memory);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("upsert_lines", tests, CK_FORK_GETENV);
 }

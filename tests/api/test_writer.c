@@ -1,9 +1,9 @@
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/utf8.h"
 #include "api/writer.h"
+#include "tests/support/program.h"
 
 static struct buffer out;
 static struct writer writer;
@@ -100,7 +100,6 @@ START_TEST(stops_at_the_limit) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("writer");
     TCase *tests = tcase_create("writer");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, separates_values_and_members);
@@ -110,11 +109,5 @@ int main(void) {
     tcase_add_test(tests, base64_is_little_endian);
     tcase_add_test(tests, base64_of_many_has_padding_only_at_the_end);
     tcase_add_test(tests, stops_at_the_limit);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("writer", tests, CK_NOFORK);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
+
 static const char *const no_environment[] = {NULL};
 #define PATH_TEMPLATE "/tmp/clipd-test-config-XXXXXX"
 static char path[] = PATH_TEMPLATE;
@@ -361,7 +363,6 @@ START_TEST(test_store_alone) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_defaults);
@@ -378,11 +379,5 @@ int main(void) {
     tcase_add_test(tests, test_round_trip);
     tcase_add_test(tests, test_store_location);
     tcase_add_test(tests, test_store_alone);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("config", tests, CK_NOFORK);
 }

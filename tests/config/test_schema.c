@@ -10,6 +10,7 @@
 #include "config/value.h"
 #include "core/base/file.h"
 #include "core/batch/batcher.h"
+#include "tests/support/program.h"
 
 static const char *const no_environment[] = {NULL};
 
@@ -155,18 +156,11 @@ START_TEST(test_ranges) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("schema");
     TCase *tests = tcase_create("schema");
     tcase_add_test(tests, test_readme);
     tcase_add_test(tests, test_man_page);
     tcase_add_test(tests, test_example);
     tcase_add_test(tests, test_environment_names);
     tcase_add_test(tests, test_ranges);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("schema", tests, CK_NOFORK);
 }

@@ -2,8 +2,9 @@
 #include "config/value.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 static struct config config;
 static struct config_storage *storage;
@@ -231,7 +232,6 @@ START_TEST(test_secrets) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("value");
     TCase *tests = tcase_create("value");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_sizes);
@@ -244,11 +244,5 @@ int main(void) {
     tcase_add_test(tests, test_listen);
     tcase_add_test(tests, test_choices);
     tcase_add_test(tests, test_secrets);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("value", tests, CK_NOFORK);
 }

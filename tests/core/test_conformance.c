@@ -16,6 +16,7 @@
 #include "core/registry.h"
 #include "tests/support/conformance.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 enum { DIM = 192, TABLES = 4, TEXTS = 1661, IMAGES = 2, ROWS = 7, PATH_SIZE = 512 };
@@ -294,17 +295,10 @@ START_TEST(the_real_model) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("conformance");
     TCase *tests = tcase_create("conformance");
     tcase_set_timeout(tests, 240);
     tcase_add_test(tests, passes_and_fails);
     tcase_add_test(tests, another_model_fails);
     tcase_add_test(tests, the_real_model);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("conformance", tests, CK_NOFORK);
 }

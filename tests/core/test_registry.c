@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/trio.h"
 
 static struct trio trio;
@@ -244,7 +245,6 @@ START_TEST(changes_under_load) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("registry");
     TCase *tests = tcase_create("registry");
     tcase_set_timeout(tests, 300);
     tcase_add_unchecked_fixture(tests, prepare, NULL);
@@ -257,12 +257,7 @@ int main(void) {
     tcase_add_test(tests, files_that_change_while_they_are_loaded);
     tcase_add_test(tests, collections_find_their_model_by_its_digest);
     tcase_add_test(tests, changes_under_load);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("registry", tests, CK_NOFORK);
     buffer_free(&trio.picture);
-    return failed != 0;
+    return failed;
 }

@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/trio.h"
 
 static struct trio trio;
@@ -186,7 +187,6 @@ START_TEST(too_many_do_not_wait) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("residents");
     TCase *tests = tcase_create("residents");
     tcase_set_timeout(tests, 300);
     tcase_add_unchecked_fixture(tests, prepare, NULL);
@@ -198,12 +198,7 @@ int main(void) {
     tcase_add_test(tests, eager_models_stay);
     tcase_add_test(tests, a_failed_load_is_told_and_tried_again);
     tcase_add_test(tests, too_many_do_not_wait);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("residents", tests, CK_NOFORK);
     buffer_free(&trio.picture);
-    return failed != 0;
+    return failed;
 }

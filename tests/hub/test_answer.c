@@ -4,6 +4,8 @@
 #include <check.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 
 START_TEST(a_listing) {
@@ -73,17 +75,10 @@ START_TEST(an_index) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("answer");
     TCase *tcase = tcase_create("answer");
     tcase_add_test(tcase, a_listing);
     tcase_add_test(tcase, what_is_no_listing);
     tcase_add_test(tcase, too_many_values);
     tcase_add_test(tcase, an_index);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("answer", tcase, CK_NOFORK);
 }

@@ -9,6 +9,7 @@
 
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 
 #define TEXT "test content\n"
 #define GIT "d670460b4b4aece5915caf5c68d12f560a9fe3e4" /* of it, by git itself */
@@ -193,7 +194,6 @@ START_TEST(no_digest) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("blob");
     TCase *tcase = tcase_create("blob");
     tcase_add_test(tcase, whole);
     tcase_add_test(tcase, in_parts);
@@ -203,11 +203,5 @@ int main(void) {
     tcase_add_test(tcase, too_long);
     tcase_add_test(tcase, held_by_another);
     tcase_add_test(tcase, no_digest);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("blob", tcase, CK_NOFORK);
 }

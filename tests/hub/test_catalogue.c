@@ -4,6 +4,8 @@
 #include <check.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 START_TEST(entries_make_sense) {
     struct repository repository;
     for (size_t i = 0; i < catalogue_count; i++) {
@@ -45,16 +47,9 @@ START_TEST(not_resolved) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("catalogue");
     TCase *tcase = tcase_create("catalogue");
     tcase_add_test(tcase, entries_make_sense);
     tcase_add_test(tcase, resolved);
     tcase_add_test(tcase, not_resolved);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("catalogue", tcase, CK_NOFORK);
 }

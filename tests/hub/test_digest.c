@@ -4,6 +4,8 @@
 #include <check.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 #define GIT "d670460b4b4aece5915caf5c68d12f560a9fe3e4" /* of "test content\n", by git itself */
 #define SHA256 "a1fff0ffefb9eace7230c24e50731f0a91c62f9cefdfe77121c2f607125dffae"
 
@@ -48,16 +50,9 @@ START_TEST(of_nothing) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("digest");
     TCase *tcase = tcase_create("digest");
     tcase_add_test(tcase, names);
     tcase_add_test(tcase, of_parts);
     tcase_add_test(tcase, of_nothing);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("digest", tcase, CK_NOFORK);
 }

@@ -4,6 +4,8 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "tests/support/program.h"
+
 START_TEST(copies_and_finds) {
     struct file_list list = {0};
     char path[] = "a/b";
@@ -53,16 +55,9 @@ START_TEST(has_a_limit) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("file_list");
     TCase *tcase = tcase_create("file_list");
     tcase_add_test(tcase, copies_and_finds);
     tcase_add_test(tcase, keeps_its_order);
     tcase_add_test(tcase, has_a_limit);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("file_list", tcase, CK_NOFORK);
 }

@@ -4,6 +4,8 @@
 #include <check.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 START_TEST(names) {
     struct repository repository;
     ck_assert(repository_parse(&repository, "openai/clip-vit-base-patch32"));
@@ -68,18 +70,11 @@ START_TEST(commits) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("repository");
     TCase *tcase = tcase_create("repository");
     tcase_add_test(tcase, names);
     tcase_add_test(tcase, what_is_no_name);
     tcase_add_test(tcase, lengths);
     tcase_add_test(tcase, paths);
     tcase_add_test(tcase, commits);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("repository", tcase, CK_NOFORK);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 /* Chooses among names with spaces between; the list must live as long as the selection. */
 static struct selection choose(const char *names) {
     struct file_list all = {0};
@@ -96,18 +98,11 @@ START_TEST(vocabularies) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("selection");
     TCase *tcase = tcase_create("selection");
     tcase_add_test(tcase, one_form_of_the_weights);
     tcase_add_test(tcase, weights_of_another_name);
     tcase_add_test(tcase, shards);
     tcase_add_test(tcase, folders);
     tcase_add_test(tcase, vocabularies);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("selection", tcase, CK_NOFORK);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 
 static struct hub_settings read_good(const char *const *environment) {
     struct hub_settings settings;
@@ -120,7 +121,6 @@ START_TEST(what_makes_no_sense) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("settings");
     TCase *tcase = tcase_create("settings");
     tcase_add_test(tcase, defaults);
     tcase_add_test(tcase, what_is_set);
@@ -128,11 +128,5 @@ int main(void) {
     tcase_add_test(tcase, empty_is_not_set);
     tcase_add_test(tcase, the_file_of_a_login);
     tcase_add_test(tcase, what_makes_no_sense);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("settings", tcase, CK_NOFORK);
 }

@@ -9,6 +9,7 @@
 
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 #define DIGEST "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
@@ -151,7 +152,6 @@ START_TEST(links) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("snapshot");
     TCase *tcase = tcase_create("snapshot");
     tcase_add_test(tcase, made_and_found);
     tcase_add_test(tcase, weights_in_a_folder);
@@ -160,11 +160,5 @@ int main(void) {
     tcase_add_test(tcase, a_link_to_nothing);
     tcase_add_test(tcase, references_that_make_no_sense);
     tcase_add_test(tcase, links);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("snapshot", tcase, CK_NOFORK);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 START_TEST(origins) {
     const char *hub = "https://huggingface.co";
     ck_assert(transfer_same_origin(hub, "https://huggingface.co/a?b"));
@@ -55,16 +57,9 @@ START_TEST(made) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("transfer_url");
     TCase *tcase = tcase_create("transfer_url");
     tcase_add_test(tcase, origins);
     tcase_add_test(tcase, shown);
     tcase_add_test(tcase, made);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("transfer_url", tcase, CK_NOFORK);
 }

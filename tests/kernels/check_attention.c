@@ -11,6 +11,7 @@
 
 #include "core/kernels/attention_kernel.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { GAP = 3 };
 
@@ -230,17 +231,10 @@ START_TEST(large_scores) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("attention");
     TCase *tests = tcase_create("attention");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, every_size);
     tcase_add_test(tests, bits_do_not_depend_on_the_queries);
     tcase_add_test(tests, large_scores);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("attention", tests, CK_NOFORK);
 }

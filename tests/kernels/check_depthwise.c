@@ -8,6 +8,7 @@
 
 #include "core/kernels/depthwise.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { GAP = 3 }; /* floats between the pixels of the result */
 
@@ -107,15 +108,8 @@ START_TEST(every_size) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("depthwise");
     TCase *tests = tcase_create("depthwise");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, every_size);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("depthwise", tests, CK_NOFORK);
 }

@@ -12,6 +12,7 @@
 
 #include "core/kernels/gemm_kernel.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { GAP = 5 }; /* elements between rows, all NaN */
 
@@ -478,7 +479,6 @@ START_TEST(sizes_have_limits) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("gemm");
     TCase *tests = tcase_create("gemm");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, every_size);
@@ -490,11 +490,5 @@ int main(void) {
     tcase_add_test(tests, blob_is_position_independent);
     tcase_add_test(tests, parts_are_joined);
     tcase_add_test(tests, sizes_have_limits);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("gemm", tests, CK_NOFORK);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { COUNT = 5, SPAN_MAX = 45, TAPS_MAX = 40, SIZE_MAX_TESTED = 200, GUARD = 0xa5 };
 
@@ -167,17 +168,10 @@ START_TEST(sums_are_rounded_and_clipped) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("resample");
     TCase *tests = tcase_create("resample");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, horizontal_of_every_size);
     tcase_add_test(tests, vertical_of_every_size);
     tcase_add_test(tests, sums_are_rounded_and_clipped);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("resample", tests, CK_NOFORK);
 }

@@ -8,6 +8,7 @@
 
 #include "core/kernels/rows.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { SMALL = 70 };
 
@@ -181,17 +182,10 @@ START_TEST(quantize_odd_rows) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("rows");
     TCase *tests = tcase_create("rows");
     tcase_add_test(tests, every_size);
     tcase_add_test(tests, bf16_of_every_kind);
     tcase_add_test(tests, bf16_rounds_to_nearest_even);
     tcase_add_test(tests, quantize_odd_rows);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("rows", tests, CK_NOFORK);
 }

@@ -9,6 +9,7 @@
 #include "core/kernels/isa.h"
 #include "core/kernels/scan.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { ROWS = 11, QUERIES = 6, SCORES = QUERIES * ROWS };
 
@@ -206,18 +207,11 @@ START_TEST(zeros_stay_zeros) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("scan");
     TCase *tests = tcase_create("scan");
     tcase_add_test(tests, scores_are_dot_products);
     tcase_add_test(tests, same_bits_in_any_company);
     tcase_add_test(tests, int8_is_the_same_everywhere);
     tcase_add_test(tests, largest_codes_do_not_overflow);
     tcase_add_test(tests, zeros_stay_zeros);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("scan", tests, CK_NOFORK);
 }

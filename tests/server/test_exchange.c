@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "server/exchange_state.h"
+#include "tests/support/program.h"
 
 static const size_t mib = 1 << 20, block_size = 4 << 20, body_max = 8 << 20;
 
@@ -377,7 +378,6 @@ START_TEST(nobody_has_longer_than_a_request) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("exchange");
     TCase *tests = tcase_create("exchange");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 0);
@@ -391,11 +391,5 @@ int main(void) {
     tcase_add_test(tests, a_short_answer_goes_as_it_is);
     tcase_add_test(tests, a_long_answer_is_taken_at_a_rate);
     tcase_add_test(tests, nobody_has_longer_than_a_request);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("exchange", tests, CK_NOFORK);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 /* Judges a request as if libmicrohttpd had parsed it. `head` is a head in the
  * library's form: '|' stands for each NUL that it writes over a separator. */
 static enum status judge(struct framing *out, const char *head, bool checks_layout) {
@@ -141,18 +143,11 @@ START_TEST(targets) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("guard");
     TCase *cases = tcase_create("guard");
     tcase_add_test(cases, good_requests);
     tcase_add_test(cases, bad_framing);
     tcase_add_test(cases, bad_layout);
     tcase_add_test(cases, fields_elsewhere);
     tcase_add_test(cases, targets);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("guard", cases, CK_NOFORK);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 static const char type_x[] = "multipart/form-data; boundary=x";
 
 struct form {
@@ -248,7 +250,6 @@ START_TEST(announced_by_content_type) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("multipart");
     TCase *cases = tcase_create("multipart");
     tcase_add_test(cases, whole_form);
     tcase_add_test(cases, empty_parts_count);
@@ -261,11 +262,5 @@ int main(void) {
     tcase_add_test(cases, header_limit);
     tcase_add_test(cases, parts_limit);
     tcase_add_test(cases, announced_by_content_type);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("multipart", cases, CK_NOFORK);
 }

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
+
 static int client, server;
 
 static void setup(void) {
@@ -95,7 +97,6 @@ START_TEST(one_that_resets_has_left) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("presence");
     TCase *tests = tcase_create("presence");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 0);
@@ -104,11 +105,5 @@ int main(void) {
     tcase_add_test(tests, one_that_closed_is_found_out_by_asking);
     tcase_add_test(tests, an_old_client_that_closed_is_not_asked);
     tcase_add_loop_test(tests, one_that_resets_has_left, 0, 2);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("presence", tests, CK_NOFORK);
 }

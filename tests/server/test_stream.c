@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
+
 enum { TOTAL = 5 << 20 };
 
 static _Atomic bool stopping;
@@ -122,17 +124,10 @@ START_TEST(the_writer_is_let_go) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("stream");
     TCase *tests = tcase_create("stream");
     tcase_add_test(tests, bytes_come_in_order);
     tcase_add_test(tests, the_reader_is_woken_once);
     tcase_add_test(tests, more_than_it_holds);
     tcase_add_test(tests, the_writer_is_let_go);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("stream", tests, CK_NOFORK);
 }

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "tests/support/program.h"
+
 enum { TURNS = 20000 };
 
 /* What both threads change in their turns only: no lock, no atomics. */
@@ -76,15 +78,8 @@ START_TEST(a_handler_that_wants_nothing) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("upload");
     TCase *tests = tcase_create("upload");
     tcase_add_test(tests, turns_are_taken);
     tcase_add_test(tests, a_handler_that_wants_nothing);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("upload", tests, CK_NOFORK);
 }

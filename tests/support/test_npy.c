@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
+
 /* A version 1 file of the given header and values in a new temporary file. */
 static enum status read_made(struct npy *out, const char *header, const void *values, size_t size) {
     char path[] = "/tmp/clipd-npy-XXXXXX";
@@ -74,17 +76,10 @@ START_TEST(refuses_others) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("npy");
     TCase *tcase = tcase_create("npy");
     tcase_add_test(tcase, reads_floats);
     tcase_add_test(tcase, widens_integers);
     tcase_add_test(tcase, reads_scalars);
     tcase_add_test(tcase, refuses_others);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("npy", tcase, CK_NOFORK);
 }

@@ -2,6 +2,8 @@
 
 #include <check.h>
 
+#include "tests/support/program.h"
+
 START_TEST(what_was_never_done_takes_no_time) {
     struct backlog backlog = {0};
     ck_assert_uint_eq(backlog_ns(&backlog, 1000, 1), 0);
@@ -42,17 +44,10 @@ START_TEST(nothing_overflows) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("backlog");
     TCase *tests = tcase_create("backlog");
     tcase_add_test(tests, what_was_never_done_takes_no_time);
     tcase_add_test(tests, workers_share_what_waits);
     tcase_add_test(tests, what_was_of_late_counts);
     tcase_add_test(tests, nothing_overflows);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("backlog", tests, CK_NOFORK);
 }

@@ -4,7 +4,8 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdlib.h>
+
+#include "tests/support/program.h"
 
 START_TEST(takes_up_to_the_limit) {
     struct budget budget = {.max = 10};
@@ -44,15 +45,8 @@ START_TEST(many_take_together) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("budget");
     TCase *tests = tcase_create("budget");
     tcase_add_test(tests, takes_up_to_the_limit);
     tcase_add_test(tests, many_take_together);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("budget", tests, CK_NOFORK);
 }

@@ -1,11 +1,11 @@
 /* buffers, base64, sha256, sizes and errors: the small tools under everything. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/base64.h"
 #include "core/base/bytes.h"
 #include "core/base/sha256.h"
+#include "tests/support/program.h"
 
 START_TEST(buffer_stops_at_its_limit) {
     struct buffer buffer;
@@ -115,7 +115,6 @@ START_TEST(sha256_is_the_standard_one) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("bytes");
     TCase *tcase = tcase_create("bytes");
     tcase_add_test(tcase, buffer_stops_at_its_limit);
     tcase_add_test(tcase, buffer_grows_and_prints);
@@ -125,11 +124,5 @@ int main(void) {
     tcase_add_test(tcase, base64_takes_what_clients_send);
     tcase_add_test(tcase, base64_comes_back);
     tcase_add_test(tcase, sha256_is_the_standard_one);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("bytes", tcase, CK_NOFORK);
 }

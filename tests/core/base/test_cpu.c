@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "core/base/cpu.h"
+#include "tests/support/program.h"
 
 static char root[] = "/tmp/clipd-cgroup-XXXXXX";
 
@@ -91,19 +92,13 @@ END_TEST
 
 int main(void) {
     if (!mkdtemp(root)) return 1;
-    Suite *suite = suite_create("cpu");
     TCase *tcase = tcase_create("cpu");
     tcase_add_test(tcase, no_quota);
     tcase_add_test(tcase, version_2);
     tcase_add_test(tcase, version_2_parents_count);
     tcase_add_test(tcase, version_1);
     tcase_add_test(tcase, this_machine);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("cpu", tcase, CK_NOFORK);
     clean();
     return failed != 0 || remove(root) != 0;
 }

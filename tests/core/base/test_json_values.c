@@ -2,6 +2,8 @@
 
 #include <check.h>
 
+#include "tests/support/program.h"
+
 START_TEST(counts) {
     static const struct {
         const char *text;
@@ -18,14 +20,7 @@ START_TEST(counts) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("json_values");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, counts);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("json_values", tests, CK_NOFORK);
 }

@@ -2,6 +2,8 @@
 
 #include <check.h>
 
+#include "tests/support/program.h"
+
 /* What CPython 3.11 says, whose hash() of bytes is this function: PYTHONHASHSEED=0, which makes
  * the key 0, and hash(text) % 2**64. */
 START_TEST(as_in_python) {
@@ -39,15 +41,8 @@ START_TEST(keys) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("keyed_hash");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, as_in_python);
     tcase_add_test(tests, keys);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("keyed_hash", tests, CK_NOFORK);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
+
 static char logged[1024];
 
 /* What a message makes of this text, from the level on. */
@@ -37,14 +39,7 @@ START_TEST(messages_are_one_printable_line) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("log");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, messages_are_one_printable_line);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("log", tests, CK_NOFORK);
 }

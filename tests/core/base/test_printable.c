@@ -3,6 +3,8 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "tests/support/program.h"
+
 START_TEST(what_is_left) {
     static const struct {
         const char *text, *want;
@@ -38,14 +40,7 @@ START_TEST(what_is_left) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("printable");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, what_is_left);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("printable", tests, CK_NOFORK);
 }

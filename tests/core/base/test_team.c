@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/support/program.h"
+
 enum { MEMBERS = 4, UNITS_MAX = 1000, NAP_US = 5000 };
 
 /* ---- a step that checks itself ---- */
@@ -309,7 +311,6 @@ START_TEST(short_openings) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("team");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, alone_a_step_is_one_piece);
     tcase_add_test(tests, nobody_joins_a_closed_team);
@@ -319,11 +320,5 @@ int main(void) {
     tcase_add_loop_test(tests, members_leave_when_told, 0, 2);
     tcase_add_test(tests, coming_and_going);
     tcase_add_loop_test(tests, short_openings, 1, 3);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("team", tests, CK_NOFORK);
 }

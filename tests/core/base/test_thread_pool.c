@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/thread_pool.h"
+#include "tests/support/program.h"
 
 enum { TASKS = 500 };
 
@@ -147,18 +148,11 @@ START_TEST(many_callers_share_a_pool) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("thread_pool");
     TCase *tcase = tcase_create("thread_pool");
     tcase_add_test(tcase, run_calls_each_index_once);
     tcase_add_test(tcase, a_full_queue_refuses_and_recovers);
     tcase_add_test(tcase, destroy_finishes_what_was_queued);
     tcase_add_test(tcase, a_burst_starts_a_thread_for_each_task);
     tcase_add_test(tcase, many_callers_share_a_pool);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("thread_pool", tcase, CK_NOFORK);
 }

@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "core/base/team.h"
 #include "core/batch/batcher.h"
+#include "tests/support/program.h"
 
 /* The "model": doubles its input; can be held by a gate. */
 struct model {
@@ -512,7 +513,6 @@ START_TEST(the_end_comes_at_any_time) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("batcher");
     TCase *tcase = tcase_create("batcher");
     tcase_add_test(tcase, a_request_larger_than_a_batch);
     tcase_add_test(tcase, what_waits_becomes_one_batch);
@@ -529,11 +529,5 @@ int main(void) {
     tcase_add_test(tcase, helpers_leave_when_work_arrives);
     tcase_add_test(tcase, light_and_heavy_load_alternate);
     tcase_add_test(tcase, the_end_comes_at_any_time);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("batcher", tcase, CK_NOFORK);
 }

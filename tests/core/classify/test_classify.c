@@ -9,6 +9,7 @@
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
 #include "tests/support/npy.h"
+#include "tests/support/program.h"
 
 enum { DIM_MAX = 1024 };
 
@@ -333,7 +334,6 @@ START_TEST(sigmoid) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("classify");
     TCase *tcase = tcase_create("starter");
     tcase_add_unchecked_fixture(tcase, open_all, close_all);
     tcase_set_timeout(tcase, 60);
@@ -347,11 +347,5 @@ int main(void) {
     tcase_add_test(tcase, templates_are_checked);
     tcase_add_test(tcase, scores_are_sorted_and_sum_to_one);
     tcase_add_test(tcase, sigmoid);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("classify", tcase, CK_NOFORK);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/classify/label_cache.h"
+#include "tests/support/program.h"
 
 enum { DIM = 8 };
 
@@ -111,17 +112,10 @@ START_TEST(threads_share_it) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("label_cache");
     TCase *tcase = tcase_create("label_cache");
     tcase_add_test(tcase, what_went_in_comes_out);
     tcase_add_test(tcase, the_bound_holds_and_the_oldest_goes);
     tcase_add_test(tcase, another_dimension_is_a_miss);
     tcase_add_test(tcase, threads_share_it);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("label_cache", tcase, CK_NOFORK);
 }

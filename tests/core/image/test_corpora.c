@@ -8,6 +8,7 @@
 
 #include "core/image/preprocess.h"
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 /* The slowest takes 0.2 s; sanitizers are some ten times slower. */
@@ -89,18 +90,11 @@ START_TEST(gifs_are_unsupported) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("corpora");
     TCase *tcase = tcase_create("corpora");
     tcase_add_test(tcase, png);
     tcase_add_test(tcase, jpeg);
     tcase_add_test(tcase, webp);
     tcase_add_test(tcase, bombs);
     tcase_add_test(tcase, gifs_are_unsupported);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("corpora", tcase, CK_NOFORK);
 }

@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 static uint32_t orientation_of(const char *path) {
@@ -145,18 +146,11 @@ START_TEST(photographs_come_upright) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("exif");
     TCase *tcase = tcase_create("exif");
     tcase_add_test(tcase, is_found_in_every_format);
     tcase_add_test(tcase, nonsense_means_upright);
     tcase_add_test(tcase, cut_off_files_are_read_within_bounds);
     tcase_add_test(tcase, turns_all_eight_ways);
     tcase_add_test(tcase, photographs_come_upright);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("exif", tcase, CK_NOFORK);
 }

@@ -2,10 +2,10 @@
 #include "core/image/image.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 
 static const struct image_options options_default = {
     .limits = {.side_max = 16384, .pixels_max = 50000000},
@@ -126,7 +126,6 @@ START_TEST(modes_become_rgb) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("image");
     TCase *tcase = tcase_create("image");
     tcase_add_test(tcase, formats_are_told_by_their_first_bytes);
     tcase_add_test(tcase, unknown_formats_are_unsupported);
@@ -134,11 +133,5 @@ int main(void) {
     tcase_add_test(tcase, limits_are_named);
     tcase_add_test(tcase, large_images_have_all_their_pixels);
     tcase_add_test(tcase, modes_become_rgb);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("image", tcase, CK_NOFORK);
 }

@@ -8,6 +8,7 @@
 
 #include "tests/support/files.h"
 #include "tests/support/photo.h"
+#include "tests/support/program.h"
 
 static struct image_options options = {.limits = {.side_max = 16384, .pixels_max = 50000000}};
 
@@ -223,7 +224,6 @@ START_TEST(reduced_files_are_guarded_as_others) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("jpeg");
     TCase *tcase = tcase_create("jpeg");
     tcase_add_test(tcase, components_make_the_mode);
     tcase_add_test(tcase, cut_off_files_are_unprocessable);
@@ -235,11 +235,5 @@ int main(void) {
     tcase_add_test(tcase, scans_are_limited);
     tcase_add_test(tcase, reduced_sizes);
     tcase_add_test(tcase, reduced_files_are_guarded_as_others);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("jpeg", tcase, CK_NOFORK);
 }

@@ -3,10 +3,10 @@
 #include "core/image/png.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 
 static struct image_options options = {.limits = {.side_max = 16384, .pixels_max = 50000000}};
 
@@ -124,7 +124,6 @@ START_TEST(large_blocks_are_refused) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("png");
     TCase *tcase = tcase_create("png");
     tcase_add_test(tcase, kinds_make_the_mode);
     tcase_add_test(tcase, palettes_end_in_a_grey_ramp);
@@ -132,11 +131,5 @@ int main(void) {
     tcase_add_test(tcase, checksums_of_what_makes_pixels_count);
     tcase_add_test(tcase, lengths_that_lie_cost_nothing);
     tcase_add_test(tcase, large_blocks_are_refused);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("png", tcase, CK_NOFORK);
 }

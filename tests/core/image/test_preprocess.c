@@ -13,6 +13,7 @@
 #include "tests/support/kernel_sets.h"
 #include "tests/support/npy.h"
 #include "tests/support/photo.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 enum { PATH_SIZE = 160 };
@@ -318,7 +319,6 @@ START_TEST(published_crops_are_exact) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("preprocess");
     TCase *tcase = tcase_create("preprocess");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, own_goldens_are_exact);
@@ -326,11 +326,5 @@ int main(void) {
     tcase_add_test(tcase, reduced_photographs_are_close);
     tcase_add_test(tcase, shared_goldens_are_exact);
     tcase_add_test(tcase, published_crops_are_exact);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("preprocess", tcase, CK_NOFORK);
 }

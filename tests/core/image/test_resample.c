@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 static const struct image_options options_default = {
@@ -129,17 +130,10 @@ START_TEST(images_are_pillows) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("resample");
     TCase *tcase = tcase_create("resample");
     tcase_add_test(tcase, weights_are_pillows);
     tcase_add_test(tcase, windows_are_cut_outs);
     tcase_add_test(tcase, rgb_first_gives_rgb);
     tcase_add_test(tcase, images_are_pillows);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("resample", tcase, CK_NOFORK);
 }

@@ -3,10 +3,10 @@
 #include "core/image/webp.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 
 static struct image_options options = {.limits = {.side_max = 16384, .pixels_max = 50000000}};
 
@@ -105,16 +105,9 @@ START_TEST(cut_off_files_are_unprocessable) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("webp");
     TCase *tcase = tcase_create("webp");
     tcase_add_test(tcase, alpha_makes_the_mode);
     tcase_add_test(tcase, a_frame_lies_on_its_canvas);
     tcase_add_test(tcase, cut_off_files_are_unprocessable);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("webp", tcase, CK_NOFORK);
 }

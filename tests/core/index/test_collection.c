@@ -9,6 +9,7 @@
 
 #include "core/index/collection_check.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 START_TEST(test_names) {
@@ -145,7 +146,6 @@ START_TEST(test_address) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("collection");
     TCase *tcase = tcase_create("door");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_names);
@@ -153,10 +153,5 @@ int main(void) {
     tcase_add_test(tcase, test_lengths);
     tcase_add_test(tcase, test_limits);
     tcase_add_test(tcase, test_address);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("collection", tcase, CK_FORK_GETENV);
 }

@@ -3,10 +3,10 @@
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 static struct collections *collections;
@@ -145,7 +145,6 @@ END_TEST
 int main(void) {
     char *folder = folder_make();
     collections = step_open_store(folder);
-    Suite *suite = suite_create("duplicates");
     TCase *tests = tcase_create("duplicates");
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, NULL);
@@ -153,13 +152,8 @@ int main(void) {
     tcase_add_test(tests, a_crowd_is_one_cluster);
     tcase_add_test(tests, it_can_be_ended);
     tcase_add_test(tests, made_anew_meanwhile);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("duplicates", tests, CK_NOFORK);
     collections_close(collections);
     folder_remove(folder);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return failed;
 }

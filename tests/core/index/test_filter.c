@@ -2,8 +2,9 @@
 
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 static const struct filter_value boolean = {.kind = FILTER_BOOL};
 static const struct filter_value infinite = {.kind = FILTER_NUMBER, .number = INFINITY};
@@ -87,14 +88,8 @@ START_TEST(test_limits) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("filter");
     TCase *tcase = tcase_create("check");
     tcase_add_loop_test(tcase, test_check, 0, (int)(sizeof(cases) / sizeof(*cases)));
     tcase_add_test(tcase, test_limits);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("filter", tcase, CK_FORK_GETENV);
 }

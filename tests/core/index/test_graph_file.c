@@ -16,6 +16,7 @@
 #include "core/kernels/isa.h"
 #include "tests/support/embeddings.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 #include "tests/support/rows.h"
 
 enum { DAMAGED = 1000, REMOVED = 17 };
@@ -300,7 +301,6 @@ int main(void) {
     snprintf(cache, sizeof(cache), "%s/graph", directory);
     log_init(LOG_OFF, LOG_TEXT);
     embeddings = embeddings_make(ROWS_COUNT, ROWS_DIM, 1);
-    Suite *suite = suite_create("graph-file");
     TCase *tests = tcase_create("graph-file");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, a_restart_uses_the_cache);
@@ -310,14 +310,9 @@ int main(void) {
     tcase_add_test(tests, damaged_files_are_refused);
     tcase_add_test(tests, damaged_graphs_are_refused_or_harmless);
     tcase_add_test(tests, another_process_writes);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("graph-file", tests, CK_NOFORK);
     free(embeddings);
     unlink(cache);
     rmdir(directory);
-    return failed != 0;
+    return failed;
 }

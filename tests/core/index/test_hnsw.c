@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "tests/support/embeddings.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 #include "tests/support/rows.h"
 
 static float *embeddings; /* [ROWS_COUNT, ROWS_DIM] */
@@ -112,7 +113,6 @@ END_TEST
 int main(void) {
     log_init(LOG_OFF, LOG_TEXT);
     embeddings = embeddings_make(ROWS_COUNT, ROWS_DIM, 1);
-    Suite *suite = suite_create("hnsw");
     TCase *tests = tcase_create("hnsw");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, every_row_finds_itself);
@@ -120,12 +120,7 @@ int main(void) {
     tcase_add_test(tests, removed_rows_never_come_back);
     tcase_add_test(tests, hits_behind_removed_rows);
     tcase_add_test(tests, identical_rows);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("hnsw", tests, CK_NOFORK);
     free(embeddings);
-    return failed != 0;
+    return failed;
 }

@@ -8,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "tests/support/embeddings.h"
+#include "tests/support/program.h"
 #include "tests/support/rows.h"
 
 static char directory[] = "/tmp/clipd-indexer-XXXXXX";
@@ -112,21 +113,15 @@ int main(void) {
     snprintf(cache, sizeof(cache), "%s/graph", directory);
     log_init(LOG_OFF, LOG_TEXT);
     embeddings = embeddings_make(ROWS_COUNT, ROWS_DIM, 1);
-    Suite *suite = suite_create("indexer");
     TCase *tests = tcase_create("indexer");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, searches_while_the_index_changes);
     tcase_add_test(tests, the_index_stays_while_rows_come);
     tcase_add_test(tests, removed_rows_that_moved);
     tcase_add_test(tests, an_end_amid_the_build);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("indexer", tests, CK_NOFORK);
     free(embeddings);
     unlink(cache);
     rmdir(directory);
-    return failed != 0;
+    return failed;
 }

@@ -9,6 +9,7 @@
 #include "core/kernels/isa.h"
 #include "tests/support/embeddings.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { ROW_STEP = 3, ROW_FIRST = 5 }; /* numbers have gaps, as those of a store */
 
@@ -379,7 +380,6 @@ END_TEST
 
 int main(void) {
     if (crew_create(&crew, 3, NULL)) return 1;
-    Suite *suite = suite_create("vectors");
     TCase *tests = tcase_create("vectors");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, finds_what_brute_force_finds);
@@ -389,12 +389,7 @@ int main(void) {
     tcase_add_test(tests, many_queries_at_once);
     tcase_add_test(tests, searches_while_rows_come_and_go);
     tcase_add_test(tests, all_are_found_while_others_come);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("vectors", tests, CK_NOFORK);
     crew_destroy(crew);
-    return failed != 0;
+    return failed;
 }

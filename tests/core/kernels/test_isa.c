@@ -1,8 +1,8 @@
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/kernels/isa.h"
+#include "tests/support/program.h"
 
 START_TEST(caps_keep_what_a_set_builds_on) {
     static const struct {
@@ -53,17 +53,10 @@ START_TEST(detected_features_build_on_each_other) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("isa");
     TCase *tests = tcase_create("isa");
     tcase_add_test(tests, caps_keep_what_a_set_builds_on);
     tcase_add_test(tests, a_cap_adds_nothing);
     tcase_add_test(tests, unknown_caps_are_refused);
     tcase_add_test(tests, detected_features_build_on_each_other);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("isa", tests, CK_NOFORK);
 }

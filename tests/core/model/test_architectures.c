@@ -13,6 +13,7 @@
 #include "core/model/invent.h"
 #include "core/model/towers.h"
 #include "hub/catalogue.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 /* The weights of random towers in fp32, in numbers, without making one of them. */
@@ -293,7 +294,6 @@ START_TEST(tinyclip) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("architectures");
     TCase *tests = tcase_create("architectures");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, by_name_and_dimensions, 0, (int)architectures_count);
@@ -304,11 +304,5 @@ int main(void) {
     tcase_add_test(tests, configurations);
     tcase_add_test(tests, published);
     tcase_add_test(tests, tinyclip);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("architectures", tests, CK_NOFORK);
 }

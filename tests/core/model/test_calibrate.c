@@ -12,6 +12,7 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 
 #define STARTER "models/starter"
 enum { SIDE = 16 }; /* of its pictures: few tokens, little to wait for */
@@ -269,7 +270,6 @@ int main(void) {
     if (!mkdtemp(folder)) return 1;
     snprintf(profile_path, sizeof(profile_path), "%s/profile.json", folder);
     snprintf(cache, sizeof(cache), "%s/cache", folder);
-    Suite *suite = suite_create("calibrate");
     TCase *tests = tcase_create("calibrate");
     tcase_set_timeout(tests, 200);
     tcase_add_test(tests, targets);
@@ -280,14 +280,9 @@ int main(void) {
     tcase_add_test(tests, wrong_profiles);
     tcase_add_test(tests, profile_of_another_cpu);
     tcase_add_test(tests, cache_follows_the_profile);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("calibrate", tests, CK_NOFORK);
     files_each(folder, remove_file, NULL);
     rmdir(cache);
     rmdir(folder);
-    return failed != 0;
+    return failed;
 }

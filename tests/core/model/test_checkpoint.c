@@ -7,6 +7,7 @@
 
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 
 static void write_file(const char *folder, const char *name, struct bytes content) {
     char path[300];
@@ -69,14 +70,7 @@ START_TEST(processor_config) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("checkpoint");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, processor_config, 0, 8);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("checkpoint", tests, CK_NOFORK);
 }

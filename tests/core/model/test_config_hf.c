@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/support/configs.h"
+#include "tests/support/program.h"
 
 START_TEST(hf_chinese) {
     struct model_config config = configs_parse(
@@ -193,7 +194,6 @@ START_TEST(apple_forms) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("config_hf");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, hf_chinese);
     tcase_add_test(tests, hf_defaults);
@@ -203,11 +203,5 @@ int main(void) {
     tcase_add_test(tests, hf_siglip);
     tcase_add_loop_test(tests, hf_refused, 0, 7);
     tcase_add_test(tests, apple_forms);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("config_hf", tests, CK_NOFORK);
 }

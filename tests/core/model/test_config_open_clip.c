@@ -4,6 +4,7 @@
 #include <check.h>
 
 #include "tests/support/configs.h"
+#include "tests/support/program.h"
 
 START_TEST(open_clip_defaults) {
     struct model_config config =
@@ -270,7 +271,6 @@ START_TEST(open_clip_attention) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("config_open_clip");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, open_clip_defaults);
     tcase_add_test(tests, open_clip_everything);
@@ -280,11 +280,5 @@ int main(void) {
     tcase_add_test(tests, open_clip_variants);
     tcase_add_test(tests, open_clip_refused);
     tcase_add_test(tests, open_clip_attention);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("config_open_clip", tests, CK_NOFORK);
 }

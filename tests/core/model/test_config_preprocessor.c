@@ -4,6 +4,7 @@
 #include <check.h>
 
 #include "tests/support/configs.h"
+#include "tests/support/program.h"
 
 /* What old and new versions of transformers write. */
 START_TEST(preprocessor_forms) {
@@ -93,17 +94,10 @@ START_TEST(preprocessor_refused) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("config_preprocessor");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, preprocessor_forms, 0, 7);
     tcase_add_loop_test(tests, preprocessor_without_size, 0, 7);
     tcase_add_test(tests, preprocessor_numbers);
     tcase_add_loop_test(tests, preprocessor_refused, 0, 8);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("config_preprocessor", tests, CK_NOFORK);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 enum { WORKERS = 3 };
 
@@ -258,17 +259,10 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("conv");
     TCase *tests = tcase_create("conv");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, every_geometry, 0, GEOMETRIES);
     tcase_add_loop_test(tests, helpers_change_nothing, 0, GEOMETRIES);
     tcase_add_test(tests, sizes_have_limits);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("conv", tests, CK_NOFORK);
 }

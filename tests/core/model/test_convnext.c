@@ -6,12 +6,12 @@
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/architecture_info.h"
+#include "tests/support/program.h"
 #include "tests/support/tower_golden.h"
 
 #define GOLDEN "tests/golden/convnext/"
@@ -133,7 +133,6 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("convnext");
     TCase *tcase = tcase_create("convnext");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, read_pictures, NULL);
@@ -144,11 +143,5 @@ int main(void) {
     tcase_add_test(tcase, products_have_names);
     tcase_add_test(tcase, architectures_of_open_clip);
     tcase_add_test(tcase, refusals);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("convnext", tcase, CK_NOFORK);
 }

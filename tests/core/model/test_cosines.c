@@ -3,6 +3,8 @@
 #include <check.h>
 #include <math.h>
 
+#include "tests/support/program.h"
+
 START_TEST(known_vectors) {
     /* The mean is (2, 1): centred, the pairs are (1, 0) (0, 1) and (-1, 0) (-1, -1). */
     const float reference[] = {3, 1, 1, 1}, found[] = {2, 2, 1, 0};
@@ -45,16 +47,9 @@ START_TEST(the_worse_of_two) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("cosines");
     TCase *tests = tcase_create("cosines");
     tcase_add_test(tests, known_vectors);
     tcase_add_test(tests, degenerate_vectors);
     tcase_add_test(tests, the_worse_of_two);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("cosines", tests, CK_NOFORK);
 }

@@ -16,6 +16,7 @@
 #include "core/model/names.h"
 #include "tests/support/folder.h"
 #include "tests/support/npy.h"
+#include "tests/support/program.h"
 
 #define GOLDEN "tests/golden/families/"
 #define INPUTS "tests/golden/model/"
@@ -281,7 +282,6 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("families");
     TCase *tcase = tcase_create("families");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, features, 0, sizeof(families) / sizeof(families[0]));
@@ -290,11 +290,5 @@ int main(void) {
     tcase_add_test(tcase, unknown_tensors);
     tcase_add_test(tcase, refusal);
     tcase_add_test(tcase, refusal_of_tensors);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("families", tcase, CK_NOFORK);
 }

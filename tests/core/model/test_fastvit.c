@@ -7,7 +7,6 @@
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/kernels/gemm.h"
@@ -15,6 +14,7 @@
 #include "core/model/architecture_info.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/tower_golden.h"
 
 #define GOLDEN "tests/golden/fastvit/"
@@ -242,7 +242,6 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("fastvit");
     TCase *tcase = tcase_create("fastvit");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, read_pictures, NULL);
@@ -255,11 +254,5 @@ int main(void) {
     tcase_add_test(tcase, architectures_of_open_clip);
     tcase_add_test(tcase, refused_sizes);
     tcase_add_test(tcase, refused_files);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("fastvit", tcase, CK_NOFORK);
 }

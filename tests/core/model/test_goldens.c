@@ -18,6 +18,7 @@
 #include "core/model/vision.h"
 #include "core/model/weights.h"
 #include "tests/support/npy.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 #define TINY "goldens/models/tiny_vit/"
@@ -440,7 +441,6 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("goldens");
     TCase *tcase = tcase_create("tiny_vit");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, every_naming_scheme_and_type);
@@ -455,11 +455,5 @@ int main(void) {
     tcase_add_test(tcase, levels_of_pixels);
     tcase_add_test(tcase, logits);
     tcase_add_test(tcase, starter_texts);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("goldens", tcase, CK_NOFORK);
 }

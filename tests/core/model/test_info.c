@@ -2,7 +2,8 @@
 #include "core/model/info.h"
 
 #include <check.h>
-#include <stdlib.h>
+
+#include "tests/support/program.h"
 
 static const struct model_info vit_b_32 = {
     .embed_dim = 512,
@@ -56,16 +57,9 @@ START_TEST(bert) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("info");
     TCase *tests = tcase_create("info");
     tcase_add_test(tests, operations);
     tcase_add_test(tests, no_projection);
     tcase_add_test(tests, bert);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("info", tests, CK_NOFORK);
 }

@@ -12,6 +12,7 @@
 #include "core/model/pack.h"
 #include "core/model/text.h"
 #include "core/model/vision.h"
+#include "tests/support/program.h"
 
 enum { DIM = 48, SIZE = 64, TOKENS = 7 };
 
@@ -116,15 +117,8 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("invent");
     TCase *tests = tcase_create("invent");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, shapes_and_numbers, 0, sizeof(families) / sizeof(families[0]));
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("invent", tests, CK_NOFORK);
 }

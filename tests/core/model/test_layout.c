@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/base/file.h"
+#include "tests/support/program.h"
 
 static char folder[] = "/tmp/clipd-test-XXXXXX";
 
@@ -68,15 +69,9 @@ END_TEST
 
 int main(void) {
     if (!mkdtemp(folder)) return 1;
-    Suite *suite = suite_create("layout");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, layouts, 0, 10);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("layout", tests, CK_NOFORK);
     rmdir(folder);
-    return failed != 0;
+    return failed;
 }

@@ -11,6 +11,7 @@
 #include "core/model/model_parts.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 #define SHARED "goldens/models/"
@@ -110,17 +111,10 @@ END_TEST
 
 int main(void) {
     log_init(LOG_OFF, LOG_TEXT);
-    Suite *suite = suite_create("measure");
     TCase *tests = tcase_create("measure");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, as_measured, 0, 3 * CHECKPOINTS);
     tcase_add_test(tests, identity);
     tcase_add_test(tests, what_is_not_there);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("measure", tests, CK_NOFORK);
 }

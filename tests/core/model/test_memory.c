@@ -12,6 +12,7 @@
 #include "core/kernels/isa.h"
 #include "core/model/architectures.h"
 #include "core/model/model.h"
+#include "tests/support/program.h"
 
 enum { LANES_MAX = 48 << 20, LANE_MAX = 16 << 20, BATCH = 8, CONTEXT = 77, VOCAB = 49408 };
 
@@ -166,16 +167,9 @@ int main(void) {
     return 0;
 #endif
     gemm_blas_init();
-    Suite *suite = suite_create("memory");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, packed_weights_and_little_more);
     tcase_add_test(tests, a_worker_and_its_batch);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("memory", tests, CK_NOFORK);
 }

@@ -17,6 +17,7 @@
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
 #include "tests/support/npy.h"
+#include "tests/support/program.h"
 #include "tests/support/tower_golden.h"
 
 #define GOLDEN "tests/golden/apple/"
@@ -386,7 +387,6 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("mixer");
     TCase *tcase = tcase_create("mixer");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, read_pictures, NULL);
@@ -399,11 +399,5 @@ int main(void) {
     tcase_add_test(tcase, products_have_names);
     tcase_add_test(tcase, mobileclip_s0);
     tcase_add_test(tcase, refused_files);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("mixer", tcase, CK_NOFORK);
 }

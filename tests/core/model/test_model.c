@@ -15,6 +15,7 @@
 #include "core/model/positions.h"
 #include "core/model/safetensors.h"
 #include "tests/support/npy.h"
+#include "tests/support/program.h"
 
 #define GOLDEN "tests/golden/model/"
 #define TORCH "../torch/"
@@ -484,7 +485,6 @@ END_TEST
 int main(void) {
     gemm_blas_init();
     if (!mkdtemp(folder)) return 1;
-    Suite *suite = suite_create("model");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 120);
     tcase_add_unchecked_fixture(tests, read_inputs, NULL);
@@ -500,12 +500,7 @@ int main(void) {
     tcase_add_loop_test(tests, configuration_that_disagrees, 0, 11);
     tcase_add_test(tests, files_that_are_not_there);
     tcase_add_loop_test(tests, wrong_options, 0, 6);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("model", tests, CK_NOFORK);
     rmdir(folder);
-    return failed != 0;
+    return failed;
 }

@@ -3,7 +3,6 @@
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/log.h"
@@ -13,6 +12,7 @@
 #include "core/model/weights.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 
 /* Where element `at` of a tensor lies in its file. */
 static size_t offset_of(const char *path, const char *name, size_t at, size_t *size) {
@@ -85,15 +85,8 @@ END_TEST
 int main(void) {
     log_init(LOG_OFF, LOG_TEXT);
     gemm_blas_init();
-    Suite *suite = suite_create("pack");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, not_finite, 0, 12);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("pack", tests, CK_NOFORK);
 }

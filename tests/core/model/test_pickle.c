@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 /* A pickle as a C string with its length. */
 struct text {
     const char *data;
@@ -269,17 +271,10 @@ START_TEST(bombs) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("pickle");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, accepted, 0, 50);
     tcase_add_loop_test(tests, refused, 0, 48);
     tcase_add_test(tests, bombs);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("pickle", tests, CK_NOFORK);
 }

@@ -5,6 +5,7 @@
 
 #include "core/kernels/isa.h"
 #include "core/model/resnet.h"
+#include "tests/support/program.h"
 
 static const struct model_info both = {
     .vision = {.layers = 3, .projected = true},
@@ -108,18 +109,11 @@ START_TEST(fit) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
     tcase_add_test(tests, numbers);
     tcase_add_test(tests, numbers_of_a_resnet);
     tcase_add_test(tests, towers_that_are_not_there);
     tcase_add_test(tests, defaults);
     tcase_add_test(tests, fit);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("plan", tests, CK_NOFORK);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 static const char digest[] = "555faba23741ca0874f1805d53f760153c658c5ac0edc34d188538cd3bbb4bc3";
 
 static struct profile *make(void) {
@@ -165,17 +167,10 @@ START_TEST(another_model) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("profile");
     TCase *tests = tcase_create("profile");
     tcase_add_test(tests, round_trip);
     tcase_add_test(tests, damaged);
     tcase_add_test(tests, sizes);
     tcase_add_test(tests, another_model);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("profile", tests, CK_NOFORK);
 }

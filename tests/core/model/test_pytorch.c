@@ -14,6 +14,7 @@
 #include "core/model/model.h"
 #include "tests/support/archive.h"
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 
 #define SEEDS "tests/fuzz/corpus/pytorch/"
 
@@ -399,7 +400,6 @@ START_TEST(directory_of_hostile_archives) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("pytorch");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, every_form);
@@ -412,11 +412,5 @@ int main(void) {
     tcase_add_loop_test(tests, every_length_and_byte, 0, 5);
     tcase_add_test(tests, cut_file_names_the_tensor);
     tcase_add_test(tests, directory_of_hostile_archives);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("pytorch", tests, CK_NOFORK);
 }

@@ -14,6 +14,7 @@
 #include "core/model/text.h"
 #include "core/model/vision.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 
 /* The second has heads 72 wide, as SO400M, and both attention at the end of images. */
 static const struct architecture subjects[] = {
@@ -199,7 +200,6 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("quality");
     TCase *tests = tcase_create("quality");
     tcase_set_timeout(tests, 200);
     tcase_add_loop_test(tests, bf16_on_random_weights, 0, SUBJECTS);
@@ -207,11 +207,5 @@ int main(void) {
     tcase_add_loop_test(tests, int8_on_outliers, 0, SUBJECTS);
     tcase_add_test(tests, plain_int8_fails_on_outliers);
     tcase_add_test(tests, mix_is_the_packed_plan);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("quality", tests, CK_NOFORK);
 }

@@ -16,6 +16,7 @@
 #include "core/model/model.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/tower_golden.h"
 
 #define GOLDEN "tests/golden/resnet/"
@@ -200,7 +201,6 @@ END_TEST
 int main(void) {
     gemm_blas_init();
 
-    Suite *suite = suite_create("resnet");
     TCase *tcase = tcase_create("resnet");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, read_pictures, NULL);
@@ -212,11 +212,5 @@ int main(void) {
     tcase_add_test(tcase, packed_file);
     tcase_add_test(tcase, refusals);
     tcase_add_test(tcase, architectures_of_spec);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("resnet", tcase, CK_NOFORK);
 }

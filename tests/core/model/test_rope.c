@@ -3,9 +3,9 @@
 
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "core/kernels/rows.h"
+#include "tests/support/program.h"
 
 enum { HEAD = 8, ROWS = 2, COLUMNS = 4, SIDE = 16 };
 
@@ -53,14 +53,8 @@ START_TEST(turned_heads) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("rope");
     TCase *tests = tcase_create("rope");
     tcase_add_test(tests, angles_of_a_grid);
     tcase_add_test(tests, turned_heads);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("rope", tests, CK_FORK_GETENV);
 }

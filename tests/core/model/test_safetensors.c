@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 enum { FILE_MAX = 4096 };
 
 /* A file of this header and `data_size` bytes 0, 1, 2 ... at an odd address. */
@@ -275,7 +277,6 @@ START_TEST(half_precision) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("safetensors");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, accepted, 0, 17);
@@ -286,11 +287,5 @@ int main(void) {
     tcase_add_test(tests, many_values);
     tcase_add_test(tests, contents);
     tcase_add_test(tests, half_precision);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("safetensors", tests, CK_NOFORK);
 }

@@ -3,8 +3,9 @@
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 static struct shard_index shards;
 static struct error err;
@@ -112,7 +113,6 @@ START_TEST(more_values_than_any_file_has) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("shard_index");
     TCase *tests = tcase_create("shard_index");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, names_once_and_in_order);
@@ -120,11 +120,5 @@ int main(void) {
     tcase_add_test(tests, refused);
     tcase_add_test(tests, as_many_as_there_may_be);
     tcase_add_test(tests, more_values_than_any_file_has);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("shard_index", tests, CK_NOFORK);
 }

@@ -14,6 +14,7 @@
 #include "core/model/safetensors.h"
 #include "core/model/vision.h"
 #include "tests/support/npy.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 #define TINY "goldens/models/tiny_vit/"
@@ -211,18 +212,11 @@ START_TEST(who_has_none) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("states");
     TCase *tests = tcase_create("states");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, as_in_pytorch);
     tcase_add_loop_test(tests, no_states_depend_on_the_batch, 0, 3);
     tcase_add_test(tests, the_class_token_is_traced_too);
     tcase_add_test(tests, who_has_none);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("states", tests, CK_NOFORK);
 }

@@ -5,10 +5,10 @@
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/kernels/gemm.h"
+#include "tests/support/program.h"
 #include "tests/support/tower_golden.h"
 
 #define GOLDEN "tests/golden/mobileclip/b"
@@ -49,18 +49,11 @@ END_TEST
 
 int main(void) {
     gemm_blas_init();
-    Suite *suite = suite_create("vit_stem");
     TCase *tcase = tcase_create("vit_stem");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, read_pictures, NULL);
     tcase_add_test(tcase, features);
     tcase_add_test(tcase, every_precision_and_kernel);
     tcase_add_test(tcase, alone_or_among_others);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("vit_stem", tcase, CK_NOFORK);
 }

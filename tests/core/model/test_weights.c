@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/support/files.h"
+#include "tests/support/program.h"
 
 #define SHARDED "tests/golden/torch/sharded/"
 
@@ -199,7 +200,6 @@ END_TEST
 
 int main(void) {
     if (!mkdtemp(folder)) return 1;
-    Suite *suite = suite_create("weights");
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, together);
@@ -208,12 +208,7 @@ int main(void) {
     tcase_add_test(tests, too_many_shards);
     tcase_add_test(tests, digest_and_identity);
     tcase_add_loop_test(tests, prefixes, 0, 9);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("weights", tests, CK_NOFORK);
     rmdir(folder);
-    return failed != 0;
+    return failed;
 }

@@ -8,6 +8,7 @@
 #include "core/kernels/isa.h"
 #include "core/model/model.h"
 #include "core/model/model_parts.h"
+#include "tests/support/program.h"
 
 enum { SIDE = 16, IMAGES = 5, EMBED_DIM = 12, ANNOUNCED = 2 };
 
@@ -88,16 +89,9 @@ START_TEST(stale_padding) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("workspace");
     TCase *tests = tcase_create("workspace");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, larger_batches_than_announced, 0, 3);
     tcase_add_loop_test(tests, stale_padding, 0, 2);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("workspace", tests, CK_NOFORK);
 }

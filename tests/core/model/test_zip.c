@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/support/archive.h"
+#include "tests/support/program.h"
 
 static void build(struct buffer *out) {
     struct archive_entry entries[] = {{"a/data.pkl", bytes_of("pickle")},
@@ -172,7 +173,6 @@ START_TEST(every_length) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("zip");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, entries);
     tcase_add_test(tests, older_archives);
@@ -180,11 +180,5 @@ int main(void) {
     tcase_add_loop_test(tests, impossible_directories, 0, 6);
     tcase_add_test(tests, wide_entries);
     tcase_add_test(tests, every_length);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("zip", tests, CK_NOFORK);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/text/bpe.h"
+#include "tests/support/program.h"
 
 enum { PLANTED_BITS = 20, PLANTED = 1 << PLANTED_BITS };
 enum { MERGES = 400, LETTERS = 4, WORD_MAX = 300, WORDS = 3000, BYTE_IDS = 512 };
@@ -154,17 +155,10 @@ START_TEST(planted_pairs) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("bpe");
     TCase *cases = tcase_create("bpe");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, same_as_the_plain_loop);
     tcase_add_test(cases, planted_pairs);
     tcase_add_test(cases, without_merges_bytes_stay);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("bpe", cases, CK_NOFORK);
 }

@@ -3,8 +3,9 @@
 #include "core/text/charsmap.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/support/program.h"
 
 enum { UNITS = 256, SIZE_BYTES = 4, LEAF = 1 << 8, OFFSET_SHIFT = 10 };
 
@@ -72,14 +73,8 @@ START_TEST(refused) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("charsmap");
     TCase *cases = tcase_create("charsmap");
     tcase_add_test(cases, matches);
     tcase_add_test(cases, refused);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("charsmap", cases, CK_FORK_GETENV);
 }

@@ -1,12 +1,12 @@
 /* Cleaning as a whole and ftfy alone; the rows of test_tokenizer_goldens.c go deeper. */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/clean.h"
 #include "core/text/ftfy.h"
 #include "core/text/text_tables.h"
+#include "tests/support/program.h"
 
 static const struct tokenizer_options openai = {.mode = TOKENIZER_OPENAI, .clean = TOKENIZER_LOWER};
 static const struct tokenizer_options whitespace = {.mode = TOKENIZER_OPEN_CLIP,
@@ -143,7 +143,6 @@ START_TEST(table_lists_are_sorted) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("clean");
     TCase *cases = tcase_create("clean");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, ftfy_steps);
@@ -153,11 +152,5 @@ int main(void) {
     tcase_add_test(cases, modes);
     tcase_add_test(cases, final_sigma);
     tcase_add_test(cases, table_lists_are_sorted);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("clean", cases, CK_NOFORK);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/text/garbled.h"
+#include "tests/support/program.h"
 
 /* A copy without room behind it, so that the sanitizer sees reads past the end. */
 static uint8_t *copy_of(const char *text) {
@@ -139,17 +140,10 @@ START_TEST(table_is_sorted) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("garbled");
     TCase *cases = tcase_create("garbled");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, rules);
     tcase_add_test(cases, runs);
     tcase_add_test(cases, table_is_sorted);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("garbled", cases, CK_NOFORK);
 }

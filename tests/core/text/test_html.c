@@ -4,6 +4,7 @@
 
 #include "core/text/html.h"
 #include "core/text/text_tables.h"
+#include "tests/support/program.h"
 
 typedef enum status unescape_fn(struct buffer *out, struct bytes text, struct error *err);
 
@@ -85,17 +86,10 @@ START_TEST(tables_are_sorted) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("html");
     TCase *cases = tcase_create("html");
     tcase_add_test(cases, names);
     tcase_add_test(cases, numbers);
     tcase_add_test(cases, closed_only);
     tcase_add_test(cases, tables_are_sorted);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("html", cases, CK_NOFORK);
 }

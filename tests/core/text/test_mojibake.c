@@ -1,11 +1,11 @@
 /* The repair of texts one by one; the rows of tests/golden/text/mojibake.jsonl go wider. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/garbled.h"
 #include "core/text/mojibake.h"
 #include "core/text/unicode.h"
+#include "tests/support/program.h"
 
 enum { LIMIT = 1 << 24, WORK = 1 << 24 };
 
@@ -129,7 +129,6 @@ START_TEST(limits) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("mojibake");
     TCase *cases = tcase_create("mojibake");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, whole_texts);
@@ -138,11 +137,5 @@ int main(void) {
     tcase_add_test(cases, nested_runs);
     tcase_add_test(cases, work_is_bounded);
     tcase_add_test(cases, limits);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("mojibake", cases, CK_NOFORK);
 }

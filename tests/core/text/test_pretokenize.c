@@ -1,8 +1,8 @@
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/pretokenize.h"
+#include "tests/support/program.h"
 
 /* The words with a space between them; special ones are [S] and [E]. */
 static void check(const char *text, bool special, bool hf_fast, const char *expected) {
@@ -64,17 +64,10 @@ START_TEST(newer_letters_are_of_hf_fast) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("pretokenize");
     TCase *cases = tcase_create("pretokenize");
     tcase_add_test(cases, words);
     tcase_add_test(cases, special_words);
     tcase_add_test(cases, case_is_ignored_but_in_hf_fast);
     tcase_add_test(cases, newer_letters_are_of_hf_fast);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("pretokenize", cases, CK_NOFORK);
 }

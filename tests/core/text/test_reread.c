@@ -1,8 +1,8 @@
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/reread.h"
+#include "tests/support/program.h"
 
 enum { LIMIT = 1 << 16 };
 
@@ -138,7 +138,6 @@ START_TEST(limits) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("reread");
     TCase *cases = tcase_create("reread");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, encodings);
@@ -147,11 +146,5 @@ int main(void) {
     tcase_add_test(cases, lost_bytes);
     tcase_add_test(cases, variants_of_utf8);
     tcase_add_test(cases, limits);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("reread", cases, CK_NOFORK);
 }

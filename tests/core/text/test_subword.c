@@ -12,6 +12,7 @@
 #include "core/text/tokenizer.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 
 enum { IDS_MAX = 1024, LINE_MAX_BYTES = 1 << 16, PATH_SIZE = 128 };
 
@@ -382,7 +383,6 @@ START_TEST(long_words) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("subword");
     TCase *cases = tcase_create("subword");
     tcase_add_test(cases, rows_of_the_references);
     tcase_add_test(cases, ends_and_padding);
@@ -394,10 +394,5 @@ int main(void) {
     tcase_add_test(cases, bad_json);
     tcase_add_test(cases, long_words);
     tcase_set_timeout(cases, 600);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("subword", cases, CK_FORK_GETENV);
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/support/program.h"
+
 enum { COUNT = 10000 };
 
 static void put_numbers(struct symbols *symbols, uint32_t count) {
@@ -47,15 +49,8 @@ START_TEST(no_two_tables_are_alike) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("symbols");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, found_again);
     tcase_add_test(tests, no_two_tables_are_alike);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("symbols", tests, CK_NOFORK);
 }

@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "core/text/clean.h"
 #include "core/text/vocabulary_draft.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 enum { IDS_MAX = 128, MEGABYTE = 1 << 20, THREADS = 4, ROUNDS = 200, SECONDS_MAX = 20 };
@@ -264,7 +265,6 @@ START_TEST(starter_model) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("tokenizer");
     TCase *cases = tcase_create("tokenizer");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, counting_and_truncation);
@@ -275,11 +275,5 @@ int main(void) {
     tcase_add_test(cases, hostile_megabytes);
     tcase_add_test(cases, one_tokenizer_many_threads);
     tcase_add_test(cases, starter_model);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("tokenizer", cases, CK_NOFORK);
 }

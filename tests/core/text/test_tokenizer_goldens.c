@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/text/clean.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 enum { IDS_MAX = 8192, LINE_MAX_BYTES = 1 << 20, FAILURES_SHOWN = 20, CONTEXT_LENGTH = 77 };
@@ -198,18 +199,11 @@ START_TEST(truncation_of_the_references) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("tokenizer goldens");
     TCase *goldens = tcase_create("goldens");
     tcase_set_timeout(goldens, 0);
     tcase_add_test(goldens, rows_of_our_own);
     tcase_add_test(goldens, mojibake_of_our_own);
     tcase_add_test(goldens, rows_of_the_references);
     tcase_add_test(goldens, truncation_of_the_references);
-    suite_add_tcase(suite, goldens);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("tokenizer goldens", goldens, CK_NOFORK);
 }

@@ -1,9 +1,9 @@
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/unicode.h"
+#include "tests/support/program.h"
 
 static struct bytes view(const char *text) {
     return bytes_of(text);
@@ -140,7 +140,6 @@ START_TEST(nfc_of_many_marks) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("unicode");
     TCase *cases = tcase_create("unicode");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, only_valid_utf8_is_valid);
@@ -149,11 +148,5 @@ int main(void) {
     tcase_add_test(cases, nfc_composes_and_orders);
     tcase_add_test(cases, nfc_with_an_older_unicode);
     tcase_add_test(cases, nfc_of_many_marks);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("unicode", cases, CK_NOFORK);
 }

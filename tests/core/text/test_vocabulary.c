@@ -15,6 +15,7 @@
 #include "core/text/vocabulary.h"
 #include "core/text/vocabulary_draft.h"
 #include "core/text/vocabulary_json.h"
+#include "tests/support/program.h"
 #include "tests/support/shared.h"
 
 enum { IDS_MAX = 512, PATH_SIZE = 256, CLIP_MERGES = 48894, OPEN_FILES = 8 };
@@ -390,7 +391,6 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 int main(void) {
     if (!mkdtemp(folder)) return 1;
-    Suite *suite = suite_create("vocabulary");
     TCase *cases = tcase_create("vocabulary");
     tcase_set_timeout(cases, 0);
     tcase_add_test(cases, all_forms_of_our_own);
@@ -400,12 +400,7 @@ int main(void) {
     tcase_add_test(cases, too_much);
     tcase_add_test(cases, bad_gzip);
     tcase_add_test(cases, missing);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("vocabulary", cases, CK_NOFORK);
     nftw(folder, remove_entry, OPEN_FILES, FTW_DEPTH | FTW_PHYS);
-    return failed != 0;
+    return failed;
 }

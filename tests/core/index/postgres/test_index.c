@@ -10,6 +10,7 @@
 #include "core/index/collection.h"
 #include "tests/support/postgres_database.h"
 #include "tests/support/postgres_hold.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 static char *address;
@@ -264,7 +265,6 @@ int main(void) {
     address = postgres_database_create();
     if (!address) return 0;
     log_init(LOG_OFF, LOG_TEXT);
-    Suite *suite = suite_create("postgres_index");
     TCase *tcase = tcase_create("postgres_index");
     tcase_add_test(tcase, a_build_is_given_up_with_its_database);
     tcase_add_test(tcase, closing_ends_a_build);
@@ -273,12 +273,7 @@ int main(void) {
     tcase_add_test(tcase, another_database_is_left_alone);
     tcase_add_test(tcase, what_has_failed_is_left_alone);
     tcase_add_test(tcase, one_process_builds_where_several_find_no_room);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("postgres_index", tcase, CK_NOFORK);
     postgres_database_drop(address);
-    return failed != 0;
+    return failed;
 }

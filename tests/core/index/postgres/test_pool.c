@@ -11,6 +11,7 @@
 #include "core/index/collection.h"
 #include "tests/support/postgres_database.h"
 #include "tests/support/postgres_hold.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 static char *address;
@@ -119,16 +120,10 @@ int main(void) {
     address = postgres_database_create();
     if (!address) return 0;
     log_init(LOG_OFF, LOG_TEXT);
-    Suite *suite = suite_create("postgres_pool");
     TCase *tcase = tcase_create("postgres_pool");
     tcase_add_test(tcase, who_has_waited_long_may_open);
     tcase_add_test(tcase, who_makes_the_same_finds_it);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("postgres_pool", tcase, CK_NOFORK);
     postgres_database_drop(address);
-    return failed != 0;
+    return failed;
 }

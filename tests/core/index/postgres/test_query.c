@@ -1,9 +1,9 @@
 /* Statements and filters as they are sent, without a server. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/index/postgres/filter.h"
+#include "tests/support/program.h"
 
 static void must_hold(const struct postgres_query *query, const void *bytes, size_t size) {
     ck_assert_uint_eq(query->values.size, size);
@@ -106,18 +106,11 @@ START_TEST(declared_texts_use_their_prefix) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("postgres_query");
     TCase *tcase = tcase_create("postgres_query");
     tcase_add_test(tcase, values_are_big_endian);
     tcase_add_test(tcase, arrays_have_heads);
     tcase_add_test(tcase, the_first_failure_sticks);
     tcase_add_test(tcase, filters_become_conditions);
     tcase_add_test(tcase, declared_texts_use_their_prefix);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return program_run("postgres_query", tcase, CK_NOFORK);
 }

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/index/collection.h"
 #include "tests/support/postgres_database.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 static char *address;
@@ -42,15 +43,9 @@ int main(void) {
     address = postgres_database_create();
     if (!address) return 0;
     log_init(LOG_ERROR, LOG_TEXT);
-    Suite *suite = suite_create("postgres_search");
     TCase *tcase = tcase_create("postgres_search");
     tcase_add_test(tcase, words_alone_are_asked_for_once);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("postgres_search", tcase, CK_NOFORK);
     postgres_database_drop(address);
-    return failed != 0;
+    return failed;
 }

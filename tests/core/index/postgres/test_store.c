@@ -14,6 +14,7 @@
 #include "core/kernels/isa.h"
 #include "tests/support/folder.h"
 #include "tests/support/postgres_database.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 #include "tests/support/store_suite.h"
 
@@ -447,7 +448,6 @@ int main(void) {
     address = postgres_database_create();
     if (!address) return 0;
     log_init(LOG_ERROR, LOG_TEXT);
-    Suite *suite = suite_create("postgres");
     TCase *tcase = tcase_create("postgres");
     tcase_add_test(tcase, replicas_may_start_together);
     tcase_add_loop_test(tcase, the_suite_holds, 0, (int)store_suite_count());
@@ -459,12 +459,7 @@ int main(void) {
     tcase_add_test(tcase, writers_do_not_hurt_each_other);
     tcase_add_test(tcase, closed_connections_are_replaced);
     tcase_add_test(tcase, bad_addresses_are_refused);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = program_run("postgres", tcase, CK_NOFORK);
     postgres_database_drop(address);
-    return failed != 0;
+    return failed;
 }

@@ -7,6 +7,7 @@
 #include "core/index/sqlite/connection.h"
 #include "core/index/sqlite/filter.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 static struct collection_spec plan_spec(void) {
@@ -107,15 +108,9 @@ START_TEST(test_largest) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("sqlite_filter");
     TCase *tcase = tcase_create("filter");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_plans);
     tcase_add_test(tcase, test_largest);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("sqlite_filter", tcase, CK_FORK_GETENV);
 }

@@ -15,6 +15,7 @@
 #include "core/index/collection.h"
 #include "tests/support/folder.h"
 #include "tests/support/kernel_sets.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 #include "tests/support/store_suite.h"
 
@@ -225,14 +226,8 @@ START_TEST(test_kill) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("sqlite_items");
     TCase *tcase = tcase_create("kill");
     tcase_set_timeout(tcase, 900);
     tcase_add_test(tcase, test_kill);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("sqlite_items", tcase, CK_FORK_GETENV);
 }

@@ -13,6 +13,7 @@
 #include "core/index/collection.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 #include "tests/support/store_suite.h"
 
@@ -290,7 +291,6 @@ START_TEST(test_folder) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("sqlite_schema");
     TCase *tcase = tcase_create("schema");
     tcase_set_timeout(tcase, 240);
     tcase_add_test(tcase, test_damage);
@@ -298,10 +298,5 @@ int main(void) {
     tcase_add_loop_test(tcase, test_changed, 0, (int)(sizeof(changes) / sizeof(*changes)));
     tcase_add_test(tcase, test_no_database);
     tcase_add_test(tcase, test_folder);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("sqlite_schema", tcase, CK_FORK_GETENV);
 }

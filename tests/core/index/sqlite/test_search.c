@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/index/collection.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 #include "tests/support/store_suite.h"
 
@@ -200,16 +201,10 @@ START_TEST(test_restored) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("sqlite_search");
     TCase *tcase = tcase_create("busy");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, test_busy);
     tcase_add_test(tcase, test_replaced);
     tcase_add_test(tcase, test_restored);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("sqlite_search", tcase, CK_FORK_GETENV);
 }

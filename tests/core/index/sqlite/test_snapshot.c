@@ -8,6 +8,7 @@
 #include "core/index/collection.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 
 static char *folder, *path; /* of each test; the snapshot goes to `path` */
@@ -147,7 +148,6 @@ START_TEST(test_damaged) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("sqlite_snapshot");
     TCase *tcase = tcase_create("snapshot");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -156,10 +156,5 @@ int main(void) {
     tcase_add_test(tcase, test_file);
     tcase_add_test(tcase, test_refused);
     tcase_add_test(tcase, test_damaged);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("sqlite_snapshot", tcase, CK_FORK_GETENV);
 }

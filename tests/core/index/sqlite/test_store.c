@@ -1,8 +1,8 @@
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "tests/support/folder.h"
+#include "tests/support/program.h"
 #include "tests/support/store_suite.h"
 
 START_TEST(test_suite) {
@@ -13,14 +13,8 @@ START_TEST(test_suite) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("sqlite");
     TCase *tcase = tcase_create("suite");
     tcase_set_timeout(tcase, 120); /* each commit waits for the disk */
     tcase_add_loop_test(tcase, test_suite, 0, (int)store_suite_count());
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_run("sqlite", tcase, CK_FORK_GETENV);
 }
