@@ -15,7 +15,7 @@ from harness import Server
 from test_serve import wait_until_ready
 
 PICTURES = "docs/pictures"
-SHA256 = "3699523cfd5ef19009d7720a38da0ec7a5683e86e0c748ed67f9d7bba3fb260f"
+SHA256 = "73904f1274a1d69554497ed42464642b44dcf589403781f1a82bb2c6d178f99b"
 
 
 class Quantize(unittest.TestCase):
