@@ -2,6 +2,7 @@
 #include "core/model/config_open_clip.h"
 
 #include <check.h>
+#include <stdio.h>
 
 #include "tests/support/configs.h"
 #include "tests/support/program.h"

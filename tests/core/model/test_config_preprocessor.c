@@ -2,7 +2,10 @@
 #include "core/model/config_preprocessor.h"
 
 #include <check.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "core/model/config_hf.h"
 #include "tests/support/configs.h"
 #include "tests/support/program.h"
 
