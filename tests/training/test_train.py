@@ -136,9 +136,9 @@ class Tuning(unittest.TestCase):
     def test_state_of_another_run(self):
         """It is refused, lest one run's weights be exported as the other's; one that does not say is taken."""
         self.tune("mine", steps=1)
-        shutil.copytree(self.path("mine-out"), self.path("other"))
+        shutil.copytree(self.path("mine-out"), self.path("mine-copy"))
         for name, more in (("tune", ("--tune", "text")), ("data", ("--data", self.path("mine"))),
-                           ("model", ("--model", self.path("other"))), ("loss", ("--loss", "sigmoid"))):
+                           ("model", ("--model", self.path("mine-copy"))), ("loss", ("--loss", "sigmoid"))):
             if name == "data":
                 make_pairs(self.path("mine"))
             with self.assertRaisesRegex(SystemExit, f"another run: {name} .*a --work of its own"):
