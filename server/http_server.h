@@ -24,8 +24,8 @@ struct http_server_options {
     uint32_t io_threads;
     uint32_t idle_timeout_s;    /* keep-alive connections are closed after this */
     uint32_t request_timeout_s; /* a request must be complete so long after it began */
-    size_t
-        rate_min; /* bytes a second that clients must send of streamed bodies and take of answers */
+    /* Bytes a second that clients must send of streamed bodies, and take of answers. */
+    size_t rate_min;
     /* Bytes of all bodies and of what is parsed from them, and as many of all answers; more
      * get 503. */
     size_t memory_max;

@@ -21,7 +21,7 @@ if not missing():
     import torch
     from PIL import Image
 
-    from training import checkpoint, initialise, losses, mean, measure, optimise, recipes
+    from training import checkpoint, initialise, losses, measure, optimise, recipes
     from training import train as trainer
     from training.clip import Clip
 
@@ -176,9 +176,6 @@ class Tuning(unittest.TestCase):
                                 (taken, "holds open_clip_model.safetensors")):
                 with self.assertRaisesRegex(SystemExit, reason):
                     train("--model", model, "--data", self.data, "--steps", "1", "--out", out)
-        with mock.patch.object(sys, "argv", ["mean", model, STARTER, "--out", model]), \
-                self.assertRaisesRegex(SystemExit, "is the model itself"):
-            mean.main()
 
     def test_locked_tower(self):
         """Images have the very embeddings that they had, of a model in fp32, too."""
@@ -300,18 +297,6 @@ class Pieces(unittest.TestCase):
         average.update(model, 10 ** 6)
         moved = average.model.logit_scale.item() - (model.logit_scale.item() - 1)
         self.assertAlmostEqual(moved, 0.1, places=4)
-
-    def test_mean(self):
-        one, other = checkpoint.load_model(STARTER), checkpoint.load_model(STARTER)
-        with torch.no_grad():
-            for parameter in other.parameters():
-                parameter.add_(1)
-        found = mean.mean_of([one, other]).state_dict()
-        for name, value in checkpoint.load_model(STARTER).state_dict().items():
-            self.assertLess((found[name] - value - 0.5).abs().max().item(), 1e-5, name)
-        other.config = dict(other.config, projection_dim=1)
-        with self.assertRaises(SystemExit):
-            mean.mean_of([one, other])
 
 
 if __name__ == "__main__":
