@@ -12,6 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/model/plan.h"
+#include "core/model/text.h"
 
 struct model;
 struct team;
@@ -91,11 +92,6 @@ size_t model_states_rows(const struct model_info *info);
 void model_encode_states(const struct model *model, uint32_t worker, struct team *team,
                          const struct vision_input *images, uint32_t count,
                          const struct model_states *what, float *const *states);
-
-struct model_text {
-    const uint32_t *ids; /* start and end token included, below vocab_size */
-    uint32_t count;      /* 1..context_length */
-};
 
 void model_encode_texts(const struct model *model, uint32_t worker, struct team *team,
                         const struct model_text *texts, uint32_t count, float *const *embeddings);

@@ -2,8 +2,15 @@
 #ifndef CORE_MODEL_TEXT_H
 #define CORE_MODEL_TEXT_H
 
-#include "core/model/model.h"
-#include "core/model/pass.h"
+#include "core/model/info.h"
+
+struct pass;
+struct towers;
+
+struct model_text {
+    const uint32_t *ids; /* start and end token included, below vocab_size */
+    uint32_t count;      /* 1..context_length */
+};
 
 /* Rows that a text takes: up to the one that becomes the embedding. Rows behind it
  * never influence it, because of the causal mask: they are not computed at all. Without
