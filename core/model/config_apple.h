@@ -6,8 +6,8 @@
 #ifndef CORE_MODEL_CONFIG_APPLE_H
 #define CORE_MODEL_CONFIG_APPLE_H
 
+#include "core/base/json.h"
 #include "core/model/config.h"
-#include "core/model/json.h"
 #include "core/model/tensors.h"
 
 /* True when `top`, the whole of config.json, is of one of these forms. */

@@ -2,8 +2,8 @@
 #ifndef CORE_MODEL_CONFIG_OPEN_CLIP_H
 #define CORE_MODEL_CONFIG_OPEN_CLIP_H
 
+#include "core/base/json.h"
 #include "core/model/config.h"
-#include "core/model/json.h"
 
 /* Of preprocessing model_cfg says nothing. */
 enum status config_open_clip_read(struct model_config *out, const struct json_place *model,

@@ -2,8 +2,8 @@
 #ifndef CORE_MODEL_CONFIG_OPEN_CLIP_TEXT_H
 #define CORE_MODEL_CONFIG_OPEN_CLIP_TEXT_H
 
+#include "core/base/json.h"
 #include "core/model/config.h"
-#include "core/model/json.h"
 
 /* `model` is model_cfg. */
 enum status config_open_clip_text_read(struct model_config *out, const struct json_place *model,

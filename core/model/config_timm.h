@@ -3,8 +3,8 @@
 #ifndef CORE_MODEL_CONFIG_TIMM_H
 #define CORE_MODEL_CONFIG_TIMM_H
 
+#include "core/base/json.h"
 #include "core/model/config.h"
-#include "core/model/json.h"
 
 /* `name` is timm_model_name. STATUS_UNSUPPORTED if we do not have it. */
 enum status config_timm_read(struct model_config *out, const struct json_place *vision,

@@ -3,8 +3,8 @@
 #ifndef CORE_MODEL_CONFIG_TOWER_H
 #define CORE_MODEL_CONFIG_TOWER_H
 
+#include "core/base/json.h"
 #include "core/model/config.h"
-#include "core/model/json.h"
 
 /* Far above every known model, far below what could overflow. */
 enum { CONFIG_SIZE_MAX = 1 << 16, CONFIG_LAYERS_MAX = 512, CONFIG_VOCAB_MAX = 1 << 22 };

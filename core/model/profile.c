@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/json.h"
 #include "core/model/cosines.h"
-#include "core/model/json.h"
 
 enum { VERSION = 1 };
 

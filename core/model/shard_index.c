@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/model/json.h"
+#include "core/base/json.h"
 
 enum { SHARDS_MAX = 1024, INDEX_SIZE_MAX = 16 << 20 };
 

@@ -1,6 +1,6 @@
 /* json.h - typed, bounded reading of a checkpoint's JSON, with errors that say where. */
-#ifndef CORE_MODEL_JSON_H
-#define CORE_MODEL_JSON_H
+#ifndef CORE_BASE_JSON_H
+#define CORE_BASE_JSON_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "core/model/json.h"
+#include "core/base/json.h"
 
 #include <math.h>
 #include <stdio.h>
