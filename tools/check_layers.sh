@@ -14,26 +14,32 @@ deny() {
     status=1
 }
 
+# The rooms of a model, from the bottom up: none includes one that comes after it.
+rooms='weights|model'
+
 deny core   'api/|server/|config/|hub/|cli/'    'core knows nothing above it'
 deny api    'server/|config/|hub/|cli/'         'api knows nothing above it'
 deny server 'config/|hub/|cli/'                 'only cli/ puts the parts together'
-deny server 'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'the adapter sees api/ and core/base/'
-deny config 'cli/|hub/|core/(image|text|model|kernels|batch)/|core/index/[^c]' 'config knows option structs only'
+deny server "core/(image|text|$rooms|kernels|batch|index|classify)/|core/(engine|registry|runtime)" 'the adapter sees api/ and core/base/'
+deny config "cli/|hub/|core/(image|text|$rooms|kernels|batch)/|core/index/[^c]" 'config knows option structs only'
 deny hub    'api/|server/|config/|cli/|core/[^b]' 'the hub knows files and core/base'
-deny api    'core/(kernels|text|image|model)/|core/index/(collection_check|store|vectors|hnsw)' 'api sees the doors of core'
-deny core/base     'core/(image|text|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'base is the bottom'
-deny core/kernels  'core/(image|text|model|batch|index|classify)/|core/(engine|registry|runtime)' 'kernels know numbers only'
-deny core/image    'core/(text|model|batch|index|classify)/|core/(engine|registry|runtime)'  'image is independent'
-deny core/text     'core/(image|model|kernels|batch|index|classify)/|core/(engine|registry|runtime)' 'text is independent'
-deny core/model    'core/(image|text|batch|index|classify)/|core/(engine|registry|runtime)'  'the model takes tensors'
-deny core/batch    'core/(image|text|model|kernels|index|classify)/|core/(engine|registry|runtime)' 'the batcher knows void pointers'
-deny core/classify 'core/(image|text|model|batch|index)/' 'classify stands on the engine'
-deny core/index 'core/(image|model|batch|classify)/|core/text/[^u]|core/(engine|registry|runtime)' 'the index takes embeddings, and of texts knows UTF-8'
+deny api    "core/(kernels|text|image|$rooms)/|core/index/(collection_check|store|vectors|hnsw)" 'api sees the doors of core'
+deny core/base     "core/(image|text|$rooms|kernels|batch|index|classify)/|core/(engine|registry|runtime)" 'base is the bottom'
+deny core/kernels  "core/(image|text|$rooms|batch|index|classify)/|core/(engine|registry|runtime)" 'kernels know numbers only'
+deny core/image    "core/(text|$rooms|batch|index|classify)/|core/(engine|registry|runtime)"  'image is independent'
+deny core/text     "core/(image|$rooms|kernels|batch|index|classify)/|core/(engine|registry|runtime)" 'text is independent'
+deny core/weights    'core/(kernels|model)/' 'tensors come from files, whatever the model'
+for room in $(echo $rooms | tr '|' ' '); do
+    deny "core/$room" 'core/(image|text|batch|index|classify)/|core/(engine|registry|runtime)' 'the model takes tensors'
+done
+deny core/batch    "core/(image|text|$rooms|kernels|index|classify)/|core/(engine|registry|runtime)" 'the batcher knows void pointers'
+deny core/classify "core/(image|text|$rooms|batch|index)/" 'classify stands on the engine'
+deny core/index "core/(image|$rooms|batch|classify)/|core/text/[^u]|core/(engine|registry|runtime)" 'the index takes embeddings, and of texts knows UTF-8'
 deny .  'core/index/postgres/' 'a store is seen through core/index/collection.h alone' './core/index/postgres/[a-z_]+\.[ch]'
 deny .  'core/index/sqlite/' 'a store is seen through core/index/collection.h alone' './core/index/sqlite/[a-z_]+\.[ch]'
 
 deny .  'microhttpd.h'         'only server/ speaks MHD'  './server/(io_thread|exchange|exchange_state|head|answer)\.[ch]'
-deny .  'jansson.h'            'JSON lives in api/, config/, cli/, hub/answer.c and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/base/json|core/model/(safetensors|shard_index)|core/text/[a-z_]+|hub/answer)\.[ch]'
+deny .  'jansson.h'            'JSON lives in api/, config/, cli/, hub/answer.c and where checkpoints are read' './(api/[a-z_]+|config/[a-z_]+|cli/[a-z_]+|core/base/json|core/weights/(safetensors|shard_index)|core/text/[a-z_]+|hub/answer)\.[ch]'
 deny .  'cblas.h|openblas'     'only core/kernels/gemm_blas.c speaks BLAS'  './core/kernels/gemm_blas.c'
 deny .  'jpeglib.h|turbojpeg.h' 'only core/image/jpeg.c speaks JPEG'   './core/image/jpeg.c'
 deny .  'png.h'                'only core/image/png.c speaks PNG'      './core/image/png.c'

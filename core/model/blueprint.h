@@ -7,7 +7,7 @@
 #include "core/model/convnext.h"
 #include "core/model/fastvit.h"
 #include "core/model/resnet.h"
-#include "core/model/source.h"
+#include "core/weights/source.h"
 
 struct blueprint_norm {
     struct source gain, bias; /* [width] */

@@ -3,7 +3,7 @@
 #define CORE_MODEL_CHECKPOINT_H
 
 #include "core/model/config.h"
-#include "core/model/weights.h"
+#include "core/weights/weights.h"
 
 struct checkpoint {
     struct weights weights;

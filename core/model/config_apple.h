@@ -8,7 +8,7 @@
 
 #include "core/base/json.h"
 #include "core/model/config.h"
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 /* True when `top`, the whole of config.json, is of one of these forms. */
 bool config_apple_is(const struct json_place *top);

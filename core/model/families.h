@@ -3,7 +3,7 @@
 #ifndef CORE_MODEL_FAMILIES_H
 #define CORE_MODEL_FAMILIES_H
 
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 /* STATUS_UNSUPPORTED when tensors tell of a family that we know and do not have. */
 enum status families_check(const struct tensors *tensors, struct error *err);

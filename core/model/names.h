@@ -7,7 +7,7 @@
 
 #include "core/model/info.h"
 #include "core/model/names_fastvit.h"
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 /* Names inside a block follow the block's prefix; ".weight" and ".bias" are appended
  * to the names of layers. */

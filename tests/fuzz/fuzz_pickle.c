@@ -1,7 +1,7 @@
 /* A pickle alone: values refer to values that are there, and the search for tensors ends. */
 #include <stdlib.h>
 
-#include "core/model/state_dict.h"
+#include "core/weights/state_dict.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

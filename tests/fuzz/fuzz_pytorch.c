@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/model/pytorch.h"
+#include "core/weights/pytorch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

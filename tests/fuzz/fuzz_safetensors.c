@@ -3,7 +3,7 @@
 #include "core/model/blueprint.h"
 #include "core/model/pack.h"
 #include "core/model/packed_file.h"
-#include "core/model/safetensors.h"
+#include "core/weights/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

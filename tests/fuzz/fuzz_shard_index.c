@@ -1,6 +1,6 @@
 /* The index of a checkpoint's shards: whatever is accepted names files beside it, each once and
  * in order, and a failure says what it is. */
-#include "core/model/shard_index.h"
+#include "core/weights/shard_index.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/positions.h"
-#include "core/model/safetensors.h"
+#include "core/weights/safetensors.h"
 #include "tests/support/npy.h"
 #include "tests/support/program.h"
 

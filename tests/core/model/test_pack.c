@@ -9,7 +9,7 @@
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/model.h"
-#include "core/model/weights.h"
+#include "core/weights/weights.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
 #include "tests/support/program.h"

@@ -1,7 +1,7 @@
 /* Values are compared with what torch.save() writes and never called: a tensor is a call
  * of torch._utils._rebuild_tensor_v2 that nobody makes, with its storage, offset, shape
  * and strides as arguments. A module is an object whose state is a dictionary. */
-#include "core/model/state_dict.h"
+#include "core/weights/state_dict.h"
 
 #include <stdio.h>
 #include <stdlib.h>

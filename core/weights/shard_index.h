@@ -1,12 +1,12 @@
 /* shard_index.h - the index of a checkpoint in several files (*.safetensors.index.json,
  * pytorch_model.bin.index.json): which files they are, and what is to be in them. */
-#ifndef CORE_MODEL_SHARD_INDEX_H
-#define CORE_MODEL_SHARD_INDEX_H
+#ifndef CORE_WEIGHTS_SHARD_INDEX_H
+#define CORE_WEIGHTS_SHARD_INDEX_H
 
 #include <jansson.h>
 
 #include "core/base/bytes.h"
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 /* A tensor and the file that has it; both live as long as the JSON. */
 struct shard_tensor {

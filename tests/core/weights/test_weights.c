@@ -1,5 +1,5 @@
 /* Shards and their index: put together as the index says, or refused by name. */
-#include "core/model/weights.h"
+#include "core/weights/weights.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Each instruction on its own: what it makes, and what it refuses. */
-#include "core/model/pickle.h"
+#include "core/weights/pickle.h"
 
 #include <check.h>
 #include <stdio.h>

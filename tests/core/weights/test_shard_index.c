@@ -1,5 +1,5 @@
 /* What an index may say; that files and tensors fit it is tested in test_weights.c. */
-#include "core/model/shard_index.h"
+#include "core/weights/shard_index.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "core/model/shard_index.h"
+#include "core/weights/shard_index.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Each rule of the format on its own: a file that keeps it and one that breaks it. */
-#include "core/model/safetensors.h"
+#include "core/weights/safetensors.h"
 
 #include <check.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* An archive ends with a record that says where the central directory lies, in 32 bits, and
  * before it another one in 64. Both are held to each other and to the file's size: an
  * archive that could be read in two ways is not read at all. */
-#include "core/model/zip.h"
+#include "core/weights/zip.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /* storages.h - the arrays behind PyTorch's tensors. A pickle names them by key, type and
  * length; their bytes are entries of the archive, or follow the pickles of the older form
  * (SPEC 7.2). */
-#ifndef CORE_MODEL_STORAGES_H
-#define CORE_MODEL_STORAGES_H
+#ifndef CORE_WEIGHTS_STORAGES_H
+#define CORE_WEIGHTS_STORAGES_H
 
-#include "core/model/pickle.h"
-#include "core/model/tensors.h"
-#include "core/model/zip.h"
+#include "core/weights/pickle.h"
+#include "core/weights/tensors.h"
+#include "core/weights/zip.h"
 
 struct storage {
     struct bytes key;

@@ -1,4 +1,4 @@
-#include "core/model/pickle.h"
+#include "core/weights/pickle.h"
 
 #include <stdlib.h>
 #include <string.h>

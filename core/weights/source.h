@@ -3,10 +3,10 @@
  *
  * Taking a weight reads nothing but its shape. The numbers are widened to f32 row by
  * row when they are packed, so that no copy of a whole checkpoint ever exists. */
-#ifndef CORE_MODEL_SOURCE_H
-#define CORE_MODEL_SOURCE_H
+#ifndef CORE_WEIGHTS_SOURCE_H
+#define CORE_WEIGHTS_SOURCE_H
 
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 enum source_kind {
     SOURCE_NONE,

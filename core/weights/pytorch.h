@@ -4,10 +4,10 @@
  * Both file forms: the zip archive and the older run of pickles. What is pickled may be a
  * dictionary of tensors, a training checkpoint that has one, or a module whose parameters
  * are collected. Everything else in it is passed over unseen. */
-#ifndef CORE_MODEL_PYTORCH_H
-#define CORE_MODEL_PYTORCH_H
+#ifndef CORE_WEIGHTS_PYTORCH_H
+#define CORE_WEIGHTS_PYTORCH_H
 
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 /* True when the file begins like one of the two forms. */
 bool pytorch_sniff(struct bytes file);

@@ -1,4 +1,4 @@
-#include "core/model/source.h"
+#include "core/weights/source.h"
 
 #include <assert.h>
 #include <math.h>

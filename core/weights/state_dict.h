@@ -1,8 +1,8 @@
 /* state_dict.h - the named tensors in what PyTorch has pickled. */
-#ifndef CORE_MODEL_STATE_DICT_H
-#define CORE_MODEL_STATE_DICT_H
+#ifndef CORE_WEIGHTS_STATE_DICT_H
+#define CORE_WEIGHTS_STATE_DICT_H
 
-#include "core/model/storages.h"
+#include "core/weights/storages.h"
 
 /* Finds the dictionary of tensors, or the modules, in the pickle's root and lists what they
  * hold. Tensors that are contiguous borrow the storages' data; of the others copies are made. In

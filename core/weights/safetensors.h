@@ -1,9 +1,9 @@
 /* safetensors.h - the weight format of Hugging Face, read with every check that the
  * reference reader makes (SPEC 7.1). */
-#ifndef CORE_MODEL_SAFETENSORS_H
-#define CORE_MODEL_SAFETENSORS_H
+#ifndef CORE_WEIGHTS_SAFETENSORS_H
+#define CORE_WEIGHTS_SAFETENSORS_H
 
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 /* Parses a whole file. The tensors point into `file`, which must outlive them; free
  * them with tensors_free(). STATUS_UNPROCESSABLE for a damaged file,

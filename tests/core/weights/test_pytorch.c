@@ -1,6 +1,6 @@
 /* Whole files of PyTorch: what each form gives, and hostile ones, each refused for its reason.
  * The hostile ones are made here: a pickle of one tensor and an archive around it. */
-#include "core/model/pytorch.h"
+#include "core/weights/pytorch.h"
 
 #include <check.h>
 #include <stdio.h>

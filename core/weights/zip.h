@@ -4,8 +4,8 @@
  * the file is mapped; compressed ones are listed, but cannot be read. Sizes are the central
  * directory's, because PyTorch leaves those of the local headers empty (SPEC 7.2). Names are
  * compared and never become paths. */
-#ifndef CORE_MODEL_ZIP_H
-#define CORE_MODEL_ZIP_H
+#ifndef CORE_WEIGHTS_ZIP_H
+#define CORE_WEIGHTS_ZIP_H
 
 #include "core/base/bytes.h"
 

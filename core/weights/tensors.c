@@ -1,4 +1,4 @@
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  *
  * The data stays where the file reader has it (a mapping); but for the views of PyTorch that
  * are not contiguous, nothing is copied. */
-#ifndef CORE_MODEL_TENSORS_H
-#define CORE_MODEL_TENSORS_H
+#ifndef CORE_WEIGHTS_TENSORS_H
+#define CORE_WEIGHTS_TENSORS_H
 
 #include <stdbool.h>
 

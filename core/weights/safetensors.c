@@ -2,7 +2,7 @@
  * header at most 100 MB, tensors contiguous from 0 without holes or overlap and
  * ending with the file, sizes equal to shape times type, no key twice. A file that
  * breaks one is not guessed at but refused, with the tensor's name. */
-#include "core/model/safetensors.h"
+#include "core/weights/safetensors.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Archives as PyTorch writes them, and each way in which one can lie about itself. */
-#include "core/model/zip.h"
+#include "core/weights/zip.h"
 
 #include <check.h>
 #include <stdlib.h>

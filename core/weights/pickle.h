@@ -6,8 +6,8 @@
  * are known. Values, links, stack and memo are bounded by the pickle's own size and by
  * PICKLE_VALUES_MAX. Whoever walks the values bounds his steps: they may share parts, and
  * even contain themselves. */
-#ifndef CORE_MODEL_PICKLE_H
-#define CORE_MODEL_PICKLE_H
+#ifndef CORE_WEIGHTS_PICKLE_H
+#define CORE_WEIGHTS_PICKLE_H
 
 #include <stdbool.h>
 

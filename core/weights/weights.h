@@ -3,12 +3,12 @@
  *
  * What a file is, its content says: safetensors, an archive or pickles of PyTorch, or the JSON
  * of an index. */
-#ifndef CORE_MODEL_WEIGHTS_H
-#define CORE_MODEL_WEIGHTS_H
+#ifndef CORE_WEIGHTS_WEIGHTS_H
+#define CORE_WEIGHTS_WEIGHTS_H
 
 #include "core/base/file.h"
 #include "core/base/sha256.h"
-#include "core/model/tensors.h"
+#include "core/weights/tensors.h"
 
 struct weights_file {
     char *name; /* within the directory of the index */

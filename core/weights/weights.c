@@ -1,13 +1,13 @@
-#include "core/model/weights.h"
+#include "core/weights/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/model/pytorch.h"
-#include "core/model/safetensors.h"
-#include "core/model/shard_index.h"
+#include "core/weights/pytorch.h"
+#include "core/weights/safetensors.h"
+#include "core/weights/shard_index.h"
 
 enum { HASH_CHUNK = 16 << 20 };
 

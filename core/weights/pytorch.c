@@ -1,8 +1,8 @@
-#include "core/model/pytorch.h"
+#include "core/weights/pytorch.h"
 
 #include <string.h>
 
-#include "core/model/state_dict.h"
+#include "core/weights/state_dict.h"
 
 /* The number that torch.save() once began with. */
 static const uint8_t magic[10] = {0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};

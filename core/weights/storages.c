@@ -1,4 +1,4 @@
-#include "core/model/storages.h"
+#include "core/weights/storages.h"
 
 #include <stdlib.h>
 #include <string.h>
