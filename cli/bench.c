@@ -11,8 +11,8 @@
 #include "cli/model_path.h"
 #include "core/base/cpu.h"
 #include "core/batch/batcher.h"
+#include "core/checkpoint/architecture_info.h"
 #include "core/kernels/isa.h"
-#include "core/model/architecture_info.h"
 
 enum { REPEATS_MAX = 1000, TOKENS_MAX = 1 << 16 };
 

@@ -10,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/model_path.h"
-#include "core/model/layout.h"
+#include "core/checkpoint/layout.h"
 #include "core/recipe.h"
 
 enum { CONTEXT_MAX = 1 << 20, IDS_ROOM = 64 };

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "core/base/log.h"
-#include "core/model/layout.h"
+#include "core/checkpoint/layout.h"
 #include "core/recipe.h"
 
 enum { PPM = 1000000 };

@@ -1,4 +1,4 @@
-/* Folders are those of core/model/layout.h, weight files those of core/model/checkpoint.h, in
+/* Folders are those of core/checkpoint/layout.h, weight files those of checkpoint.h there, in
  * its order: what is fetched is what will be loaded. Of each of the two forms safetensors go
  * before pickles. open_clip's form goes first, because model.safetensors beside it may be an
  * image tower alone, for timm. */

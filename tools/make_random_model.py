@@ -21,7 +21,7 @@ VOCAB, CONTEXT = 49408, 77
 START, END = 4094, 4095  # of the starter's vocabulary
 
 # embed_dim, image_size, patch_size, then width, layers and heads of both towers, as in
-# core/model/architectures.c; MLPs are four times as wide.
+# core/checkpoint/architectures.c; MLPs are four times as wide.
 ARCHITECTURES = {
     "ViT-S-32-alt": (256, 224, 32, (384, 12, 6), (256, 10, 4)),
     "ViT-B-32": (512, 224, 32, (768, 12, 12), (512, 12, 8)),

@@ -3,7 +3,7 @@
 #ifndef CORE_MODEL_BLUEPRINT_H
 #define CORE_MODEL_BLUEPRINT_H
 
-#include "core/model/config.h"
+#include "core/checkpoint/config.h"
 #include "core/model/convnext.h"
 #include "core/model/fastvit.h"
 #include "core/model/resnet.h"

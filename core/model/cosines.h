@@ -3,7 +3,7 @@
 #define CORE_MODEL_COSINES_H
 
 #include "core/base/error.h"
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 
 /* Of `count` pairs of vectors, [count, dim] each. What is not a number counts as -1. */
 enum status cosines_of(struct model_cosines *out, const float *reference, const float *found,

@@ -12,8 +12,8 @@
 #ifndef CORE_MODEL_FASTVIT_H
 #define CORE_MODEL_FASTVIT_H
 
+#include "core/checkpoint/info.h"
 #include "core/kernels/depthwise.h"
-#include "core/model/info.h"
 #include "core/model/plan.h"
 #include "core/model/walk.h"
 #include "core/model/window.h"

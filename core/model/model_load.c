@@ -10,11 +10,11 @@
 #include <sys/mman.h>
 
 #include "core/base/log.h"
+#include "core/checkpoint/architecture_info.h"
+#include "core/checkpoint/checkpoint.h"
+#include "core/checkpoint/config_apple.h"
 #include "core/kernels/isa.h"
-#include "core/model/architecture_info.h"
 #include "core/model/arithmetic.h"
-#include "core/model/checkpoint.h"
-#include "core/model/config_apple.h"
 #include "core/model/invent.h"
 #include "core/model/pack.h"
 #include "core/model/quality.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/model/families.h"
+#include "core/checkpoint/families.h"
 
 static const struct layer_names openai_layer = {
     .ln_1 = "ln_1",

@@ -5,7 +5,7 @@
 #ifndef CORE_MODEL_NAMES_H
 #define CORE_MODEL_NAMES_H
 
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 #include "core/model/names_fastvit.h"
 #include "core/weights/tensors.h"
 

@@ -2,7 +2,7 @@
 #ifndef CORE_MODEL_NAMES_FASTVIT_H
 #define CORE_MODEL_NAMES_FASTVIT_H
 
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 
 /* Of convolutions side by side, see draft_branches.h. */
 struct branch_names {

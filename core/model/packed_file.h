@@ -14,7 +14,7 @@
 #define CORE_MODEL_PACKED_FILE_H
 
 #include "core/base/file.h"
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 #include "core/model/plan.h"
 
 struct packed_key {

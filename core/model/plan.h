@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 
 enum { PLAN_LAYERS_MAX = 512 };
 

@@ -13,7 +13,7 @@
 #ifndef CORE_MODEL_POOLER_H
 #define CORE_MODEL_POOLER_H
 
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 #include "core/model/walk.h"
 
 struct pooler {

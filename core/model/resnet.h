@@ -7,7 +7,7 @@
 #ifndef CORE_MODEL_RESNET_H
 #define CORE_MODEL_RESNET_H
 
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 #include "core/model/plan.h"
 #include "core/model/walk.h"
 

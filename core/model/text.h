@@ -2,7 +2,7 @@
 #ifndef CORE_MODEL_TEXT_H
 #define CORE_MODEL_TEXT_H
 
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 
 struct pass;
 struct towers;

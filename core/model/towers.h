@@ -3,11 +3,11 @@
 #ifndef CORE_MODEL_TOWERS_H
 #define CORE_MODEL_TOWERS_H
 
+#include "core/checkpoint/info.h"
 #include "core/kernels/attention.h"
 #include "core/kernels/depthwise.h"
 #include "core/model/convnext.h"
 #include "core/model/fastvit.h"
-#include "core/model/info.h"
 #include "core/model/plan.h"
 #include "core/model/pooler.h"
 #include "core/model/resnet.h"

@@ -1,7 +1,7 @@
 #include "core/model/walk.h"
 
 #include "core/base/bytes.h"
-#include "core/model/info.h"
+#include "core/checkpoint/info.h"
 
 static const void *step(struct walk *walk, size_t count, size_t size) {
     size_t bytes;

@@ -1,7 +1,7 @@
 /* The configuration files of checkpoints; each input goes to all readers. */
-#include "core/model/config_hf.h"
-#include "core/model/config_open_clip.h"
-#include "core/model/config_preprocessor.h"
+#include "core/checkpoint/config_hf.h"
+#include "core/checkpoint/config_open_clip.h"
+#include "core/checkpoint/config_preprocessor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

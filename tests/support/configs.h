@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_CONFIGS_H
 #define TESTS_SUPPORT_CONFIGS_H
 
-#include "core/model/config.h"
+#include "core/checkpoint/config.h"
 
 typedef enum status configs_parse_fn(struct model_config *out, struct bytes json,
                                      struct error *err);

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/checkpoint/architecture_info.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
-#include "core/model/architecture_info.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
 #include "tests/support/program.h"

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "core/base/file.h"
+#include "core/checkpoint/config.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
-#include "core/model/config.h"
 #include "core/model/model.h"
 #include "core/model/positions.h"
 #include "core/model/vision.h"

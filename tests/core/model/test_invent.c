@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/checkpoint/architecture_info.h"
 #include "core/kernels/gemm.h"
-#include "core/model/architecture_info.h"
 #include "core/model/pack.h"
 #include "core/model/text.h"
 #include "core/model/vision.h"

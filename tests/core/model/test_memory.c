@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "core/base/bytes.h"
+#include "core/checkpoint/architectures.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
-#include "core/model/architectures.h"
 #include "core/model/model.h"
 #include "tests/support/program.h"
 

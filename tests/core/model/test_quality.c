@@ -6,8 +6,8 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "core/checkpoint/architecture_info.h"
 #include "core/kernels/isa.h"
-#include "core/model/architecture_info.h"
 #include "core/model/cosines.h"
 #include "core/model/invent.h"
 #include "core/model/pack.h"

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/checkpoint/architecture_info.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
-#include "core/model/architecture_info.h"
 #include "core/model/calibrate.h"
 #include "core/model/model.h"
 #include "tests/support/files.h"
