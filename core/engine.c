@@ -13,7 +13,7 @@
 #include "core/base/clock.h"
 #include "core/base/thread_pool.h"
 #include "core/call.h"
-#include "core/model/vision.h"
+#include "core/towers/vision.h"
 
 /* ---- opening ---- */
 

@@ -2,7 +2,7 @@
 
 The modules carry the names of the checkpoint, so that load_state_dict() and state_dict() read and
 write a Hugging Face directory without a table of names. It is the model that is trained; the model
-that is served lives in ../core/model and is compared with this one in the tests.
+that is served lives in ../core/towers and is compared with this one in the tests.
 """
 
 import math

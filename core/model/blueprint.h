@@ -4,9 +4,9 @@
 #define CORE_MODEL_BLUEPRINT_H
 
 #include "core/checkpoint/config.h"
-#include "core/model/convnext.h"
-#include "core/model/fastvit.h"
-#include "core/model/resnet.h"
+#include "core/towers/convnext.h"
+#include "core/towers/fastvit.h"
+#include "core/towers/resnet.h"
 #include "core/weights/source.h"
 
 struct blueprint_norm {

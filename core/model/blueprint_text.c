@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "core/model/draft_blocks.h"
-#include "core/model/positions.h"
+#include "core/towers/positions.h"
 
 /* open_clip resamples text positions when the configured context length differs. */
 static enum status take_text_positions(struct draft *draft, size_t width, struct blueprint *out,

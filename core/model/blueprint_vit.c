@@ -9,8 +9,8 @@
 #include "core/model/blueprint_pooler.h"
 #include "core/model/draft_blocks.h"
 #include "core/model/draft_conv.h"
-#include "core/model/positions.h"
-#include "core/model/rope.h"
+#include "core/towers/positions.h"
+#include "core/towers/rope.h"
 
 enum { SIDE_MAX = 512 };
 

@@ -4,7 +4,7 @@
 #define CORE_MODEL_DRAFT_BLOCKS_H
 
 #include "core/model/draft.h"
-#include "core/model/plan.h"
+#include "core/towers/plan.h"
 
 /* All blocks, however many there are; sets the tower's shape in draft->info. */
 enum status draft_take_blocks(struct draft *draft, enum plan_tower which, size_t width,

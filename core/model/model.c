@@ -5,7 +5,7 @@
 
 #include "core/model/model_load.h"
 #include "core/model/model_parts.h"
-#include "core/model/text.h"
+#include "core/towers/text.h"
 
 enum { MODEL_PASS_MAX = 256 }; /* images */
 

@@ -11,8 +11,8 @@
 #define CORE_MODEL_MODEL_H
 
 #include "core/base/error.h"
-#include "core/model/plan.h"
-#include "core/model/text.h"
+#include "core/towers/plan.h"
+#include "core/towers/text.h"
 
 struct model;
 struct team;

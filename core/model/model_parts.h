@@ -4,7 +4,7 @@
 #define CORE_MODEL_MODEL_PARTS_H
 
 #include "core/model/packed_file.h"
-#include "core/model/vision.h"
+#include "core/towers/vision.h"
 
 struct model {
     struct model_info info;

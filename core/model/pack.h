@@ -3,7 +3,7 @@
 #define CORE_MODEL_PACK_H
 
 #include "core/model/blueprint.h"
-#include "core/model/towers.h"
+#include "core/towers/towers.h"
 
 /* Writes every weight to the block that `towers` was placed in, which must be
  * writable. Besides the block, one weight at a time is in memory. STATUS_UNPROCESSABLE for

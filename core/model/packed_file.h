@@ -15,7 +15,7 @@
 
 #include "core/base/file.h"
 #include "core/checkpoint/info.h"
-#include "core/model/plan.h"
+#include "core/towers/plan.h"
 
 struct packed_key {
     char name[64]; /* "<what>-<state>.clipd" */

@@ -10,7 +10,7 @@
 #define CORE_MODEL_PROFILE_H
 
 #include "core/base/bytes.h"
-#include "core/model/plan.h"
+#include "core/towers/plan.h"
 
 enum { PROFILE_SIZE_MAX = 1 << 20, PROFILE_KERNEL_SIZE = 32 };
 

@@ -11,7 +11,7 @@
 
 #include "core/checkpoint/config_open_clip.h"
 #include "core/model/invent.h"
-#include "core/model/towers.h"
+#include "core/towers/towers.h"
 #include "hub/catalogue.h"
 #include "tests/support/program.h"
 #include "tests/support/shared.h"

@@ -10,8 +10,8 @@
 #include "core/checkpoint/architecture_info.h"
 #include "core/kernels/gemm.h"
 #include "core/model/pack.h"
-#include "core/model/text.h"
-#include "core/model/vision.h"
+#include "core/towers/text.h"
+#include "core/towers/vision.h"
 #include "tests/support/program.h"
 
 enum { DIM = 48, SIZE = 64, TOKENS = 7 };

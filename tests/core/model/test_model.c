@@ -12,7 +12,7 @@
 #include "core/base/file.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
-#include "core/model/positions.h"
+#include "core/towers/positions.h"
 #include "core/weights/safetensors.h"
 #include "tests/support/npy.h"
 #include "tests/support/program.h"

@@ -11,8 +11,8 @@
 #include "core/model/cosines.h"
 #include "core/model/invent.h"
 #include "core/model/pack.h"
-#include "core/model/text.h"
-#include "core/model/vision.h"
+#include "core/towers/text.h"
+#include "core/towers/vision.h"
 #include "tests/support/kernel_sets.h"
 #include "tests/support/program.h"
 

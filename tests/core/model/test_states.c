@@ -11,7 +11,7 @@
 #include "core/base/log.h"
 #include "core/kernels/isa.h"
 #include "core/model/model.h"
-#include "core/model/vision.h"
+#include "core/towers/vision.h"
 #include "core/weights/safetensors.h"
 #include "tests/support/npy.h"
 #include "tests/support/program.h"
