@@ -3,7 +3,7 @@
 #ifndef CORE_MODEL_CONV_FOLD_H
 #define CORE_MODEL_CONV_FOLD_H
 
-#include "core/model/blueprint.h"
+#include "core/blueprint/blueprint.h"
 
 /* What a BatchNorm does to each of n channels: scale * x + shift. Both are [n]. Without one the
  * scale is 1, and the shift the bias. */

@@ -10,12 +10,12 @@
 #include <sys/mman.h>
 
 #include "core/base/log.h"
+#include "core/blueprint/invent.h"
 #include "core/checkpoint/architecture_info.h"
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/config_apple.h"
 #include "core/kernels/isa.h"
 #include "core/model/arithmetic.h"
-#include "core/model/invent.h"
 #include "core/model/pack.h"
 #include "core/model/quality.h"
 

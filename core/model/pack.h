@@ -2,7 +2,7 @@
 #ifndef CORE_MODEL_PACK_H
 #define CORE_MODEL_PACK_H
 
-#include "core/model/blueprint.h"
+#include "core/blueprint/blueprint.h"
 #include "core/towers/towers.h"
 
 /* Writes every weight to the block that `towers` was placed in, which must be

@@ -1,6 +1,6 @@
 /* A weight file: the header, every tensor's data, and the model that is packed from it. */
+#include "core/blueprint/blueprint.h"
 #include "core/kernels/isa.h"
-#include "core/model/blueprint.h"
 #include "core/model/pack.h"
 #include "core/model/packed_file.h"
 #include "core/weights/safetensors.h"

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/blueprint/invent.h"
 #include "core/checkpoint/config_open_clip.h"
-#include "core/model/invent.h"
 #include "core/towers/towers.h"
 #include "hub/catalogue.h"
 #include "tests/support/program.h"

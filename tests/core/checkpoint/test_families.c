@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "core/base/file.h"
+#include "core/blueprint/names.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/isa.h"
 #include "core/model/model.h"
-#include "core/model/names.h"
 #include "tests/support/folder.h"
 #include "tests/support/npy.h"
 #include "tests/support/program.h"

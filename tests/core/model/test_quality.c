@@ -6,10 +6,10 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "core/blueprint/invent.h"
 #include "core/checkpoint/architecture_info.h"
 #include "core/kernels/isa.h"
 #include "core/model/cosines.h"
-#include "core/model/invent.h"
 #include "core/model/pack.h"
 #include "core/towers/text.h"
 #include "core/towers/vision.h"

@@ -1,9 +1,0 @@
-/* blueprint_resnet.h - the image tower that is a ModifiedResNet (SPEC 2). */
-#ifndef CORE_MODEL_BLUEPRINT_RESNET_H
-#define CORE_MODEL_BLUEPRINT_RESNET_H
-
-#include "core/model/draft.h"
-
-enum status blueprint_resnet_draw(struct draft *draft, struct blueprint *out, struct error *err);
-
-#endif

@@ -1,9 +1,0 @@
-/* blueprint_text.h - draws the text tower. */
-#ifndef CORE_MODEL_BLUEPRINT_TEXT_H
-#define CORE_MODEL_BLUEPRINT_TEXT_H
-
-#include "core/model/draft.h"
-
-enum status blueprint_text_draw(struct draft *draft, struct blueprint *out, struct error *err);
-
-#endif
