@@ -15,7 +15,7 @@ deny() {
 }
 
 # The rooms of a model, from the bottom up: none includes one that comes after it.
-rooms='weights|checkpoint|towers|blueprint|model'
+rooms='weights|checkpoint|towers|blueprint|pack|model'
 
 deny core   'api/|server/|config/|hub/|cli/'    'core knows nothing above it'
 deny api    'server/|config/|hub/|cli/'         'api knows nothing above it'
@@ -28,10 +28,11 @@ deny core/base     "core/(image|text|$rooms|kernels|batch|index|classify)/|core/
 deny core/kernels  "core/(image|text|$rooms|batch|index|classify)/|core/(engine|registry|runtime)" 'kernels know numbers only'
 deny core/image    "core/(text|$rooms|batch|index|classify)/|core/(engine|registry|runtime)"  'image is independent'
 deny core/text     "core/(image|$rooms|kernels|batch|index|classify)/|core/(engine|registry|runtime)" 'text is independent'
-deny core/weights    'core/(kernels|checkpoint|towers|blueprint|model)/' 'tensors come from files, whatever the model'
-deny core/checkpoint 'core/(kernels|towers|blueprint|model)/' 'what a model is does not depend on how it is computed'
-deny core/towers     'core/(weights|blueprint|model)/|core/checkpoint/[^i]' 'towers run what is packed, and of checkpoints know info.h'
-deny core/blueprint  'core/model/' 'a blueprint knows nothing of the bytes it becomes'
+deny core/weights    'core/(kernels|checkpoint|towers|blueprint|pack|model)/' 'tensors come from files, whatever the model'
+deny core/checkpoint 'core/(kernels|towers|blueprint|pack|model)/' 'what a model is does not depend on how it is computed'
+deny core/towers     'core/(weights|blueprint|pack|model)/|core/checkpoint/[^i]' 'towers run what is packed, and of checkpoints know info.h'
+deny core/blueprint  'core/(pack|model)/' 'a blueprint knows nothing of the bytes it becomes'
+deny core/pack       'core/model/' 'packing knows nothing of who opens the model'
 for room in $(echo $rooms | tr '|' ' '); do
     deny "core/$room" 'core/(image|text|batch|index|classify)/|core/(engine|registry|runtime)' 'the model takes tensors'
 done

@@ -16,8 +16,8 @@
 #include "core/checkpoint/config_apple.h"
 #include "core/kernels/isa.h"
 #include "core/model/arithmetic.h"
-#include "core/model/pack.h"
 #include "core/model/quality.h"
+#include "core/pack/pack.h"
 
 /* ---- what to open ---- */
 

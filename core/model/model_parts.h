@@ -3,7 +3,7 @@
 #ifndef CORE_MODEL_MODEL_PARTS_H
 #define CORE_MODEL_MODEL_PARTS_H
 
-#include "core/model/packed_file.h"
+#include "core/pack/packed_file.h"
 #include "core/towers/vision.h"
 
 struct model {

@@ -1,8 +1,8 @@
 /* A weight file: the header, every tensor's data, and the model that is packed from it. */
 #include "core/blueprint/blueprint.h"
 #include "core/kernels/isa.h"
-#include "core/model/pack.h"
-#include "core/model/packed_file.h"
+#include "core/pack/pack.h"
+#include "core/pack/packed_file.h"
 #include "core/weights/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

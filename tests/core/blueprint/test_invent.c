@@ -9,7 +9,7 @@
 
 #include "core/checkpoint/architecture_info.h"
 #include "core/kernels/gemm.h"
-#include "core/model/pack.h"
+#include "core/pack/pack.h"
 #include "core/towers/text.h"
 #include "core/towers/vision.h"
 #include "tests/support/program.h"

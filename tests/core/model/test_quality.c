@@ -10,7 +10,7 @@
 #include "core/checkpoint/architecture_info.h"
 #include "core/kernels/isa.h"
 #include "core/model/cosines.h"
-#include "core/model/pack.h"
+#include "core/pack/pack.h"
 #include "core/towers/text.h"
 #include "core/towers/vision.h"
 #include "tests/support/kernel_sets.h"

@@ -1,8 +1,8 @@
-#include "core/model/conv_pack.h"
+#include "core/pack/conv_pack.h"
 
 #include <stdlib.h>
 
-#include "core/model/conv_fold.h"
+#include "core/pack/conv_fold.h"
 
 /* A row from the order channel, y, x to y, x, channel. */
 static void turn_row(float *to, const float *from, size_t channels, size_t area, double scale) {

@@ -1,6 +1,6 @@
 /* pack.h - from a checkpoint's tensors to the block of packed weights. */
-#ifndef CORE_MODEL_PACK_H
-#define CORE_MODEL_PACK_H
+#ifndef CORE_PACK_PACK_H
+#define CORE_PACK_PACK_H
 
 #include "core/blueprint/blueprint.h"
 #include "core/towers/towers.h"

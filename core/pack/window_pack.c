@@ -1,8 +1,8 @@
-#include "core/model/window_pack.h"
+#include "core/pack/window_pack.h"
 
 #include <stdlib.h>
 
-#include "core/model/conv_fold.h"
+#include "core/pack/conv_fold.h"
 
 /* [multiple * channels, area] to [multiple, area, channels]. */
 static void turn(const struct window *to, const struct conv_folded *folded, float *weights,

@@ -1,15 +1,15 @@
-#include "core/model/pack.h"
+#include "core/pack/pack.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/model/conv_pack.h"
-#include "core/model/convnext_pack.h"
-#include "core/model/fastvit_pack.h"
-#include "core/model/pooler_pack.h"
-#include "core/model/resnet_pack.h"
-#include "core/model/window_pack.h"
+#include "core/pack/conv_pack.h"
+#include "core/pack/convnext_pack.h"
+#include "core/pack/fastvit_pack.h"
+#include "core/pack/pooler_pack.h"
+#include "core/pack/resnet_pack.h"
+#include "core/pack/window_pack.h"
 
 /* The block is constant for everybody but the packer. */
 static void *writable(const void *place) {

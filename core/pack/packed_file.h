@@ -10,8 +10,8 @@
  *
  * Files are written under another name, ".packing-...", and renamed when complete. The
  * writer holds a lock, by which the next one tells who was killed before that. */
-#ifndef CORE_MODEL_PACKED_FILE_H
-#define CORE_MODEL_PACKED_FILE_H
+#ifndef CORE_PACK_PACKED_FILE_H
+#define CORE_PACK_PACKED_FILE_H
 
 #include "core/base/file.h"
 #include "core/checkpoint/info.h"

@@ -1,9 +1,9 @@
-#include "core/model/fastvit_pack.h"
+#include "core/pack/fastvit_pack.h"
 
 #include <stdlib.h>
 
-#include "core/model/conv_fold.h"
-#include "core/model/window_pack.h"
+#include "core/pack/conv_fold.h"
+#include "core/pack/window_pack.h"
 
 static void free_folded(struct conv_folded *folded) {
     free(folded->rows);

@@ -1,8 +1,8 @@
-#include "core/model/convnext_pack.h"
+#include "core/pack/convnext_pack.h"
 
 #include <stdlib.h>
 
-#include "core/model/conv_pack.h"
+#include "core/pack/conv_pack.h"
 
 /* [width, 49] to [49, width]. */
 static enum status pack_window(const struct convnext_block *to,

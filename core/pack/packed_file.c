@@ -1,4 +1,4 @@
-#include "core/model/packed_file.h"
+#include "core/pack/packed_file.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "core/model/pooler_pack.h"
+#include "core/pack/pooler_pack.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "core/model/conv_fold.h"
+#include "core/pack/conv_fold.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* pooler_pack.h - the weights of a pooler on their way into the block. */
-#ifndef CORE_MODEL_POOLER_PACK_H
-#define CORE_MODEL_POOLER_PACK_H
+#ifndef CORE_PACK_POOLER_PACK_H
+#define CORE_PACK_POOLER_PACK_H
 
-#include "core/model/pack.h"
+#include "core/pack/pack.h"
 
 /* As pack_towers(), of towers->pooler. */
 enum status pooler_pack(const struct towers *towers, const struct blueprint *from,

@@ -1,6 +1,6 @@
-#include "core/model/resnet_pack.h"
+#include "core/pack/resnet_pack.h"
 
-#include "core/model/conv_pack.h"
+#include "core/pack/conv_pack.h"
 
 static enum status pack_block(const struct bottleneck *to, const struct blueprint_bottleneck *from,
                               struct error *err) {

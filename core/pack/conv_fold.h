@@ -1,7 +1,7 @@
 /* conv_fold.h - convolutions side by side, each with a BatchNorm behind it, as one convolution
  * (SPEC 4.6). Sums are in double precision. */
-#ifndef CORE_MODEL_CONV_FOLD_H
-#define CORE_MODEL_CONV_FOLD_H
+#ifndef CORE_PACK_CONV_FOLD_H
+#define CORE_PACK_CONV_FOLD_H
 
 #include "core/blueprint/blueprint.h"
 

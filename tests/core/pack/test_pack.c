@@ -1,5 +1,5 @@
 /* Weights that are not numbers. */
-#include "core/model/pack.h"
+#include "core/pack/pack.h"
 
 #include <check.h>
 #include <stdio.h>

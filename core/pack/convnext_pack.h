@@ -1,8 +1,8 @@
 /* convnext_pack.h - the weights of a ConvNeXt, from the checkpoint's tensors to the block. */
-#ifndef CORE_MODEL_CONVNEXT_PACK_H
-#define CORE_MODEL_CONVNEXT_PACK_H
+#ifndef CORE_PACK_CONVNEXT_PACK_H
+#define CORE_PACK_CONVNEXT_PACK_H
 
-#include "core/model/pack.h"
+#include "core/pack/pack.h"
 
 /* As pack_towers(). */
 enum status convnext_pack(const struct towers *towers, const struct blueprint *from,

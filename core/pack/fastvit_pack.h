@@ -1,8 +1,8 @@
 /* fastvit_pack.h - the weights of a FastViT, from the checkpoint's tensors to the block. */
-#ifndef CORE_MODEL_FASTVIT_PACK_H
-#define CORE_MODEL_FASTVIT_PACK_H
+#ifndef CORE_PACK_FASTVIT_PACK_H
+#define CORE_PACK_FASTVIT_PACK_H
 
-#include "core/model/pack.h"
+#include "core/pack/pack.h"
 
 /* As pack_towers(). */
 enum status fastvit_pack(const struct towers *towers, const struct blueprint *from,
