@@ -20,7 +20,14 @@ START_TEST(what_is_left) {
         {"\001\x1F\x7F", "???"},
         {"\xC2\x9B\x33\x31m\xC2\x80\xC2\x9F", "??31m????"}, /* C1 */
         {"\x9B", "?"},                                      /* the same in Latin-1 */
-        {"\xC0\x9B\xC1\xBF", "????"},                       /* overlong */
+        /* Bidirectional: U+202E, U+202A; U+2066, U+2069; U+200E, U+200F, U+061C. */
+        {"a\xE2\x80\xAEz\xE2\x80\xAA", "a???z???"},
+        {"\xE2\x81\xA6x\xE2\x81\xA9", "???x???"},
+        {"\xE2\x80\x8E\xE2\x80\x8F\xD8\x9C", "????????"},
+        /* And what stands beside them. */
+        {"\xE2\x80\x8D\xE2\x80\x90\xE2\x80\xAF\xE2\x81\xA5\xE2\x81\xAA\xD8\x9B",
+         "\xE2\x80\x8D\xE2\x80\x90\xE2\x80\xAF\xE2\x81\xA5\xE2\x81\xAA\xD8\x9B"},
+        {"\xC0\x9B\xC1\xBF", "????"}, /* overlong */
         {"\xE0\x80\x9B\xE0\x9F\xBF", "??????"},
         {"\xF0\x80\x80\x9B\xF0\x8F\xBF\xBF", "????????"},
         {"\xED\xA0\x80\xED\xBF\xBF", "??????"}, /* surrogates */
