@@ -45,18 +45,20 @@ static void put(struct line *line, const char *format, ...) {
     if (size > 0) line->size += (size_t)size < room ? (size_t)size : room - 1;
 }
 
-/* Quoted and escaped so that it is valid JSON and cannot forge a line: everything
- * outside of printable ASCII becomes \u00XX. */
+/* Quoted and escaped so that it is valid JSON and cannot forge a line: UTF-8 stays, control
+ * characters become \uXXXX, and bytes that are no UTF-8 U+FFFD. */
 static void put_quoted(struct line *line, const char *text) {
     put(line, "\"");
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (line->size + 16 > sizeof(line->text)) break;
-        if (*c == '"' || *c == '\\')
-            put(line, "\\%c", *c);
-        else if (*c < 0x20 || *c >= 0x7f)
-            put(line, "\\u%04x", *c);
+    while (*text && line->size + 16 <= sizeof(line->text)) {
+        uint32_t point;
+        size_t size = printable_read(&point, text);
+        if (!size)
+            put(line, "\\ufffd");
+        else if (printable_is_control(point))
+            put(line, "\\u%04x", point);
         else
-            put(line, "%c", *c);
+            put(line, "%s%.*s", point == '"' || point == '\\' ? "\\" : "", (int)size, text);
+        text += size ? size : 1;
     }
     put(line, "\"");
 }

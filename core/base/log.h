@@ -3,8 +3,8 @@
  * The sink (level and format) is the program's one mutable global: it is set once
  * at start and read everywhere. Lines go to standard error in a single write, so
  * lines of different threads never mix. Values may be hostile (paths, headers):
- * both formats escape control characters, quotes and bytes outside of ASCII in the
- * values of fields, and messages have printable characters only (printable.h).
+ * both formats escape control characters, quotes and what is not UTF-8 in the values of
+ * fields, and messages have printable characters only (printable.h).
  */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H
