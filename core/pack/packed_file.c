@@ -17,7 +17,7 @@
 #include "core/base/log.h"
 
 enum {
-    VERSION = 5,
+    VERSION = 6,
     BLOCK_OFFSET = 1 << 16,
     HUGE_PAGE = 2 << 20,
     WHAT_DIGITS = 16, /* of its digest in the name */
