@@ -32,11 +32,6 @@ const struct model_info *model_info(const struct model *model) {
     return &model->info;
 }
 
-size_t model_packed_bytes(const struct model *model, bool *is_file) {
-    *is_file = model->packed.memory == NULL;
-    return model->packed.block.size;
-}
-
 const char *model_identity(const struct model *model) {
     return model->identity;
 }

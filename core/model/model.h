@@ -62,8 +62,6 @@ void model_close(struct model *model);
 const struct model_info *model_info(const struct model *model);
 /* As model_measure() found it; "" for random weights. */
 const char *model_identity(const struct model *model);
-/* Bytes of packed weights, and whether they lie in a mapped file. */
-size_t model_packed_bytes(const struct model *model, bool *is_file);
 
 /* The encode functions may be called from several threads at a time, each with a
  * `worker` of its own, below options.workers. The members of `team` help; their numbers

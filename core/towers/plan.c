@@ -1,6 +1,5 @@
 #include "core/towers/plan.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "core/kernels/isa.h"
@@ -87,31 +86,6 @@ uint8_t *plan_at(struct plan *plan, const struct model_info *info, enum plan_tow
     if (place.layer < shape_of(info, tower)->layers)
         return &plan->layers[tower][place.layer][place.product];
     return place.is_patch ? &plan->patch : &plan->projection[tower];
-}
-
-static const char *product_name(const struct model_info *info, enum plan_tower tower,
-                                const struct place *place) {
-    static const char *const products[] = {"qkv", "out", "fc", "proj"};
-    static const char *const convs[] = {"conv1", "conv2", "conv3", "downsample"};
-    bool is_vision = tower == PLAN_VISION;
-    if (is_vision && info->image_tower == MODEL_IMAGE_RESNET &&
-        place->layer + 1 < info->vision.layers)
-        return convs[place->product];
-    if (is_vision && info->image_tower == MODEL_IMAGE_CONVNEXT && place->product == CONVNEXT_HALVE)
-        return "downsample";
-    if (is_vision && info->image_tower == MODEL_IMAGE_FASTVIT &&
-        fastvit_place_of(&info->fastvit, place->layer).kind == FASTVIT_HALVE)
-        return "downsample";
-    return products[place->product];
-}
-
-void plan_describe(char out[32], const struct model_info *info, enum plan_tower tower,
-                   size_t index) {
-    struct place place = place_of(info, tower, index);
-    if (place.layer < shape_of(info, tower)->layers)
-        snprintf(out, 32, "layer %u %s", place.layer + 1, product_name(info, tower, &place));
-    else
-        snprintf(out, 32, "%s", place.is_patch ? "patch" : "projection");
 }
 
 uint32_t plan_exceptions(struct plan *plan, const struct model_info *info) {

@@ -31,9 +31,6 @@ void plan_fill(struct plan *plan, enum model_precision precision);
 size_t plan_count(const struct model_info *info, enum plan_tower tower);
 uint8_t *plan_at(struct plan *plan, const struct model_info *info, enum plan_tower tower,
                  size_t index);
-/* "layer 3 qkv", "layer 3 conv1", "patch", "projection". */
-void plan_describe(char out[32], const struct model_info *info, enum plan_tower tower,
-                   size_t index);
 /* How many products of both towers have another precision than int8. */
 uint32_t plan_exceptions(struct plan *plan, const struct model_info *info);
 

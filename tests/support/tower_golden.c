@@ -8,6 +8,7 @@
 
 #include "core/kernels/isa.h"
 #include "core/model/calibrate.h"
+#include "tests/support/files.h"
 #include "tests/support/folder.h"
 #include "tests/support/kernel_sets.h"
 #include "tests/support/npy.h"
@@ -153,6 +154,12 @@ void tower_check_calibrated(const char *path, size_t products) {
     free(profile);
 }
 
+static void ignore_file(void *context, const char *path, struct bytes file) {
+    (void)context;
+    (void)path;
+    (void)file;
+}
+
 void tower_check_packed(const char *path, bool (*holds)(const struct model_info *info),
                         const struct model_text *text) {
     char *cache = folder_make();
@@ -163,9 +170,8 @@ void tower_check_packed(const char *path, bool (*holds)(const struct model_info 
     float images[2][TOWER_DIM], texts[2][TOWER_DIM] = {{0}};
     for (size_t i = 0; i < 2; i++) {
         float *image = images[i], *of_text = texts[i];
-        bool is_file = false;
         struct model *model = tower_open(path, &options);
-        expect(model_packed_bytes(model, &is_file) > 0 && is_file, "%s: no packed file", path);
+        expect(files_each(cache, ignore_file, NULL) == 1, "%s: no packed file", path);
         expect(holds(model_info(model)), "%s: another model", path);
         model_encode_images(model, 0, NULL, &picture, 1, &image);
         if (text) model_encode_texts(model, 0, NULL, text, 1, &of_text);
@@ -174,4 +180,17 @@ void tower_check_packed(const char *path, bool (*holds)(const struct model_info 
     expect(same_bits(images[0], images[1], sizeof(images[0])), "%s: another image", path);
     expect(same_bits(texts[0], texts[1], sizeof(texts[0])), "%s: another text", path);
     folder_remove(cache);
+}
+
+void tower_name_product(char out[32], const struct model_info *info, enum plan_tower tower,
+                        size_t index) {
+    static const char *const products[PLAN_PRODUCTS] = {"qkv", "out", "fc", "proj"};
+    struct plan plan;
+    const uint8_t *place = plan_at(&plan, info, tower, index), *layers = plan.layers[tower][0];
+    if (place == &plan.patch || place == &plan.projection[tower]) {
+        snprintf(out, 32, "%s", place == &plan.patch ? "patch" : "projection");
+        return;
+    }
+    size_t at = (size_t)(place - layers);
+    snprintf(out, 32, "layer %zu %s", at / PLAN_PRODUCTS + 1, products[at % PLAN_PRODUCTS]);
 }

@@ -38,4 +38,8 @@ void tower_check_batches(const char *path);
 void tower_check_packed(const char *path, bool (*holds)(const struct model_info *info),
                         const struct model_text *text);
 
+/* Which place in a plan that number has: "layer 3 qkv", "patch", "projection". */
+void tower_name_product(char out[32], const struct model_info *info, enum plan_tower tower,
+                        size_t index);
+
 #endif

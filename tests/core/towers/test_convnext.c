@@ -74,11 +74,11 @@ START_TEST(products_have_names) {
     const struct model_info info = {.vision = {.layers = 5, .projected = true},
                                     .image_tower = MODEL_IMAGE_CONVNEXT,
                                     .convnext = {.blocks = {1, 2, 1, 1}}};
-    static const char *const names[] = {"layer 1 fc", "layer 1 proj", "layer 2 downsample",
+    static const char *const names[] = {"layer 1 fc", "layer 1 proj", "layer 2 qkv",
                                         "layer 2 fc", "layer 2 proj", "layer 3 fc"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char name[32];
-        plan_describe(name, &info, PLAN_VISION, i);
+        tower_name_product(name, &info, PLAN_VISION, i);
         ck_assert_str_eq(name, names[i]);
     }
 }

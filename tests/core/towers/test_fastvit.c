@@ -95,15 +95,14 @@ START_TEST(products_have_names) {
     const struct model_info info = {.vision = {.layers = 6, .projected = true},
                                     .image_tower = MODEL_IMAGE_FASTVIT,
                                     .fastvit = {.stages = 3, .blocks = {2, 1, 1}, .attending = 2}};
-    static const char *const names[] = {"layer 1 fc",   "layer 1 proj",       "layer 2 fc",
-                                        "layer 2 proj", "layer 3 downsample", "layer 4 fc",
-                                        "layer 4 proj", "layer 5 downsample", "layer 6 qkv",
-                                        "layer 6 out",  "layer 6 fc",         "layer 6 proj",
-                                        "patch",        "projection"};
+    static const char *const names[] = {
+        "layer 1 fc", "layer 1 proj", "layer 2 fc",  "layer 2 proj", "layer 3 qkv",
+        "layer 4 fc", "layer 4 proj", "layer 5 qkv", "layer 6 qkv",  "layer 6 out",
+        "layer 6 fc", "layer 6 proj", "patch",       "projection"};
     ck_assert_uint_eq(plan_count(&info, PLAN_VISION), sizeof(names) / sizeof(names[0]));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char name[32];
-        plan_describe(name, &info, PLAN_VISION, i);
+        tower_name_product(name, &info, PLAN_VISION, i);
         ck_assert_str_eq(name, names[i]);
     }
 }

@@ -242,7 +242,7 @@ START_TEST(products_have_names) {
     ck_assert_uint_eq(plan_count(info, PLAN_TEXT), sizeof(names) / sizeof(names[0]));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char name[32];
-        plan_describe(name, info, PLAN_TEXT, i);
+        tower_name_product(name, info, PLAN_TEXT, i);
         ck_assert_str_eq(name, names[i]);
     }
     /* By hand: two windows and an MLP in each of two layers, two layers that attend, the last

@@ -6,6 +6,7 @@
 #include "core/kernels/isa.h"
 #include "core/towers/resnet.h"
 #include "tests/support/program.h"
+#include "tests/support/tower_golden.h"
 
 static const struct model_info both = {
     .vision = {.layers = 3, .projected = true},
@@ -43,9 +44,8 @@ START_TEST(numbers_of_a_resnet) {
     static const struct {
         size_t number;
         const char *name;
-    } names[] = {{0, "layer 1 conv1"}, {3, "layer 1 downsample"}, {4, "layer 2 conv1"},
-                 {6, "layer 2 conv3"}, {7, "layer 3 conv1"},      {22, "layer 7 qkv"},
-                 {23, "patch"},        {24, "projection"}};
+    } names[] = {{0, "layer 1 qkv"}, {3, "layer 1 proj"}, {4, "layer 2 qkv"}, {6, "layer 2 fc"},
+                 {7, "layer 3 qkv"}, {22, "layer 7 qkv"}, {23, "patch"},      {24, "projection"}};
     struct plan plan;
     ck_assert_uint_eq(plan_count(&info, PLAN_VISION), 4 + 3 + 4 + 4 + 4 + 3 + 1 + 2);
     plan_fill(&plan, MODEL_INT8);
@@ -57,7 +57,7 @@ START_TEST(numbers_of_a_resnet) {
     ck_assert_uint_eq(plan.layers[PLAN_VISION][6][PLAN_OUT], MODEL_INT8);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char name[32];
-        plan_describe(name, &info, PLAN_VISION, names[i].number);
+        tower_name_product(name, &info, PLAN_VISION, names[i].number);
         ck_assert_str_eq(name, names[i].name);
     }
 }
