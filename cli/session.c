@@ -104,23 +104,20 @@ static int add_flag(char out[FLAG_SIZE], const char **flag, const char *name, co
     return EX_USAGE;
 }
 
-static int load(struct config *out, const struct session_options *options) {
+/* A server is given its store; a command finds the user's own. */
+int session_load(struct config *out, const struct session_options *options) {
     char model[FLAG_SIZE], store[FLAG_SIZE];
     const char *flags[3] = {NULL};
+    struct error err = ERROR_NONE;
     int code = add_flag(model, &flags[0], "model", options->model);
     if (code == EX_OK)
         code = add_flag(store, &flags[flags[0] != NULL], "store.location", options->store);
-    return code == EX_OK ? session_load_config(out, options->config, flags) : code;
-}
-
-/* A server is given its store; a command finds the user's own. */
-int session_load(struct config *out, const struct session_options *options) {
-    struct session_options with_store = *options;
-    int code = load(out, options);
-    if (code != EX_OK || out->collections.store || !options->with_store) return code;
+    if (code == EX_OK) code = session_load_config(out, options->config, flags);
+    if (code != EX_OK || !options->with_store) return code;
+    if (config_default_store(out, (const char *const *)environ, &err) == STATUS_OK) return EX_OK;
     config_free(out);
-    with_store.store = "auto";
-    return load(out, &with_store);
+    console_fail(&err);
+    return EX_CONFIG;
 }
 
 static int open_model(struct session *session) {

@@ -245,6 +245,13 @@ enum status config_load(struct config *out, const char *path, const char *const 
     return STATUS_OK;
 }
 
+enum status config_default_store(struct config *config, const char *const *environment,
+                                 struct error *err) {
+    if (config->collections.store) return STATUS_OK;
+    config->store_location = "auto";
+    return find_store(config, environment, err);
+}
+
 void config_free(struct config *config) {
     storage_destroy(config->storage);
     *config = (struct config){0};

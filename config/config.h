@@ -48,6 +48,11 @@ enum status config_load(struct config *out, const char *path, const char *const 
                         const char *const *flags, struct error *err);
 void config_free(struct config *config);
 
+/* Has collections kept in the user's data directory, as store.location: auto does, where the
+ * configuration has no place for them. */
+enum status config_default_store(struct config *config, const char *const *environment,
+                                 struct error *err);
+
 /* A variable that begins with CLIPD_ and is none of ours is a warning in the log, whose
  * level and format the configuration says: container platforms make such names up for a
  * service called "clipd". */

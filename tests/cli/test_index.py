@@ -371,8 +371,10 @@ class Library(Folder):
     def test_the_users_own_store(self):
         del self.env["CLIPD_STORE"]
         self.env["XDG_DATA_HOME"] = self.folder + "/data"
-        self.index()
+        self.env["CLIPD_ABSENT"] = "1"
+        _, err = self.run_it("index", self.pictures, "--collection", "photos")
         self.assertTrue(os.path.isdir(self.folder + "/data/clipd"))
+        self.assertEqual(err.count("CLIPD_ABSENT"), 1, err)
         del self.env["XDG_DATA_HOME"]
         self.env["HOME"] = ""
         _, err = self.run_it("collections", code=CONFIG)

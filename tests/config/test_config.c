@@ -337,6 +337,13 @@ START_TEST(test_store_location) {
     ck_assert_str_eq(find_store("auto", relative), "/home/me/.local/share/clipd");
     ck_assert_str_eq(find_store("photos", data), "photos");
     ck_assert_str_eq(find_store("postgresql://a:b@c/d", data), "postgresql://a:b@c/d");
+    /* What a command does that needs a store: one that is named stays. */
+    ck_assert_int_eq(config_default_store(&config, data, &err), STATUS_OK);
+    ck_assert_str_eq(config.collections.store, "postgresql://a:b@c/d");
+    ck_assert_str_eq(find_store("none", data), "-");
+    ck_assert_int_eq(config_default_store(&config, no_environment, NULL), STATUS_INVALID);
+    ck_assert_int_eq(config_default_store(&config, data, &err), STATUS_OK);
+    ck_assert_str_eq(config.collections.store, "/data/clipd");
 }
 END_TEST
 
