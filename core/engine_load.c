@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/checkpoint/layout.h"
 #include "core/recipe.h"
+#include "core/text/vocabulary_file.h"
 
 enum { PPM = 1000000 };
 
@@ -115,6 +116,11 @@ static void set_info(struct engine *engine, enum tokenizer_mode mode) {
     info->preprocess.fast = engine->image_options.reduce_to > 0;
 }
 
+/* Newly allocated; NULL without memory. */
+static char *vocabulary_path(const struct engine_options *options) {
+    return options->vocab ? strdup(options->vocab) : layout_tokenizer(options->path);
+}
+
 /* A checkpoint directory brings its vocabulary; a bare file needs `vocab`. Without
  * one the model still serves images. */
 static enum status open_tokenizer(struct engine *engine, const struct tokenizer_options *mode,
@@ -128,7 +134,7 @@ static enum status open_tokenizer(struct engine *engine, const struct tokenizer_
                     engine->name);
         return STATUS_OK;
     }
-    char *path = options->vocab ? strdup(options->vocab) : layout_tokenizer(options->path);
+    char *path = vocabulary_path(options);
     if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     enum status status = tokenizer_open(&engine->tokenizer, path, mode, err);
     uint32_t size = status ? 0 : tokenizer_vocab_size(engine->tokenizer);
@@ -162,10 +168,16 @@ enum status engine_measure(struct engine_needs *out, struct runtime *runtime,
                            const struct engine_options *options, struct error *err) {
     struct model_options model = model_options_of(runtime, options);
     struct model_needs needs;
+    char vocabulary[SHA256_HEX_SIZE], parts[2 * SHA256_HEX_SIZE];
+    char *path = vocabulary_path(options);
+    if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     enum status status = model_measure(&needs, &model, err);
+    if (!status) status = vocabulary_file_state(vocabulary, path, err);
+    free(path);
     if (status) return status;
     out->bytes = needs.bytes;
-    memcpy(out->identity, needs.identity, sizeof(out->identity));
+    snprintf(parts, sizeof(parts), "%s %s", needs.identity, vocabulary);
+    sha256_hex(out->identity, bytes_of(parts));
     return STATUS_OK;
 }
 

@@ -76,6 +76,14 @@ enum status file_read(struct buffer *out, const char *path, struct error *err) {
     return status;
 }
 
+bool file_stamp(char out[FILE_STAMP_SIZE], const char *path) {
+    struct stat info;
+    if (stat(path, &info)) return false;
+    snprintf(out, FILE_STAMP_SIZE, "%llu %lld %lld.%09ld\n", (unsigned long long)info.st_ino,
+             (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    return true;
+}
+
 char *file_join(const char *directory, const char *name) {
     size_t size = strlen(directory) + strlen(name) + 2;
     char *path = malloc(size);

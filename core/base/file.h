@@ -2,6 +2,8 @@
 #ifndef CORE_BASE_FILE_H
 #define CORE_BASE_FILE_H
 
+#include <stdbool.h>
+
 #include "core/base/bytes.h"
 
 /* A file mapped read-only. Whoever shortens the file under us gets us killed by
@@ -24,6 +26,11 @@ void file_map_release(struct bytes part);
 /* Appends the whole file; STATUS_TOO_LARGE past the buffer's limit. "-" is
  * standard input. */
 enum status file_read(struct buffer *out, const char *path, struct error *err);
+
+/* What tells a file from another that takes its place: inode, size and time. No device: containers
+ * number theirs anew at every start. False when there is none. */
+enum { FILE_STAMP_SIZE = 128 };
+bool file_stamp(char out[FILE_STAMP_SIZE], const char *path);
 
 /* Joins a directory and a name into a newly allocated path; NULL without memory. */
 char *file_join(const char *directory, const char *name);

@@ -12,7 +12,7 @@
 
 enum { INFLATE_CHUNK = 65536, GZIP_WINDOW_BITS = 16 + MAX_WBITS };
 
-/* In a directory the first of these counts. */
+/* In a directory the first of these counts; behind them, what is only read beside others. */
 static const char *const names[] = {
     "tokenizer.json",
     "vocab.json",
@@ -23,8 +23,9 @@ static const char *const names[] = {
     "bpe_simple_vocab_16e6.txt.gz",
     "bpe_simple_vocab_16e6.txt",
     "merges.txt",
+    "tokenizer_config.json",
 };
-enum { NAMES_COUNT = sizeof(names) / sizeof(names[0]) };
+enum { ALL_COUNT = sizeof(names) / sizeof(names[0]), NAMES_COUNT = ALL_COUNT - 1 };
 
 /* One gzip member; `out` bounds what comes out of it. */
 static enum status inflate_all(struct buffer *out, struct bytes packed, struct error *err) {
@@ -94,10 +95,15 @@ enum status vocabulary_file_open(struct vocabulary_file *out, const char *path, 
                      path);
 }
 
+/* NULL without memory. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+}
+
 enum status vocabulary_file_beside(struct vocabulary_file *out, struct vocabulary_file *file,
                                    const char *name, struct error *err) {
-    const char *slash = strrchr(file->path, '/');
-    char *folder = slash ? strndup(file->path, (size_t)(slash - file->path)) : strdup(".");
+    char *folder = folder_of(file->path);
     char *path = folder ? file_join(folder, name) : NULL;
     free(folder);
     enum status status = open_file(out, path, err);
@@ -107,6 +113,33 @@ enum status vocabulary_file_beside(struct vocabulary_file *out, struct vocabular
     memcpy(digests + SHA256_SIZE, out->digest, SHA256_SIZE);
     sha256(file->digest, (struct bytes){digests, sizeof(digests)});
     return STATUS_OK;
+}
+
+static void add_stamp(struct sha256_run *run, const char *path) {
+    char stamp[FILE_STAMP_SIZE];
+    sha256_add(run, bytes_of(file_stamp(stamp, path) ? stamp : "none\n"));
+}
+
+enum status vocabulary_file_state(char hex[SHA256_HEX_SIZE], const char *path, struct error *err) {
+    struct stat info;
+    uint8_t digest[SHA256_SIZE];
+    bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    char *folder = is_folder ? strdup(path) : folder_of(path);
+    struct sha256_run *run = sha256_begin();
+    bool complete = folder && run;
+    if (complete && !is_folder) add_stamp(run, path);
+    for (size_t i = 0; i < ALL_COUNT && complete; i++) {
+        char *file = file_join(folder, names[i]);
+        complete = file != NULL;
+        if (file) add_stamp(run, file);
+        free(file);
+    }
+    free(folder);
+    if (run) {
+        sha256_end(run, digest);
+        sha256_print(hex, digest);
+    }
+    return complete ? STATUS_OK : error_set(err, STATUS_NO_MEMORY, "out of memory for a digest");
 }
 
 void vocabulary_file_close(struct vocabulary_file *file) {

@@ -20,6 +20,9 @@ enum status vocabulary_file_open(struct vocabulary_file *out, const char *path, 
 /* Another file in the same folder, which becomes a part of what `file` is. */
 enum status vocabulary_file_beside(struct vocabulary_file *out, struct vocabulary_file *file,
                                    const char *name, struct error *err);
+/* In hexadecimal: how the files stand that a vocabulary of that path is read from, or would be if
+ * they were there. Reads none of them. */
+enum status vocabulary_file_state(char hex[SHA256_HEX_SIZE], const char *path, struct error *err);
 /* Zeroed memory may be closed, too. */
 void vocabulary_file_close(struct vocabulary_file *file);
 

@@ -14,17 +14,13 @@ enum { HASH_CHUNK = 16 << 20 };
 /* ---- files ---- */
 
 /* The identity is read before the file: one that is replaced in between then looks older
- * than it is, and the next start packs it once more. No device: containers number theirs
- * anew at every start. */
+ * than it is, and the next start packs it once more. */
 static enum status map(struct file_map *out, struct sha256_run *identity, const char *path,
                        struct error *err) {
-    struct stat info;
-    char text[128];
+    char stamp[FILE_STAMP_SIZE];
     *out = (struct file_map){0};
-    if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "read", path);
-    snprintf(text, sizeof(text), "%llu %lld %lld.%09ld\n", (unsigned long long)info.st_ino,
-             (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-    sha256_add(identity, bytes_of(text));
+    if (!file_stamp(stamp, path)) return error_set_errno(err, STATUS_NOT_FOUND, "read", path);
+    sha256_add(identity, bytes_of(stamp));
     return file_map_open(out, path, err);
 }
 

@@ -141,6 +141,53 @@ START_TEST(files_that_change_are_loaded_anew) {
 }
 END_TEST
 
+/* One merge less. */
+static void change_vocabulary(const char *folder) {
+    char path[300];
+    struct buffer text = files_load("models/starter/merges.txt");
+    snprintf(path, sizeof(path), "%s/merges.txt", folder);
+    unlink(path);
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    const uint8_t *end = memrchr(text.data, '\n', text.size - 1);
+    size_t size = (size_t)(end - text.data) + 1;
+    ck_assert_uint_eq(fwrite(text.data, 1, size, file), size);
+    fclose(file);
+    buffer_free(&text);
+}
+
+static void read_identity(char out[65]) {
+    struct engine *engine;
+    ck_assert_int_eq(registry_acquire(trio.registry, "b", CLOCK_NEVER, &engine, NULL), STATUS_OK);
+    snprintf(out, 65, "%s", engine_info(engine)->identity);
+    registry_release(trio.registry, engine);
+}
+
+/* Beside the weights, or as a folder or a file of its own. */
+START_TEST(a_vocabulary_that_changes_is_loaded_anew) {
+    char *folder = folder_make();
+    char file[300], before[65], after[65];
+    struct registry_model model = trio_model(1, REGISTRY_EAGER);
+    trio_link_starter(folder);
+    snprintf(file, sizeof(file), "%s/vocab.json", folder);
+    if (_i == 0)
+        model.engine.path = folder;
+    else
+        model.engine.vocab = _i == 1 ? folder : file;
+    trio_configure_well(&trio, &model, 1, 0);
+    read_identity(before);
+    trio_configure_well(&trio, &model, 1, 0);
+    read_identity(after);
+    ck_assert_str_eq(before, after);
+    change_vocabulary(folder);
+    trio_configure_well(&trio, &model, 1, 0);
+    read_identity(after);
+    ck_assert_str_ne(before, after);
+    trio_check(&trio, 1);
+    folder_remove(folder);
+}
+END_TEST
+
 static void *ask_for_b(void *argument) {
     enum status *status = argument;
     float found[TRIO_DIM_MAX];
@@ -254,6 +301,7 @@ int main(void) {
     tcase_add_test(tests, a_wrong_configuration_changes_nothing);
     tcase_add_test(tests, what_is_unchanged_stays);
     tcase_add_test(tests, files_that_change_are_loaded_anew);
+    tcase_add_loop_test(tests, a_vocabulary_that_changes_is_loaded_anew, 0, 3);
     tcase_add_test(tests, files_that_change_while_they_are_loaded);
     tcase_add_test(tests, collections_find_their_model_by_its_digest);
     tcase_add_test(tests, changes_under_load);
