@@ -51,7 +51,7 @@ static enum status watch_folder(void *context, const char *path, struct error *e
     char *none = NULL;
     int watch = inotify_add_watch(follow->events, path,
                                   IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE |
-                                      IN_MOVED_FROM | IN_ONLYDIR | IN_EXCL_UNLINK);
+                                      IN_MOVED_FROM | IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD);
     if (watch < 0 && errno == ENOENT) return STATUS_OK;
     if (watch < 0) return error_set_errno(err, STATUS_IO, "watch", path);
     enum status status = STATUS_OK;
@@ -72,9 +72,18 @@ static enum status ignore_file(void *context, const char *path, const struct sta
     return STATUS_OK;
 }
 
-enum status follow_add(struct follow *follow, const char *folder, struct error *err) {
+static enum status watch_all(struct follow *follow, const char *folder, struct error *err) {
     struct library_visitor visitor = {ignore_file, watch_folder, follow, NULL};
     return library_walk(folder, &visitor, err);
+}
+
+/* Of what becomes of the folder itself the one above would tell, which is not watched. */
+enum status follow_add(struct follow *follow, const char *folder, struct error *err) {
+    enum status status = watch_all(follow, folder, err);
+    if (status) return status;
+    const uint32_t itself = IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_ADD;
+    if (inotify_add_watch(follow->events, folder, itself) >= 0) return STATUS_OK;
+    return error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "watch", folder);
 }
 
 /* What happens in a folder that has been moved is told of no more, or by its new name. */
@@ -104,13 +113,16 @@ static enum status handle(struct follow *follow, const struct inotify_event *eve
     char **folder = path_of(follow, event->wd);
     if (event->mask & IN_Q_OVERFLOW)
         log_message(LOG_WARNING, "changes came too fast: run it again to see them all");
+    if (folder && *folder && event->mask & (IN_DELETE_SELF | IN_MOVE_SELF))
+        return error_set(err, STATUS_NOT_FOUND, "%s was moved or deleted: it is followed no more",
+                         *folder);
     if (!folder || !*folder || !event->len || event->name[0] == '.') return STATUS_OK;
     if (snprintf(path, sizeof(path), "%s/%s", *folder, event->name) >= LIBRARY_PATH_MAX)
         return STATUS_OK;
     if (event->mask & (IN_DELETE | IN_MOVED_FROM))
         return handle_gone(follow, path, event->mask, visitor, err);
     if (event->mask & IN_ISDIR) {
-        enum status status = follow_add(follow, path, err);
+        enum status status = watch_all(follow, path, err);
         if (status == STATUS_NOT_FOUND) return STATUS_OK;
         if (status) return status;
     } else if (event->mask & IN_CREATE || !library_is_image(path)) {

@@ -19,7 +19,8 @@ enum status follow_open(struct follow **out, struct error *err);
 void follow_close(struct follow *follow);
 /* Watches a folder and those below it. What happens from now on is told by follow_run(). */
 enum status follow_add(struct follow *follow, const char *folder, struct error *err);
-/* Until a visitor fails, or a signal ends the process. */
+/* Until a visitor fails, or a signal ends the process. STATUS_NOT_FOUND when a folder of
+ * follow_add() is moved or deleted itself. */
 enum status follow_run(struct follow *follow, const struct follow_visitor *visitor,
                        struct error *err);
 

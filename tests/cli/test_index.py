@@ -300,6 +300,26 @@ class Library(Folder):
         names = {hit["id"].removeprefix(self.pictures) for hit in self.search("x")}
         self.assertEqual(names, {"/ship.jpg", "/third/deep/er/air plane.JPG", "/third/deep/new.png"})
 
+    def test_follow_ends_with_its_folder(self):
+        other = self.folder + "/other"
+        for change in (lambda: os.rename(self.pictures, self.folder + "/moved"), lambda: shutil.rmtree(other)):
+            os.makedirs(other, exist_ok=True)
+            folders = [folder for folder in (self.pictures, other) if os.path.isdir(folder)]
+            process = subprocess.Popen([BINARY, "index", *folders, "--collection", "photos", "--follow"],
+                                       cwd=ROOT, env=environment(**self.env), stderr=subprocess.PIPE)
+            self.assertIn(b" put in", process.stderr.readline())
+            wait_until_idle(process)
+            change()
+            try:
+                _, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+                process.wait()
+            self.assertEqual(process.returncode, NO_INPUT, err)
+            gone = folders[0].encode()
+            self.assertEqual(err, b"clipd: " + gone + b" was moved or deleted: it is followed no more\n")
+        self.assertEqual(len(self.search("x")), 2)
+
     def test_an_interruption_loses_nothing(self):
         for i in range(200):
             self.write(f"{i}.png", png(300, 300, (i, 0, 0)))
