@@ -234,13 +234,16 @@ $(PEERS): $O/%: $O/%.o $(HELP_LIB) $O/libclipd.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
+# The one parser of cli/, which is not in the archive.
+$O/tests/fuzz/fuzz_tar: $O/cli/tar.o
+
 # A fuzz target with a plain main() replays files; `make fuzz` links libFuzzer's instead.
 FUZZ_MAIN_release := $O/tests/fuzz/replay.o
 FUZZ_MAIN_asan    := $(FUZZ_MAIN_release)
 FUZZ_MAIN_tsan    := $(FUZZ_MAIN_release)
 $(REPLAYS): $O/%: $O/%.o $(FUZZ_MAIN_$(BUILD)) $(HELP_LIB) $O/libclipd.a
 	@echo "  LD    $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) -o $@ $^ $(ALL_LDLIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDLIBS)
 
 $O/%.tidy: %.c $(HEADERS) .clang-tidy
 	@mkdir -p $(@D)

@@ -62,6 +62,7 @@ static enum status read_records(struct bytes *path, struct bytes records, struct
         struct bytes record = {records.data + at + 1, size - at - 2};
         if (record.size >= strlen(key) && !memcmp(record.data, key, strlen(key)))
             *path = (struct bytes){record.data + strlen(key), record.size - strlen(key)};
+        if (path->size && memchr(path->data, 0, path->size)) return damaged(err);
         records.data += size;
         records.size -= size;
     }

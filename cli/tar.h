@@ -10,8 +10,8 @@ struct tar {
     char joined[256]; /* a name that stands in two places */
 };
 
-/* The next plain file; *found is false behind the last one. `name` is a view without a NUL,
- * until the next call. STATUS_INVALID for what is damaged. */
+/* The next plain file; *found is false behind the last one. `name` is a view without a NUL
+ * in it or behind it, until the next call. STATUS_INVALID for what is damaged. */
 enum status tar_next(struct tar *tar, struct bytes *name, struct bytes *data, bool *found,
                      struct error *err);
 
