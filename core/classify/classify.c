@@ -163,6 +163,24 @@ static void finish_labels(struct job *job, size_t prompts) {
     }
 }
 
+/* Remembers what there is of the class that is under way, `prompts` being embedded in all. */
+static void keep_part(const struct job *job, size_t prompts) {
+    size_t part = prompts % job->set.templates_count;
+    if (!part) return;
+    size_t label = job->missing[job->finished];
+    label_cache_put_part(job->classifier->cache, job->keys + label * SHA256_SIZE,
+                         job->sums + job->finished * job->dim, job->dim, part,
+                         job->truncated[label]);
+}
+
+/* How many prompts of the first missing class somebody left behind, in its sum. */
+static size_t take_part(const struct job *job) {
+    size_t prompts = 0, label = job->missing[0];
+    label_cache_get_part(job->classifier->cache, job->keys + label * SHA256_SIZE, job->sums,
+                         job->dim, &prompts, &job->truncated[label]);
+    return prompts;
+}
+
 /* Computes the missing classes and remembers them. */
 static enum status embed_missing(struct job *job, struct engine_call *how, struct error *err) {
     size_t pairs, size;
@@ -179,11 +197,14 @@ static enum status embed_missing(struct job *job, struct engine_call *how, struc
     struct engine_text_info infos[PROMPTS_AT_ONCE];
     struct engine_call own = {.deadline_ns = how->deadline_ns, .gone = how->gone, .texts = infos};
     enum status status = STATUS_OK;
-    for (size_t first = 0; first < pairs && !status; first += PROMPTS_AT_ONCE) {
-        size_t count = pairs - first < PROMPTS_AT_ONCE ? pairs - first : PROMPTS_AT_ONCE;
-        status = add_prompts(job, first, count, &own, err);
-        finish_labels(job, first + own.done);
+    size_t done = take_part(job);
+    while (done < pairs && !status) {
+        size_t count = pairs - done < PROMPTS_AT_ONCE ? pairs - done : PROMPTS_AT_ONCE;
+        status = add_prompts(job, done, count, &own, err);
+        done += own.done;
+        finish_labels(job, done);
     }
+    if (status) keep_part(job, done);
     how->timings.decode_ns += own.timings.decode_ns;
     how->timings.queue_ns += own.timings.queue_ns;
     how->timings.encode_ns += own.timings.encode_ns;

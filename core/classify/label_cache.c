@@ -10,9 +10,10 @@ struct entry {
     uint8_t key[SHA256_SIZE];
     struct entry *chain;         /* in its bucket */
     struct entry *newer, *older; /* in the order of use */
-    size_t dim;
+    size_t size;                 /* of the values, in bytes */
+    size_t prompts; /* of which they are the sum, as doubles; 0: the whole class, as floats */
     bool truncated;
-    float embedding[]; /* [dim] */
+    double values[];
 };
 
 struct label_cache {
@@ -23,8 +24,8 @@ struct label_cache {
     struct entry *buckets[BUCKETS];
 };
 
-static size_t entry_bytes(size_t dim) {
-    return sizeof(struct entry) + dim * sizeof(float);
+static size_t entry_bytes(size_t size) {
+    return sizeof(struct entry) + size;
 }
 
 enum status label_cache_create(struct label_cache **out, size_t bytes_max, struct error *err) {
@@ -83,52 +84,93 @@ static void evict(struct label_cache *cache, struct entry *entry) {
     while (*link != entry) link = &(*link)->chain;
     *link = entry->chain;
     unlink_use(cache, entry);
-    cache->bytes -= entry_bytes(entry->dim);
+    cache->bytes -= entry_bytes(entry->size);
     free(entry);
+}
+
+/* Needs the lock. */
+static void take(struct label_cache *cache, struct entry *entry, void *values, bool *truncated) {
+    unlink_use(cache, entry);
+    link_newest(cache, entry);
+    memcpy(values, entry->values, entry->size);
+    *truncated = entry->truncated;
 }
 
 bool label_cache_get(struct label_cache *cache, const uint8_t key[SHA256_SIZE], float *embedding,
                      size_t dim, bool *truncated) {
     pthread_mutex_lock(&cache->lock);
     struct entry *entry = find(cache, key);
-    bool found = entry && entry->dim == dim;
+    bool found = entry && !entry->prompts && entry->size == dim * sizeof(*embedding);
+    if (found) take(cache, entry, embedding, truncated);
+    cache->hits += found;
+    cache->misses += !found;
+    pthread_mutex_unlock(&cache->lock);
+    return found;
+}
+
+bool label_cache_get_part(struct label_cache *cache, const uint8_t key[SHA256_SIZE], double *sum,
+                          size_t dim, size_t *prompts, bool *truncated) {
+    pthread_mutex_lock(&cache->lock);
+    struct entry *entry = find(cache, key);
+    bool found = entry && entry->prompts && entry->size == dim * sizeof(*sum);
     if (found) {
-        unlink_use(cache, entry);
-        link_newest(cache, entry);
-        memcpy(embedding, entry->embedding, dim * sizeof(*embedding));
-        *truncated = entry->truncated;
-        cache->hits++;
-    } else {
-        cache->misses++;
+        take(cache, entry, sum, truncated);
+        *prompts = entry->prompts;
     }
     pthread_mutex_unlock(&cache->lock);
     return found;
 }
 
-void label_cache_put(struct label_cache *cache, const uint8_t key[SHA256_SIZE],
-                     const float *embedding, size_t dim, bool truncated) {
-    size_t bytes = entry_bytes(dim);
+static struct entry *make_entry(const struct label_cache *cache, const uint8_t *key,
+                                const void *values, size_t size) {
+    size_t bytes = entry_bytes(size);
     struct entry *entry = bytes <= cache->bytes_max ? malloc(bytes) : NULL;
-    if (!entry) return;
+    if (!entry) return NULL;
     memcpy(entry->key, key, SHA256_SIZE);
-    memcpy(entry->embedding, embedding, dim * sizeof(*embedding));
-    entry->dim = dim;
-    entry->truncated = truncated;
+    memcpy(entry->values, values, size);
+    entry->size = size;
+    return entry;
+}
+
+/* Takes the entry over. */
+static void put(struct label_cache *cache, struct entry *entry) {
+    size_t bytes = entry_bytes(entry->size);
     pthread_mutex_lock(&cache->lock);
-    if (find(cache, key)) { /* another request was faster */
+    struct entry *old = find(cache, entry->key);
+    bool less = old && old->prompts && (!entry->prompts || old->prompts < entry->prompts);
+    if (less) evict(cache, old);
+    if (old && !less) { /* another request was faster */
         free(entry);
     } else {
         while (cache->oldest && cache->bytes + bytes > cache->bytes_max) {
             evict(cache, cache->oldest); /* NOLINT(clang-analyzer-unix.Malloc): it cannot see
                                             that the entry left its bucket and the order */
         }
-        struct entry **bucket = bucket_of(cache, key);
+        struct entry **bucket = bucket_of(cache, entry->key);
         entry->chain = *bucket;
         *bucket = entry;
         link_newest(cache, entry);
         cache->bytes += bytes;
     }
     pthread_mutex_unlock(&cache->lock);
+}
+
+void label_cache_put(struct label_cache *cache, const uint8_t key[SHA256_SIZE],
+                     const float *embedding, size_t dim, bool truncated) {
+    struct entry *entry = make_entry(cache, key, embedding, dim * sizeof(*embedding));
+    if (!entry) return;
+    entry->prompts = 0;
+    entry->truncated = truncated;
+    put(cache, entry);
+}
+
+void label_cache_put_part(struct label_cache *cache, const uint8_t key[SHA256_SIZE],
+                          const double *sum, size_t dim, size_t prompts, bool truncated) {
+    struct entry *entry = make_entry(cache, key, sum, dim * sizeof(*sum));
+    if (!entry) return;
+    entry->prompts = prompts;
+    entry->truncated = truncated;
+    put(cache, entry);
 }
 
 void label_cache_read_stats(struct label_cache *cache, struct classifier_stats *out) {

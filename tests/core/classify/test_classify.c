@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/batch/batcher.h"
 #include "core/classify/classify.h"
 #include "tests/support/files.h"
 #include "tests/support/folder.h"
@@ -230,6 +231,51 @@ START_TEST(who_asks_again_gets_further) {
 }
 END_TEST
 
+/* Texts that have been embedded since the start. */
+static uint64_t count_texts(void) {
+    struct engine_stats stats;
+    engine_read_stats(engine, &stats);
+    return atomic_load(&stats.texts->batch_size.sum);
+}
+
+/* One label in more templates than can be embedded in the time. */
+START_TEST(who_asks_again_gets_further_in_templates) {
+    enum { TEMPLATES = 600 };
+    static char patterns[TEMPLATES][16];
+    static float whole[DIM_MAX], parts[DIM_MAX];
+    struct bytes label = bytes_of("cat"), templates[TEMPLATES];
+    bool truncated;
+    struct label_set set = {&label, templates, 1, TEMPLATES};
+    struct engine_call call = {.deadline_ns = CLOCK_NEVER};
+    for (int i = 0; i < TEMPLATES; i++) {
+        snprintf(patterns[i], sizeof(patterns[i]), "%d of {}", i);
+        templates[i] = bytes_of(patterns[i]);
+    }
+    struct classifier *one;
+    ck_assert_int_eq(
+        classify_embed_labels(classifier, engine, &set, whole, &truncated, &call, NULL), STATUS_OK);
+    uint64_t before, embedded, patience_ns = CLOCK_NS_PER_MS;
+    for (;;) { /* until the time was too short for all of it, and enough for some */
+        ck_assert_int_eq(classifier_create(&one, 1 << 20, NULL), STATUS_OK);
+        before = count_texts();
+        call.deadline_ns = clock_now_ns() + patience_ns;
+        enum status status =
+            classify_embed_labels(one, engine, &set, parts, &truncated, &call, NULL);
+        embedded = count_texts() - before;
+        if (status && embedded) break;
+        patience_ns = status ? 2 * patience_ns : CLOCK_NS_PER_MS;
+        classifier_destroy(one);
+    }
+    call.deadline_ns = CLOCK_NEVER;
+    before = count_texts();
+    ck_assert_int_eq(classify_embed_labels(one, engine, &set, parts, &truncated, &call, NULL),
+                     STATUS_OK);
+    ck_assert_uint_eq(embedded + count_texts() - before, TEMPLATES);
+    ck_assert_mem_eq(whole, parts, engine_info(engine)->embed_dim * sizeof(float));
+    classifier_destroy(one);
+}
+END_TEST
+
 /* Too long in one template of two; from the cache as well. */
 START_TEST(labels_that_were_cut_are_told) {
     static const char long_template[] =
@@ -343,6 +389,7 @@ int main(void) {
     tcase_add_loop_test(tcase, models_of_the_same_weights_do_not_share_labels, 0, 4);
     tcase_add_test(tcase, many_prompts_go_in_several_calls);
     tcase_add_test(tcase, who_asks_again_gets_further);
+    tcase_add_test(tcase, who_asks_again_gets_further_in_templates);
     tcase_add_test(tcase, labels_that_were_cut_are_told);
     tcase_add_test(tcase, templates_are_checked);
     tcase_add_test(tcase, scores_are_sorted_and_sum_to_one);

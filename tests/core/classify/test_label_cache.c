@@ -111,9 +111,50 @@ START_TEST(threads_share_it) {
 }
 END_TEST
 
+/* A class that is not complete is replaced by more of it, and by all of it. */
+START_TEST(parts) {
+    struct label_cache *cache;
+    struct classifier_stats stats, whole;
+    uint8_t key[SHA256_SIZE];
+    double sum[DIM] = {0.1, 0.2}, found[DIM];
+    size_t prompts = 0;
+    bool truncated = false;
+    key_of(key, 3);
+    ck_assert_int_eq(label_cache_create(&cache, 1 << 20, NULL), STATUS_OK);
+    ck_assert(!label_cache_get_part(cache, key, found, DIM, &prompts, &truncated));
+    label_cache_put_part(cache, key, sum, DIM, 5, true);
+    ck_assert(label_cache_get_part(cache, key, found, DIM, &prompts, &truncated));
+    ck_assert(prompts == 5 && truncated);
+    ck_assert_mem_eq(found, sum, sizeof(sum));
+    ck_assert(!label_cache_get_part(cache, key, found, DIM / 2, &prompts, &truncated));
+    ck_assert(!get(cache, 3));
+    sum[0] = 7;
+    label_cache_put_part(cache, key, sum, DIM, 4, true); /* another request was faster */
+    ck_assert(label_cache_get_part(cache, key, found, DIM, &prompts, &truncated));
+    ck_assert(prompts == 5 && found[0] < 1);
+    label_cache_put_part(cache, key, sum, DIM, 6, true);
+    ck_assert(label_cache_get_part(cache, key, found, DIM, &prompts, &truncated));
+    ck_assert(prompts == 6 && found[0] > 1);
+    put(cache, 3);
+    ck_assert(get(cache, 3));
+    label_cache_put_part(cache, key, sum, DIM, 7, true);
+    ck_assert(get(cache, 3));
+    ck_assert(!label_cache_get_part(cache, key, found, DIM, &prompts, &truncated));
+    label_cache_read_stats(cache, &stats);
+    ck_assert(stats.hits == 2 && stats.misses == 1);
+    label_cache_destroy(cache);
+    ck_assert_int_eq(label_cache_create(&cache, 1 << 20, NULL), STATUS_OK);
+    put(cache, 3);
+    label_cache_read_stats(cache, &whole);
+    ck_assert_uint_eq(stats.bytes, whole.bytes);
+    label_cache_destroy(cache);
+}
+END_TEST
+
 int main(void) {
     TCase *tcase = tcase_create("label_cache");
     tcase_add_test(tcase, what_went_in_comes_out);
+    tcase_add_test(tcase, parts);
     tcase_add_test(tcase, the_bound_holds_and_the_oldest_goes);
     tcase_add_test(tcase, another_dimension_is_a_miss);
     tcase_add_test(tcase, threads_share_it);
