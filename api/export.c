@@ -18,6 +18,7 @@ struct export {
     struct collection_query query;
     bool npy;
     uint32_t dim;
+    char model_digest[SHA256_HEX_SIZE];
     uint64_t rows; /* still to come, of a .npy file */
     struct http_sink *sink;
     struct buffer piece, last;
@@ -35,7 +36,7 @@ static enum status visit(void *context, const struct item *item, struct error *e
     struct buffer *piece = &export->piece;
     enum status status = STATUS_OK;
     struct writer writer;
-    if (item->dim != export->dim)
+    if (item->dim != export->dim || strcmp(item->model_digest, export->model_digest) != 0)
         return error_set(err, STATUS_CONFLICT, "collection \"%s\" was made anew meanwhile",
                          export->name);
     if (export->npy && !export->rows)
@@ -122,6 +123,7 @@ enum status collection_export(struct api *api, struct http_request *request,
     }
     memcpy(export->name, spec.name, sizeof(export->name));
     export->dim = spec.dim;
+    memcpy(export->model_digest, spec.model_digest, sizeof(export->model_digest));
     response_init(response, 200, export->npy ? "application/x-npy" : "application/x-ndjson");
     response->produce = produce;
     response->release = release;

@@ -1,5 +1,6 @@
 /* Exports of a collection that changes between the request and its answer. */
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/context.h"
@@ -77,6 +78,18 @@ static void make_wider(void) {
                      STATUS_OK);
 }
 
+/* As many dimensions, which mean something else. */
+static void make_of_another_model(void) {
+    struct collection_spec spec = step_spec_of("c");
+    struct collection_upserted upserted;
+    float embedding[STEP_DIM] = {1};
+    struct item item = {.id = bytes_of("a"), .embedding = embedding, .dim = STEP_DIM};
+    snprintf(spec.model_digest, sizeof(spec.model_digest), "%s", step_digest_b);
+    step_make(c, &spec);
+    ck_assert_int_eq(collection_upsert(c, "c", step_digest_b, &item, 1, &upserted, NULL),
+                     STATUS_OK);
+}
+
 static void put_in(void) {
     step_put_at(c, "c", "aa", 0);
 }
@@ -98,8 +111,9 @@ END_TEST
 START_TEST(made_anew) {
     static const char *const formats[] = {"npy", "ndjson"};
     size_t size;
-    for (size_t i = 0; i < 2; i++) {
-        ck_assert_int_eq(export(formats[i], make_wider, &size), STATUS_CONFLICT);
+    for (size_t i = 0; i < 4; i++) {
+        void (*change)(void) = i < 2 ? make_wider : make_of_another_model;
+        ck_assert_int_eq(export(formats[i % 2], change, &size), STATUS_CONFLICT);
         teardown();
         setup();
     }

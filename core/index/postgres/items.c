@@ -34,7 +34,9 @@ void postgres_item_add_columns(struct postgres_query *query, unsigned parts) {
 enum status postgres_item_read(struct postgres_item *item, const struct collection_spec *spec,
                                const struct pg_result *row, int first, unsigned parts,
                                struct error *err) {
-    item->item = (struct item){.id = postgres_row_bytes(row, first++), .dim = spec->dim};
+    item->item = (struct item){.id = postgres_row_bytes(row, first++),
+                               .dim = spec->dim,
+                               .model_digest = spec->model_digest};
     if (parts & ITEM_METADATA) item->item.metadata = postgres_row_bytes(row, first++);
     if (parts & ITEM_TEXT) item->item.text = postgres_row_bytes(row, first++);
     if (parts & ITEM_THUMBNAIL) item->item.thumbnail = postgres_row_bytes(row, first++);

@@ -259,7 +259,9 @@ static enum status deliver(struct job *job, size_t first, size_t end, uint64_t d
     if (!job->visitor->parts) {
         enum status status = STATUS_OK;
         for (size_t i = first; i < end && !status; i++) {
-            struct item item = {.id = job->candidates[i].id, .dim = job->spec->dim};
+            struct item item = {.id = job->candidates[i].id,
+                                .dim = job->spec->dim,
+                                .model_digest = job->spec->model_digest};
             status = visit_hit(job, i, &item, err);
         }
         return status;

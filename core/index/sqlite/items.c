@@ -347,7 +347,8 @@ enum status sqlite_items_read(struct item *out, bool *found,
     sqlite3_stmt *statement;
     bool there;
     unsigned parts = reader->parts;
-    *out = (struct item){.dim = reader->collection->spec.dim};
+    *out = (struct item){.dim = reader->collection->spec.dim,
+                         .model_digest = reader->collection->spec.model_digest};
     enum status status =
         select_row(&statement, found, reader,
                    "SELECT id, metadata, text, digest FROM items_@ WHERE row = ?1", row, err);
