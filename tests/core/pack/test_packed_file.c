@@ -1,5 +1,5 @@
 /* A file of packed weights is taken only as what it was written, and is made anew otherwise. */
-#include "core/model/packed_file.h"
+#include "core/pack/packed_file.h"
 
 #include <check.h>
 #include <fcntl.h>
