@@ -66,8 +66,13 @@ def whole_config(config):
 
 
 def read_json(directory, name):
-    with open(os.path.join(directory, name), encoding="utf-8") as file:
-        return json.load(file)
+    path = os.path.join(directory, name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise SystemExit(f"{path}: {error.strerror}; expected a Hugging Face directory with "
+                         "config.json, preprocessor_config.json and safetensors") from None
 
 
 def weight_files(directory):
@@ -124,7 +129,8 @@ def starter_preprocessor(image_size):
 
 def check_out(directory, source=None):
     """Before a day of training: that save() can write there, and that clipd then reads what it wrote."""
-    if source and os.path.isdir(directory) and os.path.samefile(directory, source):
+    there = source and os.path.isdir(directory) and os.path.isdir(source)
+    if there and os.path.samefile(directory, source):
         raise SystemExit(f"--out {directory} is the model itself, expected another directory")
     for name in PREFERRED:
         if os.path.exists(os.path.join(directory, name)):

@@ -125,6 +125,12 @@ class Tuning(unittest.TestCase):
         found = [json.loads(line)["labels"][0]["label"] for line in done.stdout.splitlines()]
         self.assertEqual(found, list(COLOURS))
 
+    def test_no_model(self):
+        for out in ("nowhere", "data"):
+            with self.assertRaises(SystemExit) as raised:
+                train("--model", self.path("missing"), "--data", self.data, "--out", self.path(out), "--steps", "1")
+            self.assertIn("missing/config.json: No such file or directory; expected", str(raised.exception))
+
     def test_resumes(self):
         self.tune("twice", steps=3)
         _, said = self.tune("twice", steps=6)
