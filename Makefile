@@ -119,23 +119,30 @@ lint: deps-test ## Layers, sizes, format, clang-tidy, scripts, openapi.yaml
 	@tools/check_sizes.sh
 	@tools/check_headers.sh
 	@clang-format --dry-run -Werror $(SOURCES) $(CXX_SRC) $(HEADERS)
-	@shellcheck .ci/run tools/*.sh
+	@shellcheck .ci/run tools/*.sh deploy/*.bash
 	@$(PYTHON) tools/check_openapi.py
 	$(AGAIN) O=build/lint tidy
 
 format: ## Let clang-format lay out every source file
 	clang-format -i $(SOURCES) $(CXX_SRC) $(HEADERS)
 
+# What names a file is installed with the name that it has then.
 install: all ## Install below DESTDIR and PREFIX (/usr/local)
 	install -D -m 755 $O/clipd $(DESTDIR)$(PREFIX)/bin/clipd
 	install -D -m 644 docs/clipd.1 $(DESTDIR)$(PREFIX)/share/man/man1/clipd.1
-	install -D -m 644 config/clipd.example.yaml $(DESTDIR)$(PREFIX)/share/doc/clipd/clipd.example.yaml
+	sed 's|models/starter|$(PREFIX)/share/clipd/&|' config/clipd.example.yaml | \
+	    install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/doc/clipd/clipd.example.yaml
+	sed 's|/usr/local|$(PREFIX)|' deploy/clipd.service | \
+	    install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/clipd.service
+	install -D -m 644 deploy/clipd.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/clipd
 	install -d $(DESTDIR)$(PREFIX)/share/clipd/models/starter
 	install -m 644 models/starter/* $(DESTDIR)$(PREFIX)/share/clipd/models/starter
 
 uninstall: ## Remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/clipd $(DESTDIR)$(PREFIX)/share/man/man1/clipd.1
 	rm -f $(DESTDIR)$(PREFIX)/share/doc/clipd/clipd.example.yaml
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/clipd.service
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/clipd
 	rm -rf $(DESTDIR)$(PREFIX)/share/clipd
 
 clean: ## Remove everything that was built
