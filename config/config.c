@@ -65,22 +65,42 @@ static const char *find_variable(const char *const *environment, const char *nam
     return NULL;
 }
 
-void config_warn_of_unknown(const char *const *environment) {
+/* What Kubernetes tells every container of a Service called "clipd": CLIPD_SERVICE_HOST,
+ * CLIPD_PORT=tcp://10.0.0.1:8080, CLIPD_PORT_8080_TCP_ADDR and others. */
+static bool is_of_kubernetes(const char *variable) {
+    return !strncmp(variable, "CLIPD_SERVICE_", 14) || !strncmp(variable, "CLIPD_PORT_", 11) ||
+           (!strncmp(variable, "CLIPD_PORT=", 11) && strstr(variable, "://"));
+}
+
+static void warn_of_variable(const char *name) {
     static const char *const others[] = {"CLIPD_CONFIG", "CLIPD_MODEL"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (!strcmp(name, others[i])) return;
+    }
+    const struct schema_key *meant = NULL;
+    char ours[SCHEMA_NAME_SIZE];
+    for (size_t i = 0; i < schema_keys_count; i++) {
+        schema_environment_name(ours, &schema_keys[i]);
+        if (!strcmp(name, ours)) return;
+        struct schema_key by_rule = {.name = schema_keys[i].name};
+        schema_environment_name(ours, &by_rule);
+        if (!strcmp(name, ours)) meant = &schema_keys[i];
+    }
+    if (meant) {
+        schema_environment_name(ours, meant);
+        log_message(LOG_WARNING, "the variable %s is none of clipd's: ignored; %s is %s", name,
+                    meant->name, ours);
+        return;
+    }
+    log_message(LOG_WARNING, "the variable %s is none of clipd's: ignored", name);
+}
+
+void config_warn_of_unknown(const char *const *environment) {
     for (; *environment; environment++) {
-        if (strncmp(*environment, "CLIPD_", 6) != 0) continue;
-        int size = (int)strcspn(*environment, "=");
+        if (strncmp(*environment, "CLIPD_", 6) != 0 || is_of_kubernetes(*environment)) continue;
         char name[SCHEMA_NAME_SIZE];
-        snprintf(name, sizeof(name), "%.*s", size, *environment);
-        bool known = false;
-        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-            known |= !strcmp(name, others[i]);
-        for (size_t i = 0; i < schema_keys_count; i++) {
-            char ours[SCHEMA_NAME_SIZE];
-            schema_environment_name(ours, &schema_keys[i]);
-            known |= !strcmp(name, ours);
-        }
-        if (!known) log_message(LOG_WARNING, "the variable %s is none of clipd's: ignored", name);
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(*environment, "="), *environment);
+        warn_of_variable(name);
     }
 }
 

@@ -54,8 +54,9 @@ enum status config_default_store(struct config *config, const char *const *envir
                                  struct error *err);
 
 /* A variable that begins with CLIPD_ and is none of ours is a warning in the log, whose
- * level and format the configuration says: container platforms make such names up for a
- * service called "clipd". */
+ * level and format the configuration says; for one that would be a key's if that had no
+ * shorter name, it tells the name. Not so those that Kubernetes makes up for a Service
+ * called "clipd". */
 void config_warn_of_unknown(const char *const *environment);
 
 /* Appends the whole configuration as YAML that config_load() reads back, but for a password

@@ -142,6 +142,36 @@ START_TEST(test_environment_names) {
 }
 END_TEST
 
+static bool is_variable(const char *name) {
+    bool known = !strcmp(name, "CLIPD_MODEL") || !strcmp(name, "CLIPD_CONFIG");
+    for (size_t i = 0; i < schema_keys_count; i++) {
+        char ours[SCHEMA_NAME_SIZE];
+        schema_environment_name(ours, &schema_keys[i]);
+        known |= !strcmp(name, ours);
+    }
+    return known;
+}
+
+/* Names that do not follow the rule are told wherever the rule is, and none that is nobody's. */
+START_TEST(test_variables) {
+    static const char *const paths[] = {"README.md", "docs/clipd.1", "config/clipd.example.yaml"};
+    for (size_t p = 0; p < sizeof(paths) / sizeof(paths[0]); p++) {
+        char *text = read_text(paths[p]), name[SCHEMA_NAME_SIZE];
+        for (size_t i = 0; i < schema_keys_count; i++) {
+            const char *variable = schema_keys[i].variable;
+            ck_assert_msg(!variable || strstr(text, variable), "%s has no %s", paths[p], variable);
+        }
+        for (const char *at = text; (at = strstr(at, "CLIPD_")); at += strlen(name)) {
+            size_t size = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+            ck_assert_uint_lt(size, sizeof(name));
+            snprintf(name, sizeof(name), "%.*s", (int)size, at);
+            ck_assert_msg(is_variable(name), "%s: %s", paths[p], name);
+        }
+        free(text);
+    }
+}
+END_TEST
+
 /* What the modules assert, the schema must not let through. */
 START_TEST(test_ranges) {
     ck_assert_uint_le(schema_find("engine.batch_max")->max, BATCH_MAX_LIMIT);
@@ -161,6 +191,7 @@ int main(void) {
     tcase_add_test(tests, test_man_page);
     tcase_add_test(tests, test_example);
     tcase_add_test(tests, test_environment_names);
+    tcase_add_test(tests, test_variables);
     tcase_add_test(tests, test_ranges);
     return program_run("schema", tests, CK_NOFORK);
 }
