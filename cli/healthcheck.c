@@ -27,8 +27,19 @@ static const char usage[] =
     "  --timeout SECONDS   3 by default\n"
     "  --help              print this\n";
 
-static int not_ready(const char *what, const char *why) {
-    fprintf(stderr, "clipd: %s: %s\n", what, why);
+/* Who asks in the wrong place is to see where. */
+static int not_ready(const struct sockaddr_storage *asked, const char *what, const char *why) {
+    char host[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + 16];
+    if (asked->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)asked;
+        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+        snprintf(text, sizeof(text), "[%s]:%u", host, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)asked;
+        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        snprintf(text, sizeof(text), "%s:%u", host, ntohs(in->sin_port));
+    }
+    fprintf(stderr, "clipd: %s: %s: %s\n", text, what, why);
     return EXIT_FAILURE;
 }
 
@@ -50,24 +61,25 @@ static socklen_t make_address(struct sockaddr_storage *out, const struct http_se
     return sizeof(*in6);
 }
 
-static int ask(int fd, const struct sockaddr *address, socklen_t size) {
+static int ask(int fd, const struct sockaddr_storage *address, socklen_t size) {
     static const char request[] =
         "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     static const char ready[] = "HTTP/1.1 200 ";
-    if (connect(fd, address, size)) return not_ready("cannot connect", strerror(errno));
+    if (connect(fd, (const struct sockaddr *)address, size))
+        return not_ready(address, "cannot connect", strerror(errno));
     if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != sizeof(request) - 1)
-        return not_ready("cannot ask", strerror(errno));
+        return not_ready(address, "cannot ask", strerror(errno));
     char answer[256];
     size_t got = 0;
     while (got < sizeof(answer) - 1 && !memchr(answer, '\n', got)) {
         ssize_t more = recv(fd, answer + got, sizeof(answer) - 1 - got, 0);
-        if (more < 0) return not_ready("no answer", strerror(errno));
+        if (more < 0) return not_ready(address, "no answer", strerror(errno));
         if (more == 0) break;
         got += (size_t)more;
     }
     answer[got] = '\0';
     answer[strcspn(answer, "\r\n")] = '\0';
-    return strncmp(answer, ready, sizeof(ready) - 1) != 0 ? not_ready("not ready", answer)
+    return strncmp(answer, ready, sizeof(ready) - 1) != 0 ? not_ready(address, "not ready", answer)
                                                           : EXIT_SUCCESS;
 }
 
@@ -76,11 +88,11 @@ static int check(const struct http_server_options *at, unsigned timeout_s) {
     socklen_t size = make_address(&address, at);
     struct timeval timeout = {.tv_sec = timeout_s};
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return not_ready("cannot connect", strerror(errno));
+    if (fd < 0) return not_ready(&address, "cannot connect", strerror(errno));
     /* On Linux the send timeout bounds connect(), too. */
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    int code = ask(fd, (const struct sockaddr *)&address, size);
+    int code = ask(fd, &address, size);
     close(fd);
     return code;
 }

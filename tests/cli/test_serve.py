@@ -169,7 +169,8 @@ class Healthcheck(unittest.TestCase):
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{silent.getsockname()[1]}"
-            self.assertEqual(clipd("healthcheck", "--listen", address)[0], 1)
+            self.assertEqual(clipd("healthcheck", "--listen", address),
+                             (1, b"", f"clipd: {address}: cannot connect: Connection refused\n"))
             silent.listen()
             started = time.monotonic()
             self.assertEqual(clipd("healthcheck", "--listen", address, "--timeout", "1")[0], 1)
@@ -185,10 +186,11 @@ class Healthcheck(unittest.TestCase):
                 connection.recv(1000)
                 connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
                 os._exit(0)
-            code, _, err = clipd("healthcheck", "--listen", f"127.0.0.1:{other.getsockname()[1]}")
+            address = f"127.0.0.1:{other.getsockname()[1]}"
+            code, _, err = clipd("healthcheck", "--listen", address)
             os.waitpid(pid, 0)
         self.assertEqual(code, 1)
-        self.assertIn("503", err)
+        self.assertEqual(err, f"clipd: {address}: not ready: HTTP/1.1 503 Service Unavailable\n")
 
     def test_usage(self):
         for timeout in ("0", "x", "3601", ""):
