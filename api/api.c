@@ -195,13 +195,20 @@ static uint64_t body_size(const struct http_request *request) {
     return size;
 }
 
+/* What machines ask for every few seconds would drown the rest, as long as all is well. */
+static enum log_level request_level(const struct http_request *request, int status) {
+    bool routine = request->route && request->route->flags & ROUTE_ALWAYS && status < 400;
+    return routine ? LOG_DEBUG : LOG_INFO;
+}
+
 void api_finish(struct api *api, struct http_request *request, const struct http_response *response,
                 bool sent) {
     uint64_t duration_ns = clock_now_ns() - request->received_ns;
     budget_give(&api->states, request->states_bytes);
     request->states_bytes = 0;
     metrics_count_request(api->metrics, request, response->status, duration_ns);
-    if (!log_enabled(LOG_INFO)) return;
+    enum log_level level = request_level(request, response->status);
+    if (!log_enabled(level)) return;
     char path[128]; /* so that an endless one leaves room for the rest of the line */
     snprintf(path, sizeof(path), "%s", request->path);
     const struct log_field fields[] = {
@@ -220,5 +227,5 @@ void api_finish(struct api *api, struct http_request *request, const struct http
         {.name = "encode_ms", .kind = LOG_FIELD_MS, .number = request->timings.encode_ns},
         {.name = "total_ms", .kind = LOG_FIELD_MS, .number = duration_ns},
     };
-    log_event(LOG_INFO, "request", fields, sizeof(fields) / sizeof(fields[0]));
+    log_event(level, "request", fields, sizeof(fields) / sizeof(fields[0]));
 }

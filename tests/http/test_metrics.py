@@ -146,12 +146,15 @@ class Metrics(unittest.TestCase):
         self.assertEqual(self.value(families, "clipd_queue_depth", model="starter", tower="text"), 0)
 
     def test_log_lines(self):
+        for path in ("/livez", "/readyz", "/metrics"):
+            self.server.get(path, {"X-Request-Id": "probe"})
+        self.server.post("/livez", b"", headers={"X-Request-Id": "no-probe"})
         self.server.post("/embed/text", b'{"texts":["a","b"]}', headers={"X-Request-Id": "line-1"})
         self.server.get("/" + "x" * 3000, headers={"X-Request-Id": "line-2"})
         # A line is written when the answer is out, which may be after we have read it, and by
         # the thread of its connection.
         deadline = time.monotonic() + 10
-        while not all(line in self.server.log() for line in ("line-1", "line-2")):
+        while not all(line in self.server.log() for line in ("no-probe", "line-1", "line-2")):
             self.assertLess(time.monotonic(), deadline, "the lines do not come")
             time.sleep(0.02)
         events = [json.loads(line) for line in self.server.log().splitlines()]
@@ -165,6 +168,8 @@ class Metrics(unittest.TestCase):
             self.assertGreaterEqual(first[name], 0)
         self.assertEqual(second["status"], 404)
         self.assertEqual(sum(event.get("id") == "line-1" for event in events), 1)
+        self.assertEqual(lines["no-probe"]["status"], 405)
+        self.assertNotIn("probe", lines)
 
 
 if __name__ == "__main__":
