@@ -79,7 +79,8 @@ static enum status add_item(struct openai_body *body, enum kind kind, const json
     if (json_is_string(item)) return add(body, kind, item, pointer, err);
     if (json_is_integer(item) || json_is_array(item)) {
         return error_set_at(err, STATUS_INVALID, pointer,
-                            "token ids are not accepted, strings and objects are");
+                            "token ids are not accepted, strings and objects are: have the client "
+                            "send texts (check_embedding_ctx_length=False in LangChain)");
     }
     return error_set_at(err, STATUS_INVALID, pointer,
                         "an input is %s, a string or an object is expected", json_body_kind(item));
@@ -162,8 +163,10 @@ static enum status read_encoding(struct openai_body *body, const json_t *value, 
 
 static enum status read_option(struct openai_body *body, const char *name, const json_t *value,
                                struct error *err) {
-    /* Read elsewhere, or, as OpenAI's "user", nothing that changes an embedding. */
-    static const char *const others[] = {"input", "messages", "modality", "user", "task", "id"};
+    /* Read elsewhere, or, as OpenAI's "user", nothing that changes an embedding: to
+     * CLIP queries and documents are texts alike. */
+    static const char *const others[] = {"input", "messages", "modality",  "user",
+                                         "task",  "id",       "input_type"};
     char pointer[POINTER_SIZE];
     struct bytes text;
     snprintf(pointer, sizeof(pointer), "/%.64s", name);

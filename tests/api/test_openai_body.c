@@ -38,7 +38,7 @@ static void check_one(const char *text, bool image, const char *expected) {
 START_TEST(reads_every_dialect) {
     check_one("{\"input\":\"cat\",\"model\":\"m\",\"user\":\"u\",\"dimensions\":null}", false,
               "cat");
-    check_one("{\"input\":[\"cat\"]}", false, "cat");
+    check_one("{\"input\":[\"cat\"],\"input_type\":\"query\",\"task\":\"t\"}", false, "cat");
     check_one("{\"input\":{\"text\":\"cat\"}}", false, "cat");
     check_one("{\"input\":[{\"image\":\"Y2F0\"}]}", true, "cat");
     check_one("{\"input\":[{\"image\":\"data:;base64,Y2F0\"}]}", true, "cat");
@@ -82,6 +82,7 @@ START_TEST(points_to_the_fault) {
     check_refused("{\"input\":null}", STATUS_INVALID, "/input");
     check_refused("{\"input\":[]}", STATUS_INVALID, "/input");
     check_refused("{\"input\":[1,2]}", STATUS_INVALID, "/input/0");
+    ck_assert_msg(strstr(err.message, "check_embedding_ctx_length=False"), "%s", err.message);
     check_refused("{\"input\":[[1,2]]}", STATUS_INVALID, "/input/0");
     check_refused("{\"input\":[\"a\",true]}", STATUS_INVALID, "/input/1");
     check_refused("{\"input\":[{}]}", STATUS_INVALID, "/input/0");
