@@ -116,11 +116,7 @@ static int start(struct service *service) {
         status = api_create(&service->api, &config->api, service->registry, &err);
     if (status == STATUS_OK)
         status = http_server_start(&service->server, &config->server, service->api, &err);
-    if (status != STATUS_OK) {
-        int code = fail("", &err);
-        /* All that can be taken before there are models is the port. */
-        return status == STATUS_CONFLICT ? EX_UNAVAILABLE : code;
-    }
+    if (status != STATUS_OK) return fail("", &err);
     bool brackets = strchr(config->server.address, ':') != NULL;
     log_message(LOG_INFO, "listening on http://%s%s%s:%u", brackets ? "[" : "",
                 config->server.address, brackets ? "]" : "", http_server_port(service->server));

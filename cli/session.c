@@ -56,7 +56,8 @@ int session_load_config(struct config *out, const char *path, const char *const 
         return EX_OK;
     }
     console_fail(&err);
-    return status == STATUS_NOT_FOUND ? EX_NOINPUT : EX_CONFIG;
+    bool unread = status == STATUS_NOT_FOUND || status == STATUS_DENIED;
+    return unread ? console_exit_code(status) : EX_CONFIG;
 }
 
 const struct engine_options *session_default_model(const struct config *config) {
@@ -154,8 +155,7 @@ int session_open_collections(struct session *session) {
         session_open_store(&session->collections, &session->config, session->registry, &err);
     if (status == STATUS_OK) return EX_OK;
     int code = console_fail_at("the store of collections", &err);
-    bool taken = status == STATUS_UNAVAILABLE || status == STATUS_CONFLICT;
-    if (taken && is_directory(session->config.collections.store)) {
+    if (status == STATUS_UNAVAILABLE && is_directory(session->config.collections.store)) {
         fputs("clipd: if a server has it open, stop the server, or ask it over HTTP: "
               "/collections in openapi.yaml\n",
               stderr);

@@ -41,9 +41,9 @@ struct config {
  * names of the file ("server.listen=:8080"), or "model=DIR". A model given by flag or
  * environment takes the place of the file's list.
  *
- * STATUS_NOT_FOUND or STATUS_IO when the file cannot be read; else STATUS_INVALID, and
- * the message names the line, variable or flag at fault. On failure there is nothing to
- * free. */
+ * STATUS_NOT_FOUND, STATUS_DENIED or STATUS_IO when the file cannot be read; else
+ * STATUS_INVALID, and the message names the line, variable or flag at fault. On failure
+ * there is nothing to free. */
 enum status config_load(struct config *out, const char *path, const char *const *environment,
                         const char *const *flags, struct error *err);
 void config_free(struct config *config);

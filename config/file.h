@@ -21,7 +21,7 @@ struct config_file_values {
 
 struct config_file;
 
-/* STATUS_NOT_FOUND, STATUS_IO, STATUS_INVALID, or STATUS_TOO_LARGE over 1 MiB. */
+/* STATUS_NOT_FOUND, STATUS_DENIED, STATUS_IO, STATUS_INVALID, or STATUS_TOO_LARGE over 1 MiB. */
 enum status config_file_open(struct config_file **out, const char *path, struct error *err);
 /* NULL is allowed. */
 void config_file_close(struct config_file *file);

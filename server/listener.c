@@ -53,7 +53,7 @@ enum status listener_open(int *out, const char *address, uint16_t port, struct e
     if (fd < 0) return error_set_errno(err, STATUS_IO, "listen on", shown);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     if (bind(fd, &where.any, size) || listen(fd, BACKLOG)) {
-        status = errno == EADDRINUSE ? STATUS_UNAVAILABLE : STATUS_IO;
+        status = errno == EADDRINUSE ? STATUS_UNAVAILABLE : error_errno_status();
         error_set_errno(err, status, "listen on", shown);
         close(fd);
         return status;

@@ -41,6 +41,15 @@ enum status error_set_errno(struct error *err, enum status status, const char *a
     return error_set(err, status, "cannot %s %s: %s", action, subject, text);
 }
 
+enum status error_errno_status(void) {
+    switch (errno) {
+    case ENOENT: return STATUS_NOT_FOUND;
+    case EACCES:
+    case EPERM: return STATUS_DENIED;
+    default: return STATUS_IO;
+    }
+}
+
 enum status error_pass(struct error *err, const struct error *from) {
     if (is_first(err)) *err = *from;
     return from->status;

@@ -53,6 +53,10 @@ enum status error_set_at(struct error *err, enum status status, const char *wher
 enum status error_set_errno(struct error *err, enum status status, const char *action,
                             const char *subject);
 
+/* What `errno` says of a file that was to be opened: STATUS_NOT_FOUND, STATUS_DENIED or
+ * STATUS_IO. */
+enum status error_errno_status(void);
+
 /* Passes on what was reported elsewhere, and returns its status. */
 enum status error_pass(struct error *err, const struct error *from);
 

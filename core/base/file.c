@@ -13,7 +13,7 @@ enum { READ_CHUNK = 65536 };
 
 static int open_file(const char *path, struct error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "open", path);
+    if (fd < 0) error_set_errno(err, error_errno_status(), "open", path);
     return fd;
 }
 

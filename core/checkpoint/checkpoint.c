@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/checkpoint/config_hf.h"
 #include "core/checkpoint/config_open_clip.h"
@@ -36,10 +37,14 @@ static bool ends_with(const char *name, const char *ending) {
 }
 
 /* A copy of the name of the only file with one of these endings. NULL if there is none, or
- * more than one: then it is not for us to choose. */
-static char *find_only(const char *directory, const char *const *endings, size_t count) {
+ * more than one: then it is not for us to choose; or, with an error, if nobody may look. */
+static char *find_only(const char *directory, const char *const *endings, size_t count,
+                       struct error *err) {
     DIR *entries = opendir(directory);
-    if (!entries) return NULL;
+    if (!entries) {
+        error_set_errno(err, error_errno_status(), "open", directory);
+        return NULL;
+    }
     char *only = NULL;
     size_t found = 0;
     const struct dirent *entry;
@@ -68,8 +73,8 @@ static char *find_weights(const char *directory, struct error *err) {
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (layout_has(directory, names[i])) return strdup(names[i]);
     }
-    char *only = find_only(directory, endings, 1);
-    if (!only) only = find_only(directory, endings + 1, 3);
+    char *only = find_only(directory, endings, 1, err);
+    if (!only) only = find_only(directory, endings + 1, 3, err);
     if (!only) {
         error_set(err, STATUS_NOT_FOUND,
                   "%.160s has no weights: open_clip_model.safetensors, model.safetensors, "
@@ -103,6 +108,9 @@ static enum status read_configs(struct checkpoint *out, const char *directory, c
 
 static enum status read_directory(struct checkpoint *out, const char *directory,
                                   struct error *err) {
+    /* Else every file in it would seem to be missing. */
+    if (access(directory, X_OK))
+        return error_set_errno(err, error_errno_status(), "open", directory);
     char *weights = find_weights(directory, err);
     if (!weights) return err->status ? err->status : STATUS_NO_MEMORY;
     enum status status = read_configs(out, directory, weights, err);
@@ -122,7 +130,7 @@ enum status checkpoint_read(struct checkpoint *out, const char *path, struct err
     struct stat info;
     memset(out, 0, sizeof(*out));
     config_init(&out->config);
-    if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
+    if (stat(path, &info)) return error_set_errno(err, error_errno_status(), "open", path);
     if (!S_ISDIR(info.st_mode)) return weights_open(&out->weights, path, err);
     char *directory = layout_weights(path);
     if (!directory) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");

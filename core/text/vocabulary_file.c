@@ -2,7 +2,6 @@
 
 /* zlib then takes its input as const. */
 #define ZLIB_CONST
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,8 +79,7 @@ static enum status open_file(struct vocabulary_file *out, char *path, struct err
 enum status vocabulary_file_open(struct vocabulary_file *out, const char *path, struct error *err) {
     *out = (struct vocabulary_file){.path = NULL};
     struct stat info;
-    if (stat(path, &info))
-        return error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "open", path);
+    if (stat(path, &info)) return error_set_errno(err, error_errno_status(), "open", path);
     if (!S_ISDIR(info.st_mode)) return open_file(out, strdup(path), err);
     for (size_t i = 0; i < NAMES_COUNT; i++) {
         char *file = file_join(path, names[i]);

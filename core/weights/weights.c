@@ -19,7 +19,7 @@ static enum status map(struct file_map *out, struct sha256_run *identity, const 
                        struct error *err) {
     char stamp[FILE_STAMP_SIZE];
     *out = (struct file_map){0};
-    if (!file_stamp(stamp, path)) return error_set_errno(err, STATUS_NOT_FOUND, "read", path);
+    if (!file_stamp(stamp, path)) return error_set_errno(err, error_errno_status(), "read", path);
     sha256_add(identity, bytes_of(stamp));
     return file_map_open(out, path, err);
 }

@@ -30,6 +30,14 @@ def clipd(*arguments, stdin=b"", env=None, **options):
     return done.returncode, done.stdout, done.stderr.decode()
 
 
+def without_rights(*arguments):
+    """The same by somebody whom permissions bind, which root is only without its capabilities."""
+    drop = [] if os.geteuid() else ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    done = subprocess.run([*drop, BINARY, *arguments], cwd=ROOT, timeout=TIMEOUT_S, check=False,
+                          env=environment(), capture_output=True)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
 def on_terminal(*arguments, env=None):
     """The few lines that a terminal gets of it."""
     controller, terminal = os.openpty()

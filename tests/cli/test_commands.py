@@ -12,8 +12,8 @@ import time
 import unittest
 import zlib
 
-from program import (BINARY, CANNOT_CREATE, CONFIG, DATA, IO, MODEL, NO_INPUT, ROOT, USAGE, clipd,
-                     environment, on_terminal)
+from program import (BINARY, CANNOT_CREATE, CONFIG, DATA, IO, MODEL, NOT_ALLOWED, NO_INPUT, ROOT, USAGE, clipd,
+                     environment, on_terminal, without_rights)
 
 SHIP = "docs/pictures/ship.jpg"
 AIRPLANE = "docs/pictures/airplane.jpg"
@@ -102,6 +102,48 @@ class Program(unittest.TestCase):
             weights.flush()
             self.assertEqual(clipd("info", "--model", weights.name)[0], DATA)
 
+
+    def test_variables_of_others(self):
+        others = {"CLIPD_SERVICE_HOST": "10.0.0.1", "CLIPD_SERVICE_PORT_HTTP": "8080",
+                  "CLIPD_PORT": "tcp://10.0.0.1:8080", "CLIPD_PORT_8080_TCP_ADDR": "10.0.0.1"}
+        self.assertEqual(clipd("info", "--model", MODEL, env=others)[2], "")
+        for name, expected in (("CLIPD_PORT", ""), ("CLIPD_PRECISON", ""),
+                               ("CLIPD_STORE_LOCATION", "; store.location is CLIPD_STORE")):
+            code, _, err = clipd("info", "--model", MODEL, env={name: "8080"})
+            self.assertEqual(code, 0)
+            self.assertTrue(err.endswith(f"the variable {name} is none of clipd's: ignored{expected}\n"), err)
+
+    def test_what_may_not_be_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model, store = folder + "/model", folder + "/store"
+            config = folder + "/clipd.yaml"
+            shutil.copytree(os.path.join(ROOT, MODEL), model)
+            os.mkdir(store)
+            with open(config, "w", encoding="utf-8"):
+                pass
+            for path in (config, model + "/model.safetensors", model + "/config.json", model, store):
+                os.chmod(path, 0)
+            for arguments, path in ((["info", "--model", model], model),
+                                    (["info", "--config", config], config),
+                                    (["collections", "--store", store], store + "/lock"),
+                                    (["collections", "--store", store + "/x"], store + "/x")):
+                code, out, err = without_rights(*arguments)
+                self.assertEqual((code, out), (NOT_ALLOWED, b""), err)
+                self.assertIn(f" {path}: Permission denied", err)
+            os.chmod(model, 0o700)
+            os.rename(model + "/model.safetensors", model + "/other.safetensors")
+            for mode in (0o400, 0o100):
+                os.chmod(model, mode)
+                self.assertIn(f" {model}: Permission denied", without_rights("info", "--model", model)[2])
+            os.chmod(model, 0o700)
+            os.rename(model + "/other.safetensors", model + "/model.safetensors")
+            for name in ("config.json", "model.safetensors"):
+                code, _, err = without_rights("info", "--model", model)
+                self.assertEqual(code, NOT_ALLOWED, err)
+                self.assertIn(f"{name}: Permission denied", err)
+                os.chmod(f"{model}/{name}", 0o600)
+            self.assertEqual(without_rights("info", "--model", model)[0], 0)
+            os.chmod(store, 0o700)
 
     def test_signals_to_the_first_process(self):
         first = ["unshare", "--pid", "--fork"]  # as in a container

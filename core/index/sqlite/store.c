@@ -100,16 +100,16 @@ static void store_close(void *self) {
 
 static enum status take_directory(struct sqlite_store *store, struct error *err) {
     if (mkdir(store->directory, 0700) && errno != EEXIST)
-        return error_set_errno(err, STATUS_IO, "make", store->directory);
+        return error_set_errno(err, error_errno_status(), "make", store->directory);
     char *path = file_join(store->directory, "lock");
     if (!path) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     enum status status = STATUS_OK;
     store->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_file < 0)
-        status = error_set_errno(err, STATUS_IO, "open", path);
+        status = error_set_errno(err, error_errno_status(), "open", path);
     else if (flock(store->lock_file, LOCK_EX | LOCK_NB))
         status =
-            error_set(err, STATUS_CONFLICT, "%s is in use by another process", store->directory);
+            error_set(err, STATUS_UNAVAILABLE, "%s is in use by another process", store->directory);
     free(path);
     return status;
 }
@@ -117,7 +117,7 @@ static enum status take_directory(struct sqlite_store *store, struct error *err)
 static enum status open_file(struct sqlite_store *store, struct error *err) {
     /* SQLite would make it readable for all; its other files get the rights of this one. */
     int file = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (file < 0) return error_set_errno(err, STATUS_IO, "open", store->path);
+    if (file < 0) return error_set_errno(err, error_errno_status(), "open", store->path);
     close(file);
     enum status status =
         sqlite_connection_open(&store->writer, store->path, SQLITE_FOR_WRITING, err);

@@ -276,7 +276,7 @@ START_TEST(test_folder) {
     ck_assert_uint_eq(stat_buffer.st_mode & 0777, 0700);
     ck_assert_int_eq(stat(path, &stat_buffer), 0);
     ck_assert_uint_eq(stat_buffer.st_mode & 0777, 0600);
-    ck_assert_int_eq(collections_open(&second, &options, &err), STATUS_CONFLICT);
+    ck_assert_int_eq(collections_open(&second, &options, &err), STATUS_UNAVAILABLE);
     ck_assert_msg(strstr(err.message, "in use") && strstr(err.message, folder), "%s", err.message);
     collections_close(c);
     c = step_open_store(folder);
