@@ -73,7 +73,8 @@ static enum status ignore_file(void *context, const char *path, const struct sta
 }
 
 static enum status watch_all(struct follow *follow, const char *folder, struct error *err) {
-    struct library_visitor visitor = {ignore_file, watch_folder, follow, NULL};
+    struct library_visitor visitor = {
+        .file = ignore_file, .folder = watch_folder, .context = follow};
     return library_walk(folder, &visitor, err);
 }
 

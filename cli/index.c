@@ -28,8 +28,9 @@ enum { GROUP_MAX = 32, FILE_SIZE_MAX = 256 << 20, METADATA_SIZE_MAX = 3 * LIBRAR
 static const char usage[] =
     "usage: clipd index [OPTION]... DIR... --collection NAME\n\n"
     "Puts the images below DIR into a collection, which is made if it is not there: .jpg,\n"
-    ".jpeg, .png and .webp. Files that have not changed since the last time are skipped, so\n"
-    "that it can be interrupted and run again. The id of an item is the path of its file.\n\n"
+    ".jpeg, .jfif, .jpe, .png and .webp. Other files are counted. Files that have not changed\n"
+    "since the last time are skipped, so that it can be interrupted and run again. The id of an\n"
+    "item is the path of its file.\n\n"
     "  --collection NAME  where to put them\n"
     "  --follow           go on, and put in what is added or changed\n"
     "  --prune            take out what is below DIR no more\n"
@@ -46,7 +47,7 @@ struct index {
     char *const *folders; /* NULL-terminated */
     bool follow, prune, no_thumbnails, on_terminal;
     int code; /* of the first file that failed */
-    size_t total, seen, put, unchanged, failed, removed;
+    size_t total, seen, put, unchanged, failed, removed, others;
     uint64_t started_ns, shown_ns;
     size_t group_max;
     struct buffer unread; /* folders, as in struct prune */
@@ -265,7 +266,7 @@ static enum status note_unread(void *context, const char *path, struct error *er
 
 static enum status follow_changed(void *context, const char *path, struct error *err) {
     struct index *index = context;
-    struct library_visitor visitor = {add_file, NULL, index, NULL};
+    struct library_visitor visitor = {.file = add_file, .context = index};
     struct stat info;
     if (lstat(path, &info)) return STATUS_OK;
     enum status status = library_walk(path, &visitor, err);
@@ -314,17 +315,19 @@ static enum status make_collection(struct index *index, struct error *err) {
 }
 
 static enum status run(struct index *index, struct follow *follow, struct error *err) {
-    struct library_visitor count = {count_file, NULL, index, NULL};
-    struct library_visitor add = {add_file, NULL, index, note_unread};
+    struct library_visitor count = {.file = count_file, .context = index, .others = &index->others};
+    struct library_visitor add = {.file = add_file, .context = index, .unread = note_unread};
     char folder[PATH_MAX];
-    enum status status = make_collection(index, err);
+    enum status status = STATUS_OK;
     for (size_t i = 0; index->folders[i] && !status; i++) {
         if (!realpath(index->folders[i], folder))
             return error_set_errno(err, STATUS_NOT_FOUND, "open", index->folders[i]);
+        status = library_check(folder, err);
         /* Before the first look, so that nothing falls between the two. */
-        if (follow) status = follow_add(follow, folder, err);
+        if (!status && follow) status = follow_add(follow, folder, err);
         if (!status) status = library_walk(folder, &count, err);
     }
+    if (!status) status = make_collection(index, err);
     index->started_ns = clock_now_ns();
     for (size_t i = 0; index->folders[i] && !status; i++) {
         if (!realpath(index->folders[i], folder))
@@ -338,8 +341,9 @@ static enum status run(struct index *index, struct follow *follow, struct error 
     }
     show_progress(index, true);
     if (!status) {
-        fprintf(stderr, "clipd: %zu put in, %zu unchanged, %zu failed, %zu taken out\n", index->put,
-                index->unchanged, index->failed, index->removed);
+        fprintf(stderr,
+                "clipd: %zu put in, %zu unchanged, %zu failed, %zu taken out (%zu other files)\n",
+                index->put, index->unchanged, index->failed, index->removed, index->others);
     }
     struct follow_visitor visitor = {follow_changed, follow_gone, follow_folder_gone, index};
     if (!status && follow) status = follow_run(follow, &visitor, err);

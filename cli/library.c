@@ -11,7 +11,7 @@
 enum { DEPTH_MAX = 64 };
 
 bool library_is_image(const char *name) {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
+    static const char *const endings[] = {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp"};
     size_t size = strlen(name);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         size_t ending = strlen(endings[i]);
@@ -52,8 +52,23 @@ static enum status walk(const char *path, int depth, const struct library_visito
     struct stat info;
     if (lstat(path, &info)) return STATUS_OK; /* it has just gone */
     if (S_ISDIR(info.st_mode)) return walk_folder(path, depth, visitor, err);
-    if (!S_ISREG(info.st_mode) || !library_is_image(path)) return STATUS_OK;
+    if (!S_ISREG(info.st_mode)) return STATUS_OK;
+    if (!library_is_image(path)) {
+        if (visitor->others) ++*visitor->others;
+        return STATUS_OK;
+    }
     return visitor->file(visitor->context, path, &info, err);
+}
+
+enum status library_check(const char *path, struct error *err) {
+    struct stat info;
+    if (stat(path, &info)) return error_set_errno(err, STATUS_NOT_FOUND, "open", path);
+    if (S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) && library_is_image(path)))
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID,
+                     "%s is no image by its name, expected a folder, or .jpg, .jpeg, .jfif, .jpe, "
+                     ".png or .webp",
+                     path);
 }
 
 enum status library_walk(const char *path, const struct library_visitor *visitor,

@@ -92,6 +92,19 @@ class Stores(Folder):
         self.assertEqual(self.index("--prune"), (0, 2, 0, 1))
         self.assertEqual(len(self.search("a ship")), 2)
 
+    def test_other_files_are_told_of(self):
+        for name, target in (("ship.jpg", "a.JFIF"), ("cat.jpg", "b.jpe"), ("dog.jpg", "c.heic")):
+            shutil.copy(os.path.join(PICTURES, name), self.path(target))
+        _, err = self.run_it("index", self.pictures, "--collection", "photos")
+        self.assertIn("4 put in, 0 unchanged, 0 failed, 0 taken out (2 other files)", err)
+        self.assertEqual(len(self.search("a ship")), 4)
+        _, err = self.run_it("index", self.path("a.JFIF"), "--collection", "photos")
+        self.assertIn("0 put in, 1 unchanged, 0 failed, 0 taken out (0 other files)", err)
+        for folders in ([self.path("notes.txt")], [self.pictures, self.path("c.heic")]):
+            _, err = self.run_it("index", *folders, "--collection", "fresh", code=DATA)
+            self.assertIn(f"{folders[-1]} is no image by its name, expected a folder, or .jpg", err)
+        self.assertNotIn(b"fresh", self.run_it("collections")[0])
+
     def test_prune_leaves_other_folders(self):
         self.index()
         os.makedirs(self.folder + "/pictures2")
