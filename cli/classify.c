@@ -21,7 +21,7 @@ static const char usage[] =
     "usage: clipd classify IMAGE... --labels A,B,C [OPTION]...\n\n"
     "Prints how likely each label is for each image, best first: a table on a terminal,\n"
     "else one JSON object a line and image. IMAGE - is standard input.\n\n"
-    "  --labels A,B,C   the labels; may be given more than once\n"
+    "  --labels A,B,C   the labels; given more than once, each is one label, commas and all\n"
     "  --template TEXT  sentence with {} for the label, \"a photo of a {}.\" by default; of\n"
     "                   several the mean is taken\n"
     "  --top-k N        only the best N labels\n"
@@ -56,8 +56,12 @@ static bool add_text(struct texts *texts, struct bytes text, size_t max) {
     return true;
 }
 
-/* "a, b,c": white space around a label is not part of it. */
-static bool add_labels(struct texts *labels, const char *list) {
+/* "a, b,c": white space around a label is not part of it. Only a single list is one, as over HTTP:
+ * how else could a label have a comma? */
+static bool split_labels(struct texts *labels) {
+    const char *list = (const char *)labels->items[0].data;
+    if (labels->count > 1) return true;
+    labels->count = 0;
     for (;;) {
         list += strspn(list, " \t\n");
         size_t end = strcspn(list, ","), size = end;
@@ -184,6 +188,13 @@ static void classify_free(struct classify *c) {
     free(c->scores);
 }
 
+static int refuse_labels(const char *found) {
+    return console_usage("classify",
+                         "--labels: found '%s', expected up to %d labels with commas between, "
+                         "none empty",
+                         found, LABELS_MAX);
+}
+
 /* EX_OK, or the exit code after a complaint; -1 after --help. */
 static int read_options(struct classify *c, struct session_options *session, int argc,
                         char **argv) {
@@ -194,16 +205,14 @@ static int read_options(struct classify *c, struct session_options *session, int
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     struct error err = ERROR_NONE;
+    const char *labels = NULL;
     char *end;
     int option;
     while ((option = getopt_long(argc, argv, "l:m:h", options, NULL)) != -1) {
         switch (option) {
         case 'l':
-            if (!add_labels(&c->labels, optarg))
-                return console_usage("classify",
-                                     "--labels: found '%s', expected up to %d labels "
-                                     "with commas between, none empty",
-                                     optarg, LABELS_MAX);
+            labels = optarg;
+            if (!add_text(&c->labels, bytes_of(labels), LABELS_MAX)) return refuse_labels(labels);
             break;
         case 't':
             if (classify_check_template(bytes_of(optarg), &err) != STATUS_OK)
@@ -227,8 +236,8 @@ static int read_options(struct classify *c, struct session_options *session, int
         }
     }
     if (optind == argc) return console_usage("classify", "expected an image");
-    if (c->labels.count == 0) return console_usage("classify", "expected --labels A,B,C");
-    return EX_OK;
+    if (!labels) return console_usage("classify", "expected --labels A,B,C");
+    return split_labels(&c->labels) ? EX_OK : refuse_labels(labels);
 }
 
 int classify_command(int argc, char **argv) {

@@ -233,10 +233,12 @@ class Classify(unittest.TestCase):
         self.assertAlmostEqual(sum(label["probability"] for label in ship["labels"]), 1, 5)
 
     def test_top_k_and_repeated_labels(self):
-        code, out, _ = clipd("classify", SHIP, "--labels", "dog", "--labels", "ship,cat", "--top-k", "2",
-                             "--model", MODEL)
+        arguments = ["classify", SHIP, "--labels", "San Francisco, CA", "--labels", "dog", "--model", MODEL]
+        code, out, _ = clipd(*arguments)
         self.assertEqual(code, 0)
-        self.assertEqual(len(lines(out)[0]["labels"]), 2)
+        self.assertEqual({label["label"] for label in lines(out)[0]["labels"]}, {"San Francisco, CA", "dog"})
+        code, out, _ = clipd(*arguments, "--labels", "cat", "--top-k", "2")
+        self.assertEqual((code, len(lines(out)[0]["labels"])), (0, 2))
         code, out, _ = clipd("classify", SHIP, "--labels", "dog,cat", "--top-k", "99", "--model", MODEL)
         self.assertEqual(len(lines(out)[0]["labels"]), 2)
 
@@ -255,7 +257,8 @@ class Classify(unittest.TestCase):
         self.assertEqual(clipd(*arguments, "--template", "no braces")[0], USAGE)
 
     def test_wrong_usage(self):
-        for more in (["--labels", ""], ["--labels", "a,,b"], ["--labels", "a", "--top-k", "0"],
+        for more in (["--labels", ""], ["--labels", "a,,b"], ["--labels", "a", "--labels", ""],
+                     ["--labels", "a", "--top-k", "0"],
                      ["--labels", "a", "--top-k", "x"], ["--labels", "a", "--top-k", "-1"]):
             self.assertEqual(clipd("classify", SHIP, "--model", MODEL, *more)[0], USAGE, more)
 
