@@ -133,6 +133,7 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
         return false;
     }
     enum status status = check_state(api, route, &err);
+    if (!status) status = routes_check_query(route, request, &err);
     if (!status) status = check_content(request, route, &err);
     if (status) {
         fail(api, request, 0, &err, response);

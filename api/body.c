@@ -127,11 +127,11 @@ struct query_fields {
     unsigned bits; /* enum body_field */
 };
 
-/* Parameters that nobody knows are let pass: proxies add their own. */
+/* Which names there may be is for the table of routes to say; one without a value says nothing. */
 static enum status read_parameter(void *context, const char *name, struct bytes value,
                                   struct error *err) {
     const struct query_fields *fields = context;
-    const struct body_row *row = body_row_find(name, fields->bits, NULL);
+    const struct body_row *row = value.data ? body_row_find(name, fields->bits, NULL) : NULL;
     return row ? body_row_text(fields->body, row, value, err) : STATUS_OK;
 }
 

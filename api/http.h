@@ -26,7 +26,8 @@ struct http_part {
 
 struct route;
 
-/* Sees one parameter of a query; a failure ends the walk. */
+/* Sees one parameter of a query, the data of whose value is NULL when there is no "="; a failure
+ * ends the walk. */
 typedef enum status http_query_fn(void *context, const char *name, struct bytes value,
                                   struct error *err);
 

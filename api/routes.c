@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/body.h"
+#include "api/json_body.h"
 
 enum {
     IMAGES = BODY_JSON | BODY_MULTIPART | BODY_IMAGE,
@@ -12,40 +13,47 @@ enum {
 
 /* clang-format off */
 const struct route routes[] = {
-    {HTTP_POST, "/embed/image", "embedImage", IMAGES, 0, embed_image},
-    {HTTP_POST, "/embed/text", "embedText", BODY_JSON, ROUTE_SMALL, embed_text},
-    {HTTP_POST, "/classify", "classify", IMAGES, 0, classify_post},
-    {HTTP_GET, "/models", "listModels", 0, ROUTE_QUICK, models_get},
-    {HTTP_GET, "/collections", "listCollections", 0, 0, collections_get},
-    {HTTP_GET, "/collections/{name}", "getCollection", 0, 0, collection_get},
-    {HTTP_PUT, "/collections/{name}", "putCollection", BODY_JSON, ROUTE_SMALL, collection_put},
-    {HTTP_DELETE, "/collections/{name}", "deleteCollection", 0, 0, collection_delete_whole},
-    {HTTP_GET, "/collections/{name}/stats", "getStats", 0, 0, collection_stats_get},
-    {HTTP_GET, "/collections/{name}/count", "countItems", 0, 0, collection_count_get},
-    {HTTP_POST, "/collections/{name}/reindex", "reindex", 0, 0, collection_reindex_post},
-    {HTTP_GET, "/collections/{name}/export", "exportItems", 0, 0, collection_export},
-    {HTTP_POST, "/collections/{name}/search", "search", BODY_JSON, 0, collection_search_post},
+    {HTTP_POST, "/embed/image", "embedImage", IMAGES, 0,
+     "model, normalize, encoding, partial, output, layer, class_token, format, dtype", embed_image},
+    {HTTP_POST, "/embed/text", "embedText", BODY_JSON, ROUTE_SMALL,
+     "model, normalize, encoding, partial, truncate", embed_text},
+    {HTTP_POST, "/classify", "classify", IMAGES, 0,
+     "model, partial, top_k, labels, template, templates", classify_post},
+    {HTTP_GET, "/models", "listModels", 0, ROUTE_QUICK, "", models_get},
+    {HTTP_GET, "/collections", "listCollections", 0, 0, "", collections_get},
+    {HTTP_GET, "/collections/{name}", "getCollection", 0, 0, "", collection_get},
+    {HTTP_PUT, "/collections/{name}", "putCollection", BODY_JSON, ROUTE_SMALL, "", collection_put},
+    {HTTP_DELETE, "/collections/{name}", "deleteCollection", 0, 0, "", collection_delete_whole},
+    {HTTP_GET, "/collections/{name}/stats", "getStats", 0, 0, "", collection_stats_get},
+    {HTTP_GET, "/collections/{name}/count", "countItems", 0, 0, "filter", collection_count_get},
+    {HTTP_POST, "/collections/{name}/reindex", "reindex", 0, 0, "", collection_reindex_post},
+    {HTTP_GET, "/collections/{name}/export", "exportItems", 0, 0,
+     "filter, format, include, encoding", collection_export},
+    {HTTP_POST, "/collections/{name}/search", "search", BODY_JSON, 0, "", collection_search_post},
     {HTTP_POST, "/collections/{name}/duplicates", "findDuplicates", BODY_JSON, ROUTE_SMALL,
-     collection_duplicates_post},
-    {HTTP_POST, "/collections/{name}/items", "upsertItems", ITEMS, ROUTE_LINES, items_post},
-    {HTTP_GET, "/collections/{name}/items", "listItems", 0, 0, items_get},
-    {HTTP_DELETE, "/collections/{name}/items", "deleteItems", 0, 0, items_delete},
-    {HTTP_GET, "/collections/{name}/items/{id}", "getItem", 0, 0, item_get},
-    {HTTP_DELETE, "/collections/{name}/items/{id}", "deleteItem", 0, 0, item_delete},
-    {HTTP_GET, "/collections/{name}/items/{id}/thumbnail", "getThumbnail", 0, 0, item_thumbnail},
+     "", collection_duplicates_post},
+    {HTTP_POST, "/collections/{name}/items", "upsertItems", ITEMS, ROUTE_LINES,
+     "model, prefix", items_post},
+    {HTTP_GET, "/collections/{name}/items", "listItems", 0, 0,
+     "filter, limit, after, include, encoding", items_get},
+    {HTTP_DELETE, "/collections/{name}/items", "deleteItems", 0, 0, "filter", items_delete},
+    {HTTP_GET, "/collections/{name}/items/{id}", "getItem", 0, 0, "include, encoding", item_get},
+    {HTTP_DELETE, "/collections/{name}/items/{id}", "deleteItem", 0, 0, "", item_delete},
+    {HTTP_GET, "/collections/{name}/items/{id}/thumbnail", "getThumbnail", 0, 0,
+     "", item_thumbnail},
     {HTTP_POST, "/collections/{name}/restore", "restoreCollection", BODY_JSON, ROUTE_SMALL,
-     collection_restore_post},
-    {HTTP_GET, "/snapshots", "listSnapshots", 0, 0, snapshots_get},
-    {HTTP_GET, "/snapshots/{snapshot}", "getSnapshot", 0, 0, snapshot_get},
-    {HTTP_PUT, "/snapshots/{snapshot}", "putSnapshot", 0, 0, snapshot_put},
-    {HTTP_DELETE, "/snapshots/{snapshot}", "deleteSnapshot", 0, 0, snapshot_delete},
-    {HTTP_POST, "/v1/embeddings", "openaiEmbeddings", BODY_JSON, 0, openai_embeddings},
-    {HTTP_GET, "/v1/models", "openaiModels", 0, ROUTE_QUICK, openai_models},
-    {HTTP_GET, "/v1/models/{id}", "openaiModel", 0, ROUTE_QUICK, openai_model},
-    {HTTP_GET, "/livez", "live", 0, ROUTE_ALWAYS | ROUTE_QUICK, probes_livez},
-    {HTTP_GET, "/readyz", "ready", 0, ROUTE_ALWAYS | ROUTE_PROBE, probes_readyz},
-    {HTTP_GET, "/metrics", "metrics", 0, ROUTE_ALWAYS | ROUTE_QUICK, metrics_get},
-    {HTTP_GET, "/openapi.yaml", "openapi", 0, ROUTE_ALWAYS | ROUTE_QUICK, probes_openapi},
+     "", collection_restore_post},
+    {HTTP_GET, "/snapshots", "listSnapshots", 0, 0, "", snapshots_get},
+    {HTTP_GET, "/snapshots/{snapshot}", "getSnapshot", 0, 0, "", snapshot_get},
+    {HTTP_PUT, "/snapshots/{snapshot}", "putSnapshot", 0, 0, "", snapshot_put},
+    {HTTP_DELETE, "/snapshots/{snapshot}", "deleteSnapshot", 0, 0, "", snapshot_delete},
+    {HTTP_POST, "/v1/embeddings", "openaiEmbeddings", BODY_JSON, 0, NULL, openai_embeddings},
+    {HTTP_GET, "/v1/models", "openaiModels", 0, ROUTE_QUICK, NULL, openai_models},
+    {HTTP_GET, "/v1/models/{id}", "openaiModel", 0, ROUTE_QUICK, NULL, openai_model},
+    {HTTP_GET, "/livez", "live", 0, ROUTE_ALWAYS | ROUTE_QUICK, NULL, probes_livez},
+    {HTTP_GET, "/readyz", "ready", 0, ROUTE_ALWAYS | ROUTE_PROBE, NULL, probes_readyz},
+    {HTTP_GET, "/metrics", "metrics", 0, ROUTE_ALWAYS | ROUTE_QUICK, NULL, metrics_get},
+    {HTTP_GET, "/openapi.yaml", "openapi", 0, ROUTE_ALWAYS | ROUTE_QUICK, NULL, probes_openapi},
 };
 /* clang-format on */
 const size_t routes_count = sizeof(routes) / sizeof(routes[0]);
@@ -107,6 +115,35 @@ const struct route *routes_find(const struct route **other, struct http_request 
         *other = &routes[i];
     }
     return NULL;
+}
+
+/* Whether `name` is one of `names`, which have ", " between. */
+static bool is_listed(const char *names, const char *name) {
+    size_t size = strlen(name);
+    for (const char *at = names; *at;) {
+        size_t length = strcspn(at, ",");
+        if (length == size && memcmp(at, name, size) == 0) return true;
+        at += length;
+        at += strspn(at, ", ");
+    }
+    return false;
+}
+
+static enum status check_parameter(void *context, const char *name, struct bytes value,
+                                   struct error *err) {
+    const struct route *route = *(const struct route *const *)context;
+    char pointer[JSON_POINTER_SIZE];
+    (void)value;
+    if (is_listed(route->query, name)) return STATUS_OK;
+    json_body_point(pointer, "", name);
+    return error_set_at(err, STATUS_INVALID, pointer,
+                        "\"%.64s\" is not a parameter of this request, %s%s", name,
+                        *route->query ? "expected some of: " : "which has none", route->query);
+}
+
+enum status routes_check_query(const struct route *route, const struct http_request *request,
+                               struct error *err) {
+    return route->query ? request->each_query(request, check_parameter, &route, err) : STATUS_OK;
 }
 
 void routes_allowed(char out[ROUTES_ALLOWED_SIZE], const struct route *route) {

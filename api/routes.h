@@ -21,6 +21,9 @@ struct route {
     const char *operation_id;
     unsigned accepts; /* enum body_content; 0: takes no body */
     unsigned flags;   /* enum route_flag */
+    /* Names of the parameters that a query may have, with ", " between. NULL: any, as clients of
+     * OpenAI's API and monitors add their own, and nothing there is an option. */
+    const char *query;
     api_handler *handle;
 };
 
@@ -30,6 +33,11 @@ extern const size_t routes_count;
 /* The row for the path and the method of a request, whose params are set from the path.
  * NULL: none, and `other` tells why: a row of the same path with another method, or NULL. */
 const struct route *routes_find(const struct route **other, struct http_request *request);
+
+/* That the request's query has no other names than its route knows: a misspelt option is not
+ * silently ignored, nor a filter of what is to be deleted. */
+enum status routes_check_query(const struct route *route, const struct http_request *request,
+                               struct error *err);
 
 /* The methods of a row's path as they stand in Allow: "GET, HEAD, PUT". */
 enum { ROUTES_ALLOWED_SIZE = 40 };

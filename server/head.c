@@ -20,14 +20,14 @@ struct query_walk {
     struct error *err;
 };
 
-/* A name without "=" has no value. */
 static enum MHD_Result walk_query(void *context, enum MHD_ValueKind kind, const char *name,
                                   size_t name_size, const char *value, size_t value_size) {
     struct query_walk *walk = context;
     struct bytes bytes = {(const uint8_t *)value, value_size};
     (void)kind;
     (void)name_size;
-    if (value) walk->status = walk->visit(walk->context, name, bytes, walk->err);
+    /* Between "&&" there is nothing. */
+    if (*name || value) walk->status = walk->visit(walk->context, name, bytes, walk->err);
     return walk->status == STATUS_OK ? MHD_YES : MHD_NO;
 }
 

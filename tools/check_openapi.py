@@ -27,7 +27,7 @@ def read_routes():
     with open(os.path.join(ROOT, "api", "routes.c"), encoding="utf-8") as file:
         text = file.read()
     row = re.compile(
-        r'\{HTTP_(\w+), "([^"]+)", "(\w+)", ([^,]+), ([^,]+),\s*\w+\}'
+        r'\{HTTP_(\w+), "([^"]+)", "(\w+)", ([^,]+), ([^,]+),\s*(?:NULL|"[^"]*"),\s*\w+\}'
     )
     table = text[text.index("routes[] = {") : text.index("routes_count")]
     routes = {

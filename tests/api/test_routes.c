@@ -4,6 +4,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "tests/support/fake_request.h"
 #include "tests/support/program.h"
 
 static struct http_request request;
@@ -71,11 +72,40 @@ START_TEST(methods) {
 }
 END_TEST
 
+static enum status check_query(const char *path, const char *name, struct error *err) {
+    struct fake_request fake;
+    fake_request_init(&fake, path, NULL, bytes_of(""));
+    fake.request.method = HTTP_GET;
+    fake.query[0] = "filter";
+    fake.query[2] = name;
+    fake.query[1] = fake.query[3] = "";
+    return routes_check_query(routes_find(&other, &fake.request), &fake.request, err);
+}
+
+START_TEST(queries) {
+    static const char *const unknown[] = {
+        "", "filte", "filters", "filter, limit", "limi", "mit", "Filter", ",", " ", "filter\n"};
+    struct error err = ERROR_NONE;
+    ck_assert_int_eq(check_query("/collections/c/items", "limit", &err), STATUS_OK);
+    ck_assert_int_eq(check_query("/collections/c/items", "encoding", &err), STATUS_OK);
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        ck_assert_int_eq(check_query("/collections/c/items", unknown[i], NULL), STATUS_INVALID);
+    ck_assert_int_eq(check_query("/collections/c/items", "a/b", &err), STATUS_INVALID);
+    ck_assert_str_eq(err.where, "/a~1b");
+    ck_assert_str_eq(err.message, "\"a/b\" is not a parameter of this request, expected some of: "
+                                  "filter, limit, after, include, encoding");
+    ck_assert_int_eq(check_query("/models", "limit", NULL), STATUS_INVALID);
+    ck_assert_int_eq(check_query("/livez", "limit", NULL), STATUS_OK);
+    ck_assert_int_eq(check_query("/v1/models", "limit", NULL), STATUS_OK);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("routes");
     tcase_add_test(tests, fixed_paths);
     tcase_add_test(tests, parameters);
     tcase_add_test(tests, long_parameters);
     tcase_add_test(tests, methods);
+    tcase_add_test(tests, queries);
     return program_run("routes", tests, CK_NOFORK);
 }

@@ -116,6 +116,19 @@ class Contract(unittest.TestCase):
             server, operation, status, json.dumps(value), "application/json", **options
         )
 
+    def check_unknown_parameters(self, server, names):
+        """A misspelt parameter is refused with those that the document lists."""
+        for name in names:
+            listed = [schema.resolve(document, row) for row in operations[name][2].get("parameters", [])]
+            known = [row["name"] for row in listed if row["in"] == "query"]
+            for query in ("?fi~lter=%7B%7D", "?&fi~lter"):
+                problem = self.call(server, name, 400, query=query,
+                                    path={"name": "none", "id": "none", "snapshot": "none"})
+                self.assertEqual(problem["errors"][0]["pointer"], "/fi~0lter")
+                found = problem["detail"].partition("\" is not a parameter of this request, ")[2]
+                self.assertEqual(sorted(found.removeprefix("expected some of: ").split(", ")),
+                                 sorted(known or ["which has none"]), name)
+
     def check_411(self, server, operation, read_until_closed):
         method, path, _ = operations[operation]
         with server.socket() as sock:

@@ -362,6 +362,21 @@ class States(Contract):
                 self.call(server, operation, 413, body + b" ", "application/json")
 
 
+class Queries(Contract):
+    def test_unknown_parameters(self):
+        with Server(MODEL) as server:
+            ready(server)
+            closed = [name for name, row in operations.items()
+                      if not {"openai", "operation"} & set(row[2]["tags"])]
+            self.check_unknown_parameters(server, closed)
+            for name in set(operations) - set(closed):
+                method, path, operation = operations[name]
+                self.assertFalse(any(row.get("in") == "query" for row in operation.get("parameters", [])))
+                if method == "GET" and "{" not in path:
+                    self.assertEqual(server.get(path + "?api-version=1")[0], 200, name)
+            self.json(server, "openaiEmbeddings", 200, {"input": "x"}, query="?api-version=1")
+
+
 class Zz(unittest.TestCase):
     def test_every_status_was_seen(self):
         self.assertEqual(contract.unseen(operations), set())

@@ -68,6 +68,12 @@ class Collections(Store):
                               "exportItems", "listItems"):
                 self.call_on(operation, 400, name=name)
 
+    def test_unknown_parameters(self):
+        self.put({"id": "kept", "embedding": at(0)})
+        self.check_unknown_parameters(self.server, operations)
+        self.call_on("deleteCollection", 400, query="?filter=%7B%7D")
+        self.assertEqual(self.call_on("countItems")["items"], 1)
+
     def test_stats_count_reindex(self):
         self.put(*[{"id": f"{i}", "embedding": at(i), "metadata": {"n": i}} for i in range(5)])
         stats = self.call_on("getStats")
