@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "api/body.h"
 #include "api/context.h"
@@ -112,6 +113,13 @@ static enum status check_content(const struct http_request *request, const struc
                      expected);
 }
 
+/* NULL, or the coding of a body that must be undone before it can be read, which we do not. */
+static const char *coding_of(const struct http_request *request, const struct route *route) {
+    const char *coding = request->header(request, "Content-Encoding");
+    bool plain = !route->accepts || !coding || !*coding || strcasecmp(coding, "identity") == 0;
+    return plain ? NULL : coding;
+}
+
 bool api_admit(struct api *api, struct http_request *request, struct api_admission *admission,
                struct http_response *response) {
     struct error err = ERROR_NONE;
@@ -137,6 +145,14 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
     if (!status) status = check_content(request, route, &err);
     if (status) {
         fail(api, request, 0, &err, response);
+        return false;
+    }
+    const char *coding = coding_of(request, route);
+    if (coding) {
+        error_set(&err, STATUS_UNSUPPORTED, "content encoding is \"%.64s\", expected identity",
+                  coding);
+        fail(api, request, 0, &err, response);
+        response_header(response, "Accept-Encoding", "identity"); /* RFC 9110, 15.5.16 */
         return false;
     }
     *admission = (struct api_admission){

@@ -129,6 +129,20 @@ class Contract(unittest.TestCase):
                 self.assertEqual(sorted(found.removeprefix("expected some of: ").split(", ")),
                                  sorted(known or ["which has none"]), name)
 
+    def check_content_encoding(self, server, operation, kind):
+        """What is compressed is refused by its header, whatever it would be."""
+        method, path, _ = operations[operation]
+        for coding, expected in (("gzip", "identity"), ("identity, br", "identity"), ("Identity", None),
+                                 ("", None)):
+            headers = {"Content-Type": kind, "Content-Encoding": coding}
+            reply = server.request(method, re.sub("[{}]", "", path), b"\x1f\x8b\x08", headers)
+            self.assertEqual(reply[1]["Accept-Encoding"], expected, coding)
+            if expected:
+                self.answer(operation, 415, reply)
+                self.assertIn(f'content encoding is \"{coding}\", expected identity', json.dumps(reply[2].decode()))
+            else:
+                self.assertIn(reply[0], (400, 404), reply)
+
     def check_411(self, server, operation, read_until_closed):
         method, path, _ = operations[operation]
         with server.socket() as sock:

@@ -362,13 +362,16 @@ class States(Contract):
                 self.call(server, operation, 413, body + b" ", "application/json")
 
 
-class Queries(Contract):
-    def test_unknown_parameters(self):
+class Heads(Contract):
+    def test_what_the_head_must_not_say(self):
         with Server(MODEL) as server:
             ready(server)
             closed = [name for name, row in operations.items()
                       if not {"openai", "operation"} & set(row[2]["tags"])]
             self.check_unknown_parameters(server, closed)
+            for name, row in operations.items():
+                if "requestBody" in row[2]:
+                    self.check_content_encoding(server, name, "application/json")
             for name in set(operations) - set(closed):
                 method, path, operation = operations[name]
                 self.assertFalse(any(row.get("in") == "query" for row in operation.get("parameters", [])))

@@ -74,6 +74,12 @@ class Collections(Store):
         self.call_on("deleteCollection", 400, query="?filter=%7B%7D")
         self.assertEqual(self.call_on("countItems")["items"], 1)
 
+    def test_content_encoding(self):
+        for operation in TAKES_BODY:
+            self.check_content_encoding(self.server, operation, "application/json")
+        for kind in ("application/x-ndjson", "application/x-npy"):
+            self.check_content_encoding(self.server, "upsertItems", kind)
+
     def test_stats_count_reindex(self):
         self.put(*[{"id": f"{i}", "embedding": at(i), "metadata": {"n": i}} for i in range(5)])
         stats = self.call_on("getStats")
