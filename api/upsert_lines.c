@@ -12,8 +12,9 @@ enum { REPORT_MAX = 4 << 20 };
 /* What is being read. */
 struct lines {
     struct upsert *upsert;
-    struct json_body *json; /* [UPSERT_BATCH], of the batch */
-    size_t first;           /* line of the batch, from 1 */
+    struct json_body *json;   /* [UPSERT_BATCH], of the batch */
+    size_t first;             /* line of the batch, from 1 */
+    bool blank[UPSERT_BATCH]; /* holds nothing: neither an item nor a failure */
     uint64_t failed, truncated, unreported;
 };
 
@@ -54,7 +55,7 @@ static enum status report(struct lines *lines, const struct item_batch_result *r
     }
     for (size_t i = 0; i < batch->count; i++) {
         lines->truncated += batch->truncated[i];
-        if (!batch->errors[i].status) continue;
+        if (!batch->errors[i].status || lines->blank[i]) continue;
         if (!full) write_line_error(writer, lines->first + i, &batch->errors[i]);
         lines->failed++;
     }
@@ -88,11 +89,28 @@ static enum status run_batch(struct lines *lines, struct error *err) {
     return STATUS_OK;
 }
 
-/* A line that is no JSON is an item that is bad. */
+/* Some programs begin a file with the mark of UTF-8. */
+static struct bytes skip_mark(struct bytes line) {
+    static const uint8_t mark[] = {0xEF, 0xBB, 0xBF};
+    bool marked = line.size >= sizeof(mark) && memcmp(line.data, mark, sizeof(mark)) == 0;
+    return marked ? (struct bytes){line.data + sizeof(mark), line.size - sizeof(mark)} : line;
+}
+
+static bool is_blank(struct bytes line) {
+    for (size_t i = 0; i < line.size; i++) {
+        if (!memchr(" \t\r", line.data[i], 3)) return false;
+    }
+    return true;
+}
+
+/* A line that is no JSON is an item that is bad; so is a blank one, of which nothing is told: it
+ * has its place in the batch, so that lines are counted as they came. */
 static void add_line(struct lines *lines, struct bytes line) {
     struct item_batch *batch = &lines->upsert->batch;
     struct json_body *json = &lines->json[batch->count];
     struct error error = ERROR_NONE;
+    if (lines->first == 1 && !batch->count) line = skip_mark(line);
+    lines->blank[batch->count] = is_blank(line);
     enum status status = json_body_parse(json, line, upsert_values_max(lines->upsert, 1),
                                          lines->upsert->request->memory, &error);
     if (status) *json = (struct json_body){0};

@@ -265,6 +265,22 @@ class Items(Store):
         values = self.call_on("upsertItems", 200, b"", "application/x-ndjson")
         self.assertEqual(values, [{"total": {"inserted": 0, "updated": 0, "failed": 0}}])
 
+    def test_ndjson_with_blank_lines(self):
+        lines = [json.dumps({"id": str(i), "embedding": at(i)}).encode() for i in range(3)]
+        body = b"\xef\xbb\xbf" + b"\r\n".join([lines[0], b"", b" \t", lines[1], b"?", b"", lines[2], b"", b""])
+        values = self.call_on("upsertItems", 200, body, "application/x-ndjson")
+        self.assertEqual(values[-1], {"total": {"inserted": 3, "updated": 0, "failed": 1}})
+        self.assertEqual([(v["line"], v["lines"], [e["line"] for e in v["errors"]]) for v in values[:-1]],
+                         [(1, 8, [5])])
+        body = b"\n" * 300 + lines[0] + b"\n\xef\xbb\xbf" + lines[1] + b"\n\v\n\n"
+        values = self.call_on("upsertItems", 200, body, "application/x-ndjson")
+        self.assertEqual(values[-1], {"total": {"inserted": 0, "updated": 1, "failed": 2}})
+        self.assertEqual([(v["line"], v["lines"], [e["line"] for e in v["errors"]]) for v in values[:-1]],
+                         [(1, 256, []), (257, 48, [302, 303])])
+        for body in (b"\xef\xbb\xbf", b"\n"):
+            values = self.call_on("upsertItems", 200, body, "application/x-ndjson")
+            self.assertEqual(values[-1], {"total": {"inserted": 0, "updated": 0, "failed": 0}})
+
     def test_texts_that_are_cut(self):
         long = "a " * 100
         self.json_on("putCollection", {}, name="photos")
