@@ -4,7 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAGIC_SIZE = 6, PREFIX_SIZE = MAGIC_SIZE + 4, HEADER_MAX = 4096, ALIGNMENT = 64 };
+enum {
+    MAGIC_SIZE = 6,
+    PREFIX_SIZE = MAGIC_SIZE + 4,
+    HEADER_MAX = 4096,
+    ALIGNMENT = 64,
+    FOUND_MAX = 40, /* bytes of a value that a report shows */
+};
 
 static const char magic[] = "\x93NUMPY";
 
@@ -38,6 +44,28 @@ static bool read_shape(size_t *rows, size_t *dim, const char *text) {
     return text && *text == ')';
 }
 
+static enum status refuse(const char *key, const char *found, const char *expected,
+                          struct error *err) {
+    if (!found)
+        return error_set(err, STATUS_INVALID, "the .npy file has no %s, expected %s", key,
+                         expected);
+    size_t size = *found == '(' ? strcspn(found, ")") + 1 : strcspn(found, ",} \n");
+    return error_set(err, STATUS_INVALID, "the .npy file has %s %.*s, expected %s", key,
+                     (int)(size < FOUND_MAX ? size : FOUND_MAX), found, expected);
+}
+
+static enum status read_dictionary(size_t *rows, size_t *dim, const char *header,
+                                   struct error *err) {
+    const char *descr = find_value(header, "descr"), *shape = find_value(header, "shape");
+    const char *order = find_value(header, "fortran_order");
+    if (!descr || strncmp(descr, "'<f4'", 5) != 0)
+        return refuse("descr", descr, "'<f4', little-endian float32", err);
+    if (!order || strncmp(order, "False", 5) != 0)
+        return refuse("fortran_order", order, "False, C order", err);
+    if (!shape || !read_shape(rows, dim, shape)) return refuse("shape", shape, "(rows, dim)", err);
+    return STATUS_OK;
+}
+
 enum status npy_body_read(struct bytes *data, size_t *rows, struct bytes file, size_t dim,
                           struct error *err) {
     char header[HEADER_MAX + 1];
@@ -52,13 +80,8 @@ enum status npy_body_read(struct bytes *data, size_t *rows, struct bytes file, s
     }
     memcpy(header, file.data + PREFIX_SIZE, size);
     header[size] = '\0';
-    const char *descr = find_value(header, "descr"), *shape = find_value(header, "shape");
-    const char *fortran = find_value(header, "fortran_order");
-    if (!descr || strncmp(descr, "'<f4'", 5) != 0 || !fortran ||
-        strncmp(fortran, "False", 5) != 0 || !shape || !read_shape(rows, &found, shape)) {
-        return error_set(err, STATUS_INVALID,
-                         "the .npy file is no [rows, dim] array of '<f4' in C order");
-    }
+    enum status status = read_dictionary(rows, &found, header, err);
+    if (status) return status;
     if (found != dim) {
         return error_set(err, STATUS_CONFLICT, "an embedding has %zu dimensions, expected %zu",
                          found, dim);

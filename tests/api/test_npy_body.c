@@ -10,6 +10,8 @@ static struct buffer file;
 static struct bytes data;
 static size_t rows;
 
+static struct error err;
+
 /* A file with this dictionary and so many bytes of numbers. */
 static enum status read_dictionary(const char *dictionary, size_t size) {
     static const uint8_t zeros[256];
@@ -19,7 +21,8 @@ static enum status read_dictionary(const char *dictionary, size_t size) {
     buffer_append(&file, head, sizeof(head), NULL);
     buffer_append(&file, dictionary, strlen(dictionary), NULL);
     buffer_append(&file, zeros, size, NULL);
-    return npy_body_read(&data, &rows, buffer_view(&file), 4, NULL);
+    err = ERROR_NONE;
+    return npy_body_read(&data, &rows, buffer_view(&file), 4, &err);
 }
 
 START_TEST(reads_what_it_writes) {
@@ -69,9 +72,36 @@ START_TEST(dictionaries) {
 }
 END_TEST
 
+START_TEST(says_what_was_found) {
+    static const char *const bad[][2] = {
+        {"{'descr': '<f8', 'fortran_order': True, 'shape': (2, 4), }",
+         "the .npy file has descr '<f8', expected '<f4', little-endian float32"},
+        {"{'fortran_order': False, 'shape': (2, 4), 'descr': [('a', '<f4')]}",
+         "the .npy file has descr [('a', expected '<f4', little-endian float32"},
+        {"{'shape': (2, 4), 'descr': '<f4', 'fortran_order': True}",
+         "the .npy file has fortran_order True, expected False, C order"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (8,), }",
+         "the .npy file has shape (8,), expected (rows, dim)"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 4",
+         "the .npy file has shape (2, 4, expected (rows, dim)"},
+        {"{'descr': '<f4', 'fortran_order': False}",
+         "the .npy file has no shape, expected (rows, dim)"},
+        {"{'descr': '012345678901234567890123456789012345678901234567890', 'shape': (2, 4)}",
+         "the .npy file has descr '012345678901234567890123456789012345678, expected '<f4', "
+         "little-endian float32"},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ck_assert_int_eq(read_dictionary(bad[i][0], 32), STATUS_INVALID);
+        ck_assert_str_eq(err.message, bad[i][1]);
+    }
+    buffer_free(&file);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("npy_body");
     tcase_add_test(tests, reads_what_it_writes);
     tcase_add_test(tests, dictionaries);
+    tcase_add_test(tests, says_what_was_found);
     return program_run("npy_body", tests, CK_NOFORK);
 }
