@@ -52,6 +52,14 @@ def one_of(document, schemas, value, where):
         raise Mismatch(f"{where}: fits {len(schemas) - len(reasons)} of oneOf: {reasons}")
 
 
+def fits(document, schema, value, where):
+    try:
+        check(document, schema, value, where)
+    except Mismatch:
+        return False
+    return True
+
+
 def check_object(document, schema, value, where):
     properties = schema.get("properties", {})
     for name, item in value.items():
@@ -83,6 +91,9 @@ def check(document, schema, value, where=""):
     for word, rule in schema.items():
         if word == "oneOf":
             one_of(document, rule, value, where)
+        elif word == "anyOf":
+            if not any(fits(document, schema, value, where) for schema in rule):
+                raise Mismatch(f"{where or '/'}: {str(value)[:100]} fits none of anyOf: {rule}")
         elif word == "items":
             for index, item in enumerate(value if isinstance(value, list) else []):
                 check(document, rule, item, f"{where}/{index}")

@@ -90,6 +90,22 @@ class Answers(Contract):
         value = self.json(self.server, "classify", 200, images)
         self.assertEqual([r is None for r in value["results"]], [False, True, True, True])
 
+    def test_fields_of_forms_and_json(self):
+        """The schemas have the names that the server tells."""
+        form, form_kind = multipart([("x", None, None, b"")])
+        for operation, queries in (("embedImage", ("", "?output=patches")), ("classify", ("",))):
+            content = operations[operation][2]["requestBody"]["content"]
+            for body, kind in ((b'{"x": 0}', "application/json"), (form, form_kind)):
+                told = set()
+                for query in queries:
+                    problem = self.call(self.server, operation, 400, body, kind, query=query)
+                    told |= set(problem["detail"].partition(" is not a field of this request: ")[2].split(", "))
+                schema_of_kind = schema.resolve(document, content[kind.split(";")[0]]["schema"])
+                self.assertEqual(set(schema_of_kind["properties"]), told, (operation, kind))
+        form, kind = multipart([("images", "a", None, RED), ("image", "b", None, BLUE), ("labels", None, None, b"a,b"),
+                                ("templates", None, None, b"a {}"), ("templates", None, None, b"{}")])
+        self.assertEqual(len(self.call(self.server, "classify", 200, form, kind)["results"]), 2)
+
     def test_texts(self):
         value = self.json(self.server, "embedText", 200, {"texts": ["a red square", "a " * 200]})
         self.assertEqual(value["truncated"], [False, True])

@@ -15,7 +15,8 @@ import unittest
 from urllib.parse import quote
 
 import contract
-from contract import Contract, loading_server, ready, setting
+import schema
+from contract import Contract, document, loading_server, ready, setting
 from harness import Server, read_until_closed
 from images import png, text
 from store import (BLUE, BODIES, DIGEST, DIM, MODEL, MODEL_STATUSES, RED, SEARCH_STATUSES, TAKES_BODY,
@@ -245,6 +246,16 @@ class Items(Store):
             for value in ({"text": "a dog"}, {"image": text(RED)}):
                 self.json_on("upsertItems", {"items": [dict(value, id="b")]}, 409, name=f"of-{dim}")
                 self.json_on("search", value, 409, name=f"of-{dim}")
+
+    def test_items_without_a_source(self):
+        """Are refused by the server as by the schema, metadata of what is there included."""
+        self.put({"id": "x", "embedding": at(0)})
+        new_item = {"$ref": "#/components/schemas/NewItem"}
+        for item, good in (({"id": "x"}, False), ({"id": "x", "metadata": {"n": 1}}, False),
+                           ({"id": "x", "embedding": at(0)}, True)):
+            self.assertEqual(schema.fits(document, new_item, item, ""), good)
+            values = self.call_on("upsertItems", 200, json.dumps(item), "application/x-ndjson")
+            self.assertEqual(values[-1]["total"]["failed"], int(not good))
 
     def test_the_last_of_equal_ids_counts(self):
         self.put({"id": "x", "embedding": at(0)}, {"id": "x", "embedding": at(1), "metadata": {"n": 2}})
