@@ -208,7 +208,10 @@ enum status collection_search(struct collections *collections, const char *name,
 
 struct collection_stats {
     uint64_t items;
-    uint64_t bytes_stored, bytes_in_memory;
+    /* In SQLite of the whole database: the share of one collection could only be told by reading
+     * all of its pages. */
+    uint64_t bytes_stored;
+    uint64_t bytes_in_memory;
     const char *store; /* "sqlite", "postgresql" */
     const char *index; /* "scan", "hnsw" */
     uint64_t indexed;  /* items in the approximate index */
