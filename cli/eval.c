@@ -53,6 +53,15 @@ static uint32_t dim_of(const struct eval *eval) {
     return engine_info(eval->session.engine)->embed_dim;
 }
 
+/* With the name as captions.json has it: "tar cf archive.tar ." puts "./" in front of all. */
+static enum status next_entry(struct tar *tar, struct bytes *name, struct bytes *data, bool *found,
+                              struct error *err) {
+    enum status status = tar_next(tar, name, data, found, err);
+    if (!status && *found && name->size > 2 && memcmp(name->data, "./", 2) == 0)
+        *name = (struct bytes){name->data + 2, name->size - 2};
+    return status;
+}
+
 /* ---- photographs ---- */
 
 static enum status put_images(struct eval *eval, struct error *err) {
@@ -112,10 +121,10 @@ static enum status read_archive(struct eval *eval, struct error *err) {
     struct bytes name, data;
     bool found;
     eval->pictures = json_object();
-    enum status status = tar_next(&tar, &name, &data, &found, err);
+    enum status status = next_entry(&tar, &name, &data, &found, err);
     while (!status && found) {
         status = take_image(eval, name, data, err);
-        if (!status) status = tar_next(&tar, &name, &data, &found, err);
+        if (!status) status = next_entry(&tar, &name, &data, &found, err);
     }
     if (!status) status = check_pictures(eval, err);
     return status ? status : put_images(eval, err);
@@ -143,8 +152,8 @@ static enum status read_captions(struct eval *eval, struct error *err) {
     struct tar tar = {.rest = eval->archive.bytes};
     struct bytes name, data;
     bool found;
-    enum status status = tar_next(&tar, &name, &data, &found, err);
-    for (; !status && found; status = tar_next(&tar, &name, &data, &found, err)) {
+    enum status status = next_entry(&tar, &name, &data, &found, err);
+    for (; !status && found; status = next_entry(&tar, &name, &data, &found, err)) {
         if (name.size != 13 || memcmp(name.data, "captions.json", 13) != 0) continue;
         eval->captions = json_loadb((const char *)data.data, data.size, 0, NULL);
         return check_captions(eval->captions, err);

@@ -457,6 +457,17 @@ class Evaluation(unittest.TestCase):
             found = self.measure()
             self.assertEqual((found["images"], found["captions"], found["recall@1"]), (2, 2, 1))
 
+    def test_a_folder_packed_as_it_stands(self):
+        folder = self.folder + "/pictures"
+        os.makedirs(folder + "/b")
+        for name in ("cat.jpg", "b/ship.jpg"):
+            shutil.copy(os.path.join(PICTURES, os.path.basename(name)), os.path.join(folder, name))
+        with open(folder + "/captions.json", "w", encoding="utf-8") as file:
+            json.dump({"cat.jpg": ["a photo of a cat."], "b/ship.jpg": ["a photo of a ship."]}, file)
+        subprocess.run(["tar", "cf", self.archive, "-C", folder, "."], check=True)
+        found = self.measure()
+        self.assertEqual((found["images"], found["captions"], found["recall@1"]), (2, 2, 1))
+
     def test_captions_that_cannot_be_found(self):
         self.pack({"cat.jpg": "cat.jpg"}, {"cat.jpg": ["a cat"], "dog.jpg": ["a dog"]})
         self.assertIn("captions of dog.jpg, which is not in the archive", self.measure(DATA))
