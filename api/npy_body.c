@@ -69,7 +69,7 @@ static enum status read_dictionary(size_t *rows, size_t *dim, const char *header
 enum status npy_body_read(struct bytes *data, size_t *rows, struct bytes file, size_t dim,
                           struct error *err) {
     char header[HEADER_MAX + 1];
-    size_t found, bytes;
+    size_t found = 0, bytes;
     if (file.size < PREFIX_SIZE || memcmp(file.data, magic, MAGIC_SIZE) != 0 ||
         file.data[MAGIC_SIZE] != 1) {
         return error_set(err, STATUS_INVALID, "not a .npy file of version 1");

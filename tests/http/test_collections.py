@@ -100,8 +100,8 @@ class Collections(Store):
             if operation in ("listCollections", "putCollection", "listSnapshots", "putSnapshot"):
                 continue
             body = json.dumps(BODIES[operation]) if operation in BODIES else None
-            self.call_on(operation, 404, body, "application/json" if body else None,
-                         "?filter=%7B%22and%22%3A%5B%5D%7D", name="none")
+            query = "?filter=%7B%22and%22%3A%5B%5D%7D" if operation == "deleteItems" else ""
+            self.call_on(operation, 404, body, "application/json" if body else None, query, name="none")
         for operation in ("getItem", "deleteItem", "getThumbnail"):
             self.call_on(operation, 404)
             self.call_on(operation, 400, item="\x01")
