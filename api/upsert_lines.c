@@ -98,7 +98,8 @@ static struct bytes skip_mark(struct bytes line) {
 
 static bool is_blank(struct bytes line) {
     for (size_t i = 0; i < line.size; i++) {
-        if (!memchr(" \t\r", line.data[i], 3)) return false;
+        uint8_t byte = line.data[i];
+        if (byte != ' ' && byte != '\t' && byte != '\r') return false;
     }
     return true;
 }
