@@ -30,6 +30,12 @@ static enum status read_filter(struct collection_query *out, const char *text, s
     return filter_json_read(&out->filter, &out->json, out->json.root, "/filter", err);
 }
 
+static enum status read_include(struct collection_query *out, const char *text, struct error *err) {
+    out->include = strdup(text);
+    if (!out->include) return error_set(err, STATUS_NO_MEMORY, "out of memory for a list of parts");
+    return item_json_parse_parts(&out->how, out->include, err);
+}
+
 enum status collection_query_read(struct collection_query *out, const struct api *api,
                                   const struct http_request *request, struct item_json how,
                                   struct error *err) {
@@ -45,7 +51,7 @@ enum status collection_query_read(struct collection_query *out, const struct api
     enum status status = STATUS_OK;
     if (filter) status = read_filter(out, filter, err);
     if (!status && limit) status = read_limit(&out->limit, limit, most, err);
-    if (!status && include) status = item_json_parse_parts(&out->how, include, err);
+    if (!status && include) status = read_include(out, include, err);
     if (!status && encoding)
         status = body_parse_encoding(&out->how.base64, bytes_of(encoding), "/encoding", err);
     return status;
@@ -55,5 +61,6 @@ void collection_query_free(struct collection_query *query) {
     filter_json_free(&query->filter);
     json_body_free(&query->json);
     free(query->text);
-    query->text = NULL;
+    free(query->include);
+    query->text = query->include = NULL;
 }

@@ -8,8 +8,11 @@
 #include "api/item_json.h"
 
 struct collection_query {
-    char *text;            /* of the filter, owned: it may outlive the request */
-    struct json_body json; /* and its tree, which the filter points into */
+    /* Owned, because they may outlive the request: the filter, and the tree of it that
+     * `filter` points into; `include`, which `how` points into. */
+    char *text;
+    struct json_body json;
+    char *include;
     struct filter_json filter;
     bool has_filter;
     struct bytes after; /* an id; empty: from the start */

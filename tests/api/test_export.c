@@ -44,21 +44,34 @@ static void teardown(void) {
     folder_remove(folder);
 }
 
-/* Asks for an export, does `change`, and lets it be made; *size says how much came. */
-static enum status export(const char *format, void (*change)(void), size_t *size) {
-    struct fake_request fake; struct http_response response = {0};
-    struct taken taken = {.sink = {.write = take}};
+static void ask(struct http_response *response, const char *name, const char *value) {
+    struct fake_request fake;
     struct error err = ERROR_NONE;
     fake_request_init(&fake, "/collections/c/export", NULL, (struct bytes){0});
     fake.request.params[0] = "c";
-    fake.query[0] = "format";
-    fake.query[1] = format;
-    ck_assert_msg(collection_export(api, &fake.request, &response, &err) == STATUS_OK, "%s",
+    fake.query[0] = name;
+    fake.query[1] = value;
+    *response = (struct http_response){0};
+    ck_assert_msg(collection_export(api, &fake.request, response, &err) == STATUS_OK, "%s",
                   err.message);
+}
+
+static enum status make(struct http_response *response, struct taken *taken) {
+    struct error err = ERROR_NONE;
+    *taken = (struct taken){.sink = {.write = take}};
+    buffer_init(&taken->bytes, 1 << 20);
+    enum status status = response->produce(response->context, &taken->sink, &err);
+    response->release(response->context);
+    return status;
+}
+
+/* Asks for an export, does `change`, and lets it be made; *size says how much came. */
+static enum status export(const char *format, void (*change)(void), size_t *size) {
+    struct http_response response;
+    struct taken taken;
+    ask(&response, "format", format);
     change();
-    buffer_init(&taken.bytes, 1 << 20);
-    enum status status = response.produce(response.context, &taken.sink, &err);
-    response.release(response.context);
+    enum status status = make(&response, &taken);
     *size = taken.bytes.size;
     buffer_free(&taken.bytes);
     return status;
@@ -130,11 +143,31 @@ START_TEST(more_or_fewer) {
 }
 END_TEST
 
+/* The client may have left, and its request been forgotten, while the answer is made. */
+START_TEST(a_request_that_is_gone) {
+    static const char expected[] = "{\"id\":\"a\",\"metadata\":{\"p\":1}}\n";
+    char include[] = "metadata.p";
+    struct http_response response;
+    struct taken taken;
+    float embedding[STEP_DIM];
+    struct item item = step_item_at("a", 0, embedding);
+    item.metadata = bytes_of("{\"p\":1,\"q\":2}");
+    step_must_put(c, "c", item);
+    ask(&response, "include", include);
+    memset(include, 'x', sizeof(include) - 1);
+    ck_assert_int_eq(make(&response, &taken), STATUS_OK);
+    ck_assert_uint_ge(taken.bytes.size, sizeof(expected) - 1);
+    ck_assert_mem_eq(taken.bytes.data, expected, sizeof(expected) - 1);
+    buffer_free(&taken.bytes);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("export");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, unchanged);
     tcase_add_test(tests, made_anew);
     tcase_add_test(tests, more_or_fewer);
+    tcase_add_test(tests, a_request_that_is_gone);
     return program_run("export", tests, CK_FORK_GETENV);
 }
