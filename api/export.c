@@ -1,6 +1,7 @@
 /* GET /collections/{name}/export: every item, in the order of ids, as lines that
  * POST .../items takes back, or their embeddings as a .npy file. Made while it is sent, a page of
- * the store at a time. */
+ * the store at a time, which ends early when its items are large: the store is not held up while
+ * the client reads. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,12 @@
 #include "api/npy_body.h"
 #include "api/response.h"
 
-enum { PAGE_ITEMS = 256, PIECE_SIZE = 64 << 10, PIECE_MAX = 256 << 20 };
+enum {
+    PAGE_FIRST = 16, /* items of the first page; the next are longer, unless one was cut */
+    PAGE_ITEMS = 256,
+    PIECE_SIZE = 512 << 10, /* bytes that end a page */
+    PIECE_MAX = 4 << 20,    /* with an item more, the largest of which has 2 MiB */
+};
 
 /* All that the export needs after the request is gone. */
 struct export {
@@ -22,7 +28,8 @@ struct export {
     uint64_t rows; /* still to come, of a .npy file */
     struct http_sink *sink;
     struct buffer piece, last;
-    size_t visited; /* in this page */
+    size_t page, visited; /* items of this page at most, and so far */
+    bool cut;             /* it has bytes enough */
 };
 
 static enum status flush(struct export *export, struct error *err) {
@@ -55,27 +62,45 @@ static enum status visit(void *context, const struct item *item, struct error *e
     }
     status = writer_finish(&writer, err);
     if (!status) status = buffer_append(&export->last, item->id.data, item->id.size, err);
-    return status;
+    export->cut = !status && piece->size >= PIECE_SIZE;
+    return export->cut ? STATUS_CANCELLED : status;
+}
+
+/* The next page: the items behind `last`. */
+static enum status make_page(struct export *export, struct error *err) {
+    const struct collection_query *query = &export->query;
+    struct error error = ERROR_NONE;
+    export->visited = 0;
+    export->cut = false;
+    enum status status = collection_scroll(
+        export->collections, export->name, query->filter.root, buffer_view(&export->last),
+        export->page, &(struct item_visitor){query->how.parts, visit, export}, &error);
+    /* What the store says of a walk that we ended is of no matter. */
+    if (status && !export->cut) return error_pass(err, &error);
+    return flush(export, err);
+}
+
+/* Makes ready for the next page, if there is one. A store may read to the end of a page that was
+ * cut, so the next one has as many items as fitted. */
+static bool turn_page(struct export *export) {
+    bool more = export->cut || export->visited == export->page;
+    export->page = export->cut ? export->visited : 2 * export->page;
+    if (export->page > PAGE_ITEMS) export->page = PAGE_ITEMS;
+    return more;
 }
 
 static enum status produce(void *context, struct http_sink *sink, struct error *err) {
     struct export *export = context;
-    const struct collection_query *query = &export->query;
     enum status status = STATUS_OK;
     export->sink = sink;
+    export->page = PAGE_FIRST;
     buffer_init(&export->piece, PIECE_MAX);
     buffer_init(&export->last, COLLECTION_ID_MAX);
     const size_t shape[] = {export->rows, export->dim};
     if (export->npy) status = npy_body_write_header(&export->piece, "<f4", shape, 2, err);
     do {
-        export->visited = 0;
-        if (!status) {
-            status = collection_scroll(
-                export->collections, export->name, query->filter.root, buffer_view(&export->last),
-                PAGE_ITEMS, &(struct item_visitor){query->how.parts, visit, export}, err);
-        }
-        if (!status) status = flush(export, err);
-    } while (!status && export->visited == PAGE_ITEMS);
+        if (!status) status = make_page(export, err);
+    } while (!status && turn_page(export));
     if (!status && export->rows)
         status = error_set(err, STATUS_CONFLICT, "items were taken out meanwhile");
     buffer_free(&export->piece);
@@ -117,6 +142,8 @@ enum status collection_export(struct api *api, struct http_request *request,
         status = collection_count(export->collections, spec.name, export->query.filter.root,
                                   &export->rows, err);
     }
+    response_init(response, 200, export->npy ? "application/x-npy" : "application/x-ndjson");
+    if (!status) status = response_reserve(response, PIECE_SIZE, err);
     if (status) {
         release(export);
         return status;
@@ -124,7 +151,6 @@ enum status collection_export(struct api *api, struct http_request *request,
     memcpy(export->name, spec.name, sizeof(export->name));
     export->dim = spec.dim;
     memcpy(export->model_digest, spec.model_digest, sizeof(export->model_digest));
-    response_init(response, 200, export->npy ? "application/x-npy" : "application/x-ndjson");
     response->produce = produce;
     response->release = release;
     response->context = export;

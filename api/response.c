@@ -40,6 +40,16 @@ bool response_is_full(const struct http_response *response) {
     return response->body.size > most;
 }
 
+enum status response_reserve(struct http_response *response, size_t bytes, struct error *err) {
+    struct budget *memory = response->memory;
+    if (memory && !budget_take(memory, bytes))
+        return error_set(err, STATUS_OVERLOADED,
+                         "no memory for the answer, answers hold %zu bytes of %zu",
+                         budget_used(memory), memory->max);
+    response->charged += bytes;
+    return STATUS_OK;
+}
+
 enum status response_charge(struct http_response *response, struct error *err) {
     struct budget *memory = response->memory;
     size_t size = response->body.size;
@@ -47,12 +57,7 @@ enum status response_charge(struct http_response *response, struct error *err) {
     if (size > memory->max)
         return error_set(err, STATUS_TOO_LARGE, "answer has %zu bytes or more, the limit is %zu",
                          size, memory->max);
-    if (!budget_take(memory, size - response->charged))
-        return error_set(err, STATUS_OVERLOADED,
-                         "no memory for the answer, answers hold %zu bytes of %zu",
-                         budget_used(memory), memory->max);
-    response->charged = size;
-    return STATUS_OK;
+    return response_reserve(response, size - response->charged, err);
 }
 
 const char *response_reason(int status) {

@@ -14,6 +14,8 @@ bool response_is_full(const struct http_response *response);
  * end, and before that by those who make long ones piece by piece. Short ones are free, so
  * that there is always one. */
 enum status response_charge(struct http_response *response, struct error *err);
+/* Takes as much from it beforehand, for what the making of a streamed body holds. */
+enum status response_reserve(struct http_response *response, size_t bytes, struct error *err);
 /* Adds a header; `name` is a literal. A value that is too long is cut. */
 void response_header(struct http_response *response, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,7 @@
 /* Exports of a collection that changes between the request and its answer. */
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/context.h"
@@ -19,10 +20,12 @@ static struct collections *c;
 struct taken {
     struct http_sink sink;
     struct buffer bytes;
+    size_t most; /* in one piece */
 };
 
 static enum status take(struct http_sink *sink, struct bytes data, struct error *err) {
     struct taken *taken = (struct taken *)sink;
+    if (data.size > taken->most) taken->most = data.size;
     return buffer_append(&taken->bytes, data.data, data.size, err);
 }
 
@@ -59,7 +62,7 @@ static void ask(struct http_response *response, const char *name, const char *va
 static enum status make(struct http_response *response, struct taken *taken) {
     struct error err = ERROR_NONE;
     *taken = (struct taken){.sink = {.write = take}};
-    buffer_init(&taken->bytes, 1 << 20);
+    buffer_init(&taken->bytes, 128 << 20);
     enum status status = response->produce(response->context, &taken->sink, &err);
     response->release(response->context);
     return status;
@@ -67,10 +70,7 @@ static enum status make(struct http_response *response, struct taken *taken) {
 
 /* Asks for an export, does `change`, and lets it be made; *size says how much came. */
 static enum status export(const char *format, void (*change)(void), size_t *size) {
-    struct http_response response;
-    struct taken taken;
-    ask(&response, "format", format);
-    change();
+    struct http_response response; struct taken taken; ask(&response, "format", format); change();
     enum status status = make(&response, &taken);
     *size = taken.bytes.size;
     buffer_free(&taken.bytes);
@@ -162,6 +162,45 @@ START_TEST(a_request_that_is_gone) {
 }
 END_TEST
 
+/* A piece has some MiB, whatever the items hold: here 48 of a MiB each. */
+START_TEST(large_items) {
+    enum { LARGE = 48 };
+    uint8_t *thumbnail = calloc(1, COLLECTION_THUMBNAIL_MAX);
+    struct http_response response;
+    struct taken taken;
+    size_t lines = 0;
+    for (int i = 0; i < LARGE; i++) {
+        char id[8];
+        float embedding[STEP_DIM];
+        snprintf(id, sizeof(id), "d%02d", i);
+        struct item item = step_item_at(id, i, embedding);
+        item.thumbnail = (struct bytes){thumbnail, COLLECTION_THUMBNAIL_MAX};
+        step_must_put(c, "c", item);
+    }
+    ask(&response, "format", "ndjson");
+    ck_assert_int_eq(make(&response, &taken), STATUS_OK);
+    for (size_t i = 0; i < taken.bytes.size; i++) lines += taken.bytes.data[i] == '\n';
+    ck_assert_uint_eq(lines, ITEMS + LARGE);
+    ck_assert_uint_lt(taken.most, 4 << 20);
+    buffer_free(&taken.bytes);
+    free(thumbnail);
+}
+END_TEST
+
+/* Of several pages, each longer than the one before. */
+START_TEST(many_items) {
+    enum { MANY = 600 };
+    size_t size;
+    for (int i = 0; i < MANY; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "d%03d", i);
+        step_put_at(c, "c", id, i);
+    }
+    ck_assert_int_eq(export("npy", nothing, &size), STATUS_OK);
+    ck_assert_uint_eq(size, HEADER + (size_t)(ITEMS + MANY) * STEP_DIM * sizeof(float));
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("export");
     tcase_add_checked_fixture(tests, setup, teardown);
@@ -169,5 +208,7 @@ int main(void) {
     tcase_add_test(tests, made_anew);
     tcase_add_test(tests, more_or_fewer);
     tcase_add_test(tests, a_request_that_is_gone);
+    tcase_add_test(tests, large_items);
+    tcase_add_test(tests, many_items);
     return program_run("export", tests, CK_FORK_GETENV);
 }

@@ -77,6 +77,16 @@ START_TEST(waits_for_others) {
 }
 END_TEST
 
+/* What is held beside a body is given back with it. */
+START_TEST(reserves) {
+    struct error err = ERROR_NONE;
+    ck_assert_int_eq(response_reserve(&response, 200 * kib, &err), STATUS_OK);
+    ck_assert_int_eq(response_reserve(&response, 100 * kib, &err), STATUS_OK);
+    ck_assert_int_eq(response_reserve(&response, 1, &err), STATUS_OVERLOADED);
+    ck_assert_uint_eq(budget_used(&memory), max);
+}
+END_TEST
+
 START_TEST(without_a_limit) {
     struct error err;
     response.memory = NULL;
@@ -90,6 +100,7 @@ int main(void) {
     tcase_add_test(tests, grows);
     tcase_add_test(tests, is_full);
     tcase_add_test(tests, waits_for_others);
+    tcase_add_test(tests, reserves);
     tcase_add_test(tests, without_a_limit);
     return program_run("response", tests, CK_FORK_GETENV);
 }
