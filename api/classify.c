@@ -84,12 +84,34 @@ static enum status embed_labels(struct classification *c, struct error *err) {
     return status ? fail_in(labels, &error, err) : STATUS_OK;
 }
 
-static void write_result(struct writer *writer, struct classification *c, size_t image) {
+/* Labels are as long as the client likes, and come again for each image: the answer is charged
+ * label by label, and refused when it is full. */
+static enum status write_label(struct writer *writer, struct http_response *response,
+                               struct bytes label, const struct classify_score *score,
+                               struct error *err) {
+    if (response_is_full(response))
+        return error_set(err, STATUS_TOO_LARGE,
+                         "answer has more than %zu bytes: send fewer images, or a lower top_k",
+                         response->body.size);
+    writer_begin_object(writer);
+    writer_key(writer, "label");
+    writer_string(writer, label);
+    writer_key(writer, "probability");
+    writer_float(writer, score->probability);
+    writer_key(writer, "cosine");
+    writer_float(writer, score->cosine);
+    writer_end_object(writer);
+    enum status status = writer_finish(writer, err);
+    return status ? status : response_charge(response, err);
+}
+
+static enum status write_result(struct writer *writer, struct http_response *response,
+                                struct classification *c, size_t image, struct error *err) {
     struct engine *engine = c->encode.engine;
     const struct inputs *labels = &c->body.labels;
     if (c->images.errors && c->images.errors[image].status) {
         writer_null(writer);
-        return;
+        return STATUS_OK;
     }
     classify_score(engine, c->images.embeddings + image * engine_info(engine)->embed_dim, c->labels,
                    labels->count, c->scores);
@@ -99,17 +121,13 @@ static void write_result(struct writer *writer, struct classification *c, size_t
     writer_key(writer, "labels");
     writer_begin_array(writer);
     for (size_t i = 0; i < top; i++) {
-        writer_begin_object(writer);
-        writer_key(writer, "label");
-        writer_string(writer, labels->items[c->scores[i].label]);
-        writer_key(writer, "probability");
-        writer_float(writer, c->scores[i].probability);
-        writer_key(writer, "cosine");
-        writer_float(writer, c->scores[i].cosine);
-        writer_end_object(writer);
+        const struct classify_score *score = &c->scores[i];
+        enum status status = write_label(writer, response, labels->items[score->label], score, err);
+        if (status) return status;
     }
     writer_end_array(writer);
     writer_end_object(writer);
+    return STATUS_OK;
 }
 
 static enum status answer(struct http_response *response, struct classification *c,
@@ -125,7 +143,10 @@ static enum status answer(struct http_response *response, struct classification 
     encode_write_preprocess(&writer, engine_info(c->encode.engine));
     writer_key(&writer, "results");
     writer_begin_array(&writer);
-    for (size_t i = 0; i < c->images.count; i++) write_result(&writer, c, i);
+    for (size_t i = 0; i < c->images.count; i++) {
+        enum status status = write_result(&writer, response, c, i, err);
+        if (status) return status;
+    }
     writer_end_array(&writer);
     encode_write_truncated(&writer, c->truncated, c->body.labels.count);
     if (c->images.errors) {

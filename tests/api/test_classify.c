@@ -141,6 +141,26 @@ START_TEST(classify_bounds_labels_times_templates) {
 }
 END_TEST
 
+/* Each image brings the labels again: 4 x 8 of 60 kB are more than a quarter of the memory. */
+START_TEST(a_full_answer_is_refused) {
+    struct budget memory = {.max = 4 << 20};
+    char label[60000];
+    struct buffer text;
+    memset(label, 'x', sizeof(label));
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, NULL, "{\"images\":[\"" SERVICE_PIXEL "\"");
+    for (int i = 1; i < 4; i++) buffer_printf(&text, NULL, ",\"" SERVICE_PIXEL "\"");
+    for (int i = 0; i < 8; i++)
+        buffer_printf(&text, NULL, "%s\"%d%.*s\"", i ? "," : "],\"labels\":[", i,
+                      (int)sizeof(label), label);
+    buffer_append(&text, "]}", 3, NULL);
+    service_response.memory = &memory;
+    service_check_problem("/classify", (const char *)text.data, 413, "too_large", NULL, -1);
+    ck_assert_uint_eq(budget_used(&memory), 0);
+    buffer_free(&text);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("classify");
     tcase_set_timeout(tests, 60);
@@ -148,6 +168,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, service_begin, service_end);
     tcase_add_test(tests, labels_of_all_kinds);
     tcase_add_test(tests, classify_refuses);
+    tcase_add_test(tests, a_full_answer_is_refused);
     tcase_add_test(tests, names_the_field_at_fault);
     tcase_add_test(tests, long_labels);
     tcase_add_test(tests, classify_bounds_labels_times_templates);
