@@ -18,8 +18,8 @@
 
 #include "core/base/clock.h"
 #include "server/answer.h"
+#include "server/dispatch.h"
 #include "server/head.h"
-#include "server/multipart.h"
 
 enum {
     SWALLOW_MAX = 64 << 10, /* bytes of a refused body, to keep the connection */
@@ -91,12 +91,12 @@ void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd)
     return exchange;
 }
 
-static void refuse(struct exchange *exchange, int http_status, const struct error *err) {
+void exchange_refuse(struct exchange *exchange, int http_status, const struct error *err) {
     api_refuse(exchange->service->api, &exchange->request, http_status, err, &exchange->response);
     exchange->stage = STAGE_ANSWERED;
 }
 
-static void release_body(struct exchange *exchange) {
+void exchange_release_body(struct exchange *exchange) {
     buffer_free(&exchange->body);
     budget_give(&exchange->service->memory, exchange->charged);
     exchange->charged = 0;
@@ -120,8 +120,8 @@ static enum status append(struct exchange *exchange, const char *data, size_t si
 static void receive(struct exchange *exchange, const char *data, size_t size) {
     struct error err = ERROR_NONE;
     if (exchange->stage != STAGE_BODY || !append(exchange, data, size, &err)) return;
-    release_body(exchange);
-    refuse(exchange, 0, &err);
+    exchange_release_body(exchange);
+    exchange_refuse(exchange, 0, &err);
 }
 
 /* ---- bodies that are handled while they come ---- */
@@ -176,93 +176,13 @@ static enum MHD_Result collect(struct exchange *exchange, const char *data, size
     return MHD_YES;
 }
 
-/* What a handler leaves behind that has not read all. False: nothing is left to answer. */
-static bool end_upload(struct exchange *exchange) {
+bool exchange_end_upload(struct exchange *exchange) {
     if (!exchange->body_ended) {
         exchange->deadline_ns = clock_now_ns() + exchange->service->request_timeout_ns;
         connection_linger(exchange->connection);
         connection_expect(exchange->connection, exchange->deadline_ns);
     }
     return upload_leave(exchange->upload);
-}
-
-/* ---- handling ---- */
-
-/* Turns the body into what the handler expects, and calls it. */
-static void handle(struct exchange *exchange) {
-    struct http_request *request = &exchange->request;
-    const char *type = request->header(request, "Content-Type");
-    if (multipart_is_form(type)) {
-        struct error err = ERROR_NONE;
-        buffer_init(&exchange->parts, MULTIPART_PARTS_MAX * sizeof(struct http_part));
-        if (multipart_parse(&exchange->parts, exchange->body.data, exchange->body.size, type,
-                            &err) != STATUS_OK) {
-            refuse(exchange, 0, &err);
-            return;
-        }
-        request->parts = (const struct http_part *)(const void *)exchange->parts.data;
-        request->parts_count = exchange->parts.size / sizeof(struct http_part);
-    } else {
-        request->body = buffer_view(&exchange->body);
-    }
-    api_handle(exchange->service->api, request, &exchange->response);
-    exchange->stage = STAGE_ANSWERED;
-}
-
-/* What the exchange counts among while it is handled on the pool. */
-static _Atomic size_t *count_of(struct exchange *exchange) {
-    struct exchange_service *service = exchange->service;
-    return exchange->admission.probing ? &service->probing : &service->running;
-}
-
-/* Hands the exchange back to its I/O thread. */
-static void resume(struct exchange *exchange) {
-    /* Before the client can have its answer: the next request finds room. */
-    atomic_fetch_sub(count_of(exchange), 1);
-    exchange_resume(exchange);
-}
-
-/* A task of the pool. */
-static void run(void *context, size_t index) {
-    struct exchange *exchange = context;
-    struct exchange_service *service = exchange->service;
-    (void)index;
-    handle(exchange);
-    assert(!exchange->admission.probing || !exchange->response.produce);
-    if (exchange->upload && !end_upload(exchange)) {
-        atomic_fetch_sub(&service->running, 1);
-        return;
-    }
-    release_body(exchange); /* the client may take long to take the answer */
-    if (!answer_produce(exchange)) resume(exchange);
-}
-
-/* The body is in: to the pool, or refused. */
-static enum MHD_Result submit(struct exchange *exchange) {
-    struct exchange_service *service = exchange->service;
-    uint32_t limit = exchange->admission.probing ? EXCHANGE_PROBES_MAX : service->requests_max;
-    struct error err = ERROR_NONE;
-    if (atomic_fetch_add(count_of(exchange), 1) >= limit) {
-        error_set(&err, STATUS_OVERLOADED, "%u requests are being handled, which is the limit",
-                  limit);
-    } else if (!exchange_suspend(exchange)) {
-        error_set(&err, STATUS_UNAVAILABLE, "the server is stopping");
-    } else {
-        exchange->stage = exchange->upload ? STAGE_UPLOADING : STAGE_RUNNING;
-        /* Nothing of the body is unread then, and all answers before are with the kernel. */
-        if (!exchange->upload)
-            connection_watch(service->connections, exchange->connection, exchange->takes_interim);
-        if (thread_pool_submit(service->pool, run, exchange, &err) == STATUS_OK) return MHD_YES;
-        refuse(exchange, 0, &err);
-        if (exchange->upload) end_upload(exchange);
-        /* Back to exchange_step(), which queues the refusal. */
-        resume(exchange);
-        return MHD_YES;
-    }
-    atomic_fetch_sub(count_of(exchange), 1);
-    if (exchange->upload) connection_linger(exchange->connection);
-    refuse(exchange, 0, &err);
-    return answer_queue(exchange);
 }
 
 /* ---- the steps ---- */
@@ -281,9 +201,9 @@ static enum MHD_Result start_upload(struct exchange *exchange) {
     }
     exchange->head_is_left = true;
     exchange->request.more = more;
-    if (!status) return submit(exchange);
+    if (!status) return dispatch_submit(exchange);
     connection_linger(exchange->connection);
-    refuse(exchange, 0, &err);
+    exchange_refuse(exchange, 0, &err);
     return answer_queue(exchange);
 }
 
@@ -294,11 +214,11 @@ static void check_length(struct exchange *exchange) {
     bool needs_body = exchange->request.method == HTTP_POST || exchange->request.method == HTTP_PUT;
     if (needs_body && exchange->admission.body_max && !framing->has_length && !framing->chunked) {
         error_set(&err, STATUS_INVALID, "request has neither content-length nor chunks");
-        refuse(exchange, MHD_HTTP_LENGTH_REQUIRED, &err);
+        exchange_refuse(exchange, MHD_HTTP_LENGTH_REQUIRED, &err);
     } else if (framing->length > exchange->admission.body_max && !exchange->admission.streamed) {
         error_set(&err, STATUS_TOO_LARGE, "body of %llu bytes, the limit is %zu",
                   (unsigned long long)framing->length, exchange->admission.body_max);
-        refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, &err);
+        exchange_refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, &err);
     }
 }
 
@@ -309,7 +229,7 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
     struct error err = ERROR_NONE;
     if (head_read(exchange, method, version, &err) != STATUS_OK) {
         connection_linger(exchange->connection);
-        refuse(exchange, MHD_HTTP_BAD_REQUEST, &err);
+        exchange_refuse(exchange, MHD_HTTP_BAD_REQUEST, &err);
         return answer_queue(exchange);
     }
     exchange->stage = STAGE_BODY;
@@ -352,8 +272,8 @@ enum MHD_Result exchange_step(void *loop, struct MHD_Connection *mhd, const char
     if (exchange->stage == STAGE_BODY) {
         /* From here on it is us the client waits for. */
         connection_expect(exchange->connection, CLOCK_NEVER);
-        if (!exchange->admission.immediate) return submit(exchange);
-        handle(exchange);
+        if (!exchange->admission.immediate) return dispatch_submit(exchange);
+        dispatch_handle(exchange);
         assert(!exchange->response.produce);
     }
     return answer_queue(exchange);
@@ -364,11 +284,11 @@ static void give_up(struct exchange *exchange) {
     struct error err = ERROR_NONE;
     if (connection_is_late(exchange->connection)) {
         error_set(&err, STATUS_TIMEOUT, "request was not complete in time");
-        refuse(exchange, MHD_HTTP_REQUEST_TIMEOUT, &err);
+        exchange_refuse(exchange, MHD_HTTP_REQUEST_TIMEOUT, &err);
     } else {
         error_set(&err, STATUS_INVALID, "connection ended after %llu bytes of the body",
                   (unsigned long long)exchange->request.forgotten + exchange->body.size);
-        refuse(exchange, MHD_HTTP_BAD_REQUEST, &err);
+        exchange_refuse(exchange, MHD_HTTP_BAD_REQUEST, &err);
     }
 }
 
@@ -387,7 +307,7 @@ void exchange_end(void *loop, struct MHD_Connection *mhd, void **own,
         upload_destroy(exchange->upload);
         if (exchange->stream) stream_abandon(exchange->stream);
         api_finish(shared->api, &exchange->request, &exchange->response, sent);
-        release_body(exchange);
+        exchange_release_body(exchange);
         buffer_free(&exchange->parts);
         buffer_free(&exchange->response.body);
         budget_give(&shared->answers, exchange->response.charged);

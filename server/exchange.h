@@ -18,14 +18,16 @@
 #include "core/base/thread_pool.h"
 #include "server/connections.h"
 
-/* Probes that are handled at a time, when requests_max others are, too. One that hangs leaves
- * room for the next, which can find that things go again; those behind it are refused. */
-enum { EXCHANGE_PROBES_MAX = 2 };
+/* Probes that are handled at a time, when requests_max others are, too, and that wait for it. One
+ * that hangs leaves room for the next, which can find that things go again; those behind it are
+ * refused. */
+enum { EXCHANGE_PROBES_MAX = 2, EXCHANGE_PROBES_WAITING = 256 };
 
 /* What all exchanges of a server share. */
 struct exchange_service {
     struct api *api;
-    struct thread_pool *pool; /* runs requests_max tasks at a time, and EXCHANGE_PROBES_MAX */
+    struct thread_pool *pool;   /* runs requests_max tasks at a time */
+    struct thread_pool *probes; /* runs EXCHANGE_PROBES_MAX */
     struct connections *connections;
     uint32_t requests_max;
     uint64_t idle_timeout_ns, request_timeout_ns;
@@ -33,16 +35,17 @@ struct exchange_service {
     bool is_lenient; /* the library about the ends of lines: see guard.h and answer.c */
     _Atomic uint64_t id_seed;
 
-    _Atomic uint64_t begun;   /* exchanges since the start */
-    _Atomic size_t open;      /* begun and not ended */
-    _Atomic size_t running;   /* in api_handle() on the pool */
-    _Atomic size_t uploads;   /* of these, with bodies that are handled while they come */
-    _Atomic size_t probing;   /* in api_handle() on the pool, too, and not counted above */
-    _Atomic size_t suspended; /* running or probing, or just resumed */
-    struct budget memory;     /* of bodies, and of what is parsed from them */
-    struct budget answers;    /* memory of answers, until they are sent */
-    _Atomic bool draining;    /* each answer closes its connection */
-    _Atomic bool stopping;    /* nothing goes to the pool any more */
+    _Atomic uint64_t begun;     /* exchanges since the start */
+    _Atomic size_t open;        /* begun and not ended */
+    _Atomic size_t running;     /* in api_handle() on the pool */
+    _Atomic size_t uploads;     /* of these, with bodies that are handled while they come */
+    _Atomic size_t probing;     /* in api_handle() on theirs, or on the way to it */
+    _Atomic uint64_t probed_ns; /* when one of these last began or ended */
+    _Atomic size_t suspended;   /* running or probing, or just resumed */
+    struct budget memory;       /* of bodies, and of what is parsed from them */
+    struct budget answers;      /* memory of answers, until they are sent */
+    _Atomic bool draining;      /* each answer closes its connection */
+    _Atomic bool stopping;      /* nothing goes to the pool any more */
 };
 
 /* What the exchanges of an I/O thread share. */

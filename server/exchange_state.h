@@ -55,6 +55,11 @@ bool exchange_suspend(struct exchange *exchange);
  * rate that is allowed, but never longer than a request may take from now. Who is slower than
  * that has used up its time after a while, however long what it sends or takes. */
 void exchange_extend(struct exchange *exchange, size_t size);
+/* Makes a refusal of the response; `http_status` as in api_refuse(). */
+void exchange_refuse(struct exchange *exchange, int http_status, const struct error *err);
+void exchange_release_body(struct exchange *exchange);
+/* What a handler leaves behind that has not read all. False: nothing is left to answer. */
+bool exchange_end_upload(struct exchange *exchange);
 /* Lets the connection go on; its I/O thread may end the exchange at any moment then. */
 void exchange_resume(struct exchange *exchange);
 

@@ -105,11 +105,18 @@ static enum status start(struct http_server *server, const struct http_server_op
     if (status != STATUS_OK) return status;
     struct thread_pool_options pool = {
         .name = "clipd-request",
-        .threads = options->requests_max + EXCHANGE_PROBES_MAX,
-        .queue_limit = options->requests_max + EXCHANGE_PROBES_MAX,
+        .threads = options->requests_max,
+        .queue_limit = options->requests_max,
+        .stack_size = STACK_SIZE,
+    };
+    struct thread_pool_options probes = {
+        .name = "clipd-probe",
+        .threads = EXCHANGE_PROBES_MAX,
+        .queue_limit = EXCHANGE_PROBES_WAITING,
         .stack_size = STACK_SIZE,
     };
     status = thread_pool_create(&service->pool, &pool, err);
+    if (!status) status = thread_pool_create(&service->probes, &probes, err);
     if (status != STATUS_OK) return status;
     status = start_io_threads(server, options, err);
     if (status != STATUS_OK) return status;
@@ -174,6 +181,7 @@ void http_server_stop(struct http_server *server, uint32_t drain_ms) {
     for (size_t i = 0; i < server->io_count; i++) io_thread_stop(server->io_threads[i]);
     free(server->io_threads);
     thread_pool_destroy(service->pool);
+    thread_pool_destroy(service->probes);
     connections_destroy(service->connections);
     free(server);
 }

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import FakeServer, read_until_closed, sanitized
 
@@ -251,12 +252,19 @@ class Overload(unittest.TestCase):
             begin(b"/probe?ms=8000", 3)
             self.assertEqual(server.get("/probe?ms=0")[0], 200)
             begin(b"/probe?ms=8000", 4)
+            time.sleep(2.2)  # then the two are taken to hang
             self.assertEqual(server.get("/probe?ms=0")[0], 503)
             self.assertEqual(server.get("/ping")[0], 200)
             for sock in socks:
                 self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 200"))
                 sock.close()
             self.assertEqual(server.get("/probe?ms=0")[0], 200)
+
+    def test_probes_wait_for_each_other(self):
+        """Healthy ones, however many ask at the same moment."""
+        with FakeServer() as server, ThreadPoolExecutor(24) as pool:
+            found = list(pool.map(lambda _: server.get("/probe?ms=50")[0], range(48)))
+            self.assertEqual(found, [200] * 48)
 
     def test_memory_for_bodies_is_bounded(self):
         size = 4 << 20
