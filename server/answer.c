@@ -63,6 +63,8 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
     exchange->paused_ns = now;
     connection_expect(exchange->connection, CLOCK_NEVER);
     if (!exchange_suspend(exchange)) return MHD_CONTENT_READER_END_WITH_ERROR;
+    /* It cannot be asked within its answer, but a reset is seen. */
+    connection_watch(exchange->service->connections, exchange->connection, false);
     if (!stream_wait(exchange->stream)) exchange_resume(exchange);
     return 0;
 }
@@ -110,15 +112,22 @@ enum MHD_Result answer_queue(struct exchange *exchange) {
 
 /* The pipe of a streamed answer. */
 static enum status open_stream(struct stream **out, struct exchange *exchange, struct error *err) {
-    struct stream_options options = {
-        .wake = wake_reader, .context = exchange, .stopping = &exchange->service->stopping};
+    struct exchange_service *service = exchange->service;
+    struct stream_options options = {.wake = wake_reader,
+                                     .context = exchange,
+                                     .gone = exchange->request.gone,
+                                     .stopping = &service->stopping};
     struct budget *memory = exchange->response.memory;
     if (!budget_take(memory, STREAM_SIZE))
         return error_set(err, STATUS_OVERLOADED,
                          "no memory for the answer, answers hold %zu bytes of %zu",
                          budget_used(memory), memory->max);
     exchange->response.charged += STREAM_SIZE;
-    return stream_create(out, &options, err);
+    enum status status = exchange_take_stream(service, err);
+    if (status) return status;
+    status = stream_create(out, &options, err);
+    if (status) atomic_fetch_sub(&service->streams, 1);
+    return status;
 }
 
 bool answer_produce(struct exchange *exchange) {
@@ -136,12 +145,14 @@ bool answer_produce(struct exchange *exchange) {
         return false;
     }
     exchange->stream = stream;
-    exchange_resume(exchange);
+    /* The connection stays suspended, and the client is watched, until there is something to send:
+     * from then on the exchange may end at any moment. */
     enum status status = response.produce(response.context, stream_sink(stream), &err);
     response.release(response.context);
     if (status != STATUS_OK && status != STATUS_UNAVAILABLE)
         log_message(LOG_WARNING, "request %s: the answer was cut off: %s", id, err.message);
     atomic_fetch_sub(&service->running, 1);
+    atomic_fetch_sub(&service->streams, 1);
     stream_end(stream, status != STATUS_OK);
     return true;
 }

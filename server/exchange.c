@@ -65,6 +65,13 @@ void exchange_resume(struct exchange *exchange) {
     atomic_fetch_sub(&service->suspended, 1);
 }
 
+enum status exchange_take_stream(struct exchange_service *service, struct error *err) {
+    uint32_t limit = service->requests_max > 1 ? service->requests_max / 2 : 1;
+    if (atomic_fetch_add(&service->streams, 1) < limit) return STATUS_OK;
+    atomic_fetch_sub(&service->streams, 1);
+    return error_set(err, STATUS_OVERLOADED, "%u streams are open, which is the limit", limit);
+}
+
 void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd) {
     struct exchange_loop *own_loop = loop;
     struct exchange_service *shared = own_loop->service;
@@ -189,16 +196,11 @@ bool exchange_end_upload(struct exchange *exchange) {
 
 /* Calls the handler, which takes the body from more(). */
 static enum MHD_Result start_upload(struct exchange *exchange) {
-    struct exchange_service *service = exchange->service;
     struct error err = ERROR_NONE;
-    uint32_t limit = service->requests_max > 1 ? service->requests_max / 2 : 1;
     connection_expect(exchange->connection, CLOCK_NEVER);
     enum status status = upload_create(&exchange->upload, &err);
-    /* Slow ones must not be all there is. */
-    if (!status && atomic_fetch_add(&service->uploads, 1) >= limit) {
-        status = error_set(&err, STATUS_OVERLOADED, "%u streams are being read, which is the limit",
-                           limit);
-    }
+    if (!status) status = exchange_take_stream(exchange->service, &err);
+    exchange->is_stream = !status;
     exchange->head_is_left = true;
     exchange->request.more = more;
     if (!status) return dispatch_submit(exchange);
@@ -303,7 +305,7 @@ void exchange_end(void *loop, struct MHD_Connection *mhd, void **own,
         bool uploading = exchange->stage == STAGE_UPLOADING;
         if (uploading) upload_abandon(exchange->upload);
         if (uploading || exchange->stage == STAGE_BODY) give_up(exchange);
-        if (exchange->upload) atomic_fetch_sub(&shared->uploads, 1);
+        if (exchange->is_stream) atomic_fetch_sub(&shared->streams, 1);
         upload_destroy(exchange->upload);
         if (exchange->stream) stream_abandon(exchange->stream);
         api_finish(shared->api, &exchange->request, &exchange->response, sent);

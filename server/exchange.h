@@ -35,10 +35,12 @@ struct exchange_service {
     bool is_lenient; /* the library about the ends of lines: see guard.h and answer.c */
     _Atomic uint64_t id_seed;
 
-    _Atomic uint64_t begun;     /* exchanges since the start */
-    _Atomic size_t open;        /* begun and not ended */
-    _Atomic size_t running;     /* in api_handle() on the pool */
-    _Atomic size_t uploads;     /* of these, with bodies that are handled while they come */
+    _Atomic uint64_t begun; /* exchanges since the start */
+    _Atomic size_t open;    /* begun and not ended */
+    _Atomic size_t running; /* in api_handle() on the pool */
+    /* Whose clients decide how long they last: bodies that are handled while they come, and
+     * answers that are made while they are sent. */
+    _Atomic size_t streams;
     _Atomic size_t probing;     /* in api_handle() on theirs, or on the way to it */
     _Atomic uint64_t probed_ns; /* when one of these last began or ended */
     _Atomic size_t suspended;   /* running or probing, or just resumed */

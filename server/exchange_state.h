@@ -36,6 +36,7 @@ struct exchange {
 
     /* Of a body that is handled while it comes; else NULL. */
     struct upload *upload;
+    bool is_stream;    /* of service->streams */
     size_t wanted;     /* bytes in `body` with which the handler goes on */
     bool head_is_left; /* the library has yet to ask again what to do with the header section */
     bool body_ended;
@@ -55,6 +56,9 @@ bool exchange_suspend(struct exchange *exchange);
  * rate that is allowed, but never longer than a request may take from now. Who is slower than
  * that has used up its time after a while, however long what it sends or takes. */
 void exchange_extend(struct exchange *exchange, size_t size);
+/* A place among service->streams, to be given back by counting down, or a refusal: half of
+ * requests_max, so that slow clients never hold all there is. */
+enum status exchange_take_stream(struct exchange_service *service, struct error *err);
 /* Makes a refusal of the response; `http_status` as in api_refuse(). */
 void exchange_refuse(struct exchange *exchange, int http_status, const struct error *err);
 void exchange_release_body(struct exchange *exchange);

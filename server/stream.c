@@ -40,6 +40,13 @@ static bool take_waiting(struct stream *stream) {
     return waits;
 }
 
+/* Nobody wants more. Needs the lock. */
+static bool is_left(const struct stream *stream) {
+    const _Atomic bool *gone = stream->options.gone;
+    return stream->abandoned || atomic_load(stream->options.stopping) ||
+           (gone && atomic_load(gone));
+}
+
 static enum status write_all(struct http_sink *sink, struct bytes data, struct error *err) {
     struct stream *stream = (struct stream *)(void *)sink;
     bool left = false;
@@ -47,7 +54,7 @@ static enum status write_all(struct http_sink *sink, struct bytes data, struct e
         pthread_mutex_lock(&stream->lock);
         while (data.size && stream->size == STREAM_SIZE && !stream->abandoned)
             pthread_cond_wait(&stream->room, &stream->lock);
-        left = stream->abandoned || atomic_load(stream->options.stopping);
+        left = is_left(stream);
         size_t done = left ? 0 : put(stream, data);
         bool waits = done && take_waiting(stream);
         pthread_mutex_unlock(&stream->lock);
@@ -66,6 +73,7 @@ enum status stream_create(struct stream **out, const struct stream_options *opti
     memset(stream, 0, offsetof(struct stream, data));
     stream->sink.write = write_all;
     stream->options = *options;
+    stream->waiting = true;
     pthread_mutex_init(&stream->lock, NULL);
     pthread_cond_init(&stream->room, NULL);
     *out = stream;

@@ -1,8 +1,8 @@
 /* stream.h - a bounded pipe from the thread that makes a body to the one that sends it.
  *
  * The writer waits while the pipe is full; the reader never does: it is told when the
- * pipe is empty, and woken when it is not any more. Either may leave first; the last
- * one to leave frees the stream. */
+ * pipe is empty, and woken when it is not any more, for the first time when there is anything
+ * to read at all. Either may leave first; the last one to leave frees the stream. */
 #ifndef SERVER_STREAM_H
 #define SERVER_STREAM_H
 
@@ -15,10 +15,11 @@ struct stream;
 enum { STREAM_SIZE = 256 << 10 }; /* bytes that it holds at most */
 
 struct stream_options {
-    /* Called on the writer's thread, once for each stream_wait() that was true. */
+    /* Called on the writer's thread, once at first and for each stream_wait() that was true. */
     void (*wake)(void *context);
     void *context;
-    const _Atomic bool *stopping; /* writes fail from then on */
+    /* Writes fail once one is set. `gone` lives as long as the reader; NULL: nobody looks. */
+    const _Atomic bool *gone, *stopping;
 };
 
 enum status stream_create(struct stream **out, const struct stream_options *options,

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 import time
 import unittest
@@ -89,6 +90,20 @@ class Streams(unittest.TestCase):
             sock.recv(1000)
         self.assertTrue(wait_for(lambda: self.producing() == 0))
 
+    def test_a_client_that_leaves_is_seen_though_nothing_is_sent(self):
+        """Before the answer begins by either way to leave, in it by a reset."""
+        for count, resets in ((1, True), (1, False), (2, True)):
+            with self.subTest(count=count, resets=resets):
+                with self.open(f"/stream?lines={count}&last_ms=60000") as sock:
+                    if count > 1:
+                        data = b""
+                        while b"line 0" not in data:
+                            data += sock.recv(4096)
+                    self.assertTrue(wait_for(lambda: self.producing() == 1))
+                    if resets:
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.assertTrue(wait_for(lambda: self.producing() == 0))
+
     def test_a_client_that_does_not_read_is_cut_off(self):
         with self.open("/stream?lines=100000000") as sock:
             self.assertTrue(wait_for(lambda: self.producing() == 1))
@@ -100,14 +115,26 @@ class Streams(unittest.TestCase):
         body = self.server.get("/stream?lines=3&pause_ms=1200")[2]
         self.assertEqual(body, lines(3))
 
-    def test_it_counts_as_a_request_until_it_is_made(self):
-        socks = [self.open("/stream?lines=100000000") for _ in range(4)]
-        self.assertTrue(wait_for(lambda: self.producing() == 4))
-        self.assertEqual(self.server.get("/sleep?ms=0")[0], 503)
-        for sock in socks:
-            sock.close()
+    def test_streams_hold_half_of_all_requests(self):
+        """Those that are read and those that are written together."""
+        socks = [self.open("/stream?lines=100000000") for _ in range(2)]
+        self.assertTrue(wait_for(lambda: self.producing() == 2))
+        self.assertEqual(self.server.get("/stream?lines=1")[0], 503)
+        self.assertEqual(self.server.post("/upload", b"a")[0], 503)
+        self.assertEqual(self.server.get("/sleep?ms=0")[0], 200)
+        socks.pop().close()
+        self.assertTrue(wait_for(lambda: self.server.post("/upload", b"a")[0] == 200))
+        self.assertTrue(wait_for(lambda: self.server.get("/stream?lines=1")[0] == 200))
+        socks.pop().close()
         self.assertTrue(wait_for(lambda: self.producing() == 0))
-        self.assertTrue(wait_for(lambda: self.server.get("/sleep?ms=0")[0] == 200))
+
+    def test_it_counts_as_a_request_until_it_is_made(self):
+        with FakeServer(requests_max=1) as server, server.socket() as sock:
+            sock.sendall(b"GET /stream?lines=100000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.recv(1000)
+            self.assertEqual(server.get("/sleep?ms=0")[0], 503)
+            sock.close()
+            self.assertTrue(wait_for(lambda: server.get("/sleep?ms=0")[0] == 200))
 
     def test_an_encoded_slash_is_none(self):
         self.assertEqual(self.server.get("/path%2fof/it?x=1")[0], 200)

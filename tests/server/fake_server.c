@@ -82,13 +82,24 @@ static void put_stats(struct api *api, struct http_response *response) {
                   (unsigned long long)api->gone);
 }
 
-/* GET /stream?lines=&pause_ms=&fail=: numbered lines, with a pause before each, or in
- * blocks without. */
+/* GET /stream?lines=&pause_ms=&last_ms=&fail=: numbered lines, with a pause before each, or in
+ * blocks without, and one before the last, which ends when nobody waits for it. */
 struct lines {
     struct api *api;
-    uint64_t count, pause_ms;
+    uint64_t count, pause_ms, last_ms;
     bool fails;
 };
+
+static enum status pause_before_last(const struct lines *lines, struct http_sink *sink,
+                                     struct error *err) {
+    enum status status = STATUS_OK;
+    uint64_t end_ns = clock_deadline(lines->last_ms);
+    while (!status && clock_now_ns() < end_ns) {
+        usleep(5000);
+        status = sink->write(sink, (struct bytes){0}, err);
+    }
+    return status;
+}
 
 static enum status produce_lines(void *context, struct http_sink *sink, struct error *err) {
     struct lines *lines = context;
@@ -97,9 +108,11 @@ static enum status produce_lines(void *context, struct http_sink *sink, struct e
     buffer_init(&block, ANSWER_MAX);
     for (uint64_t i = 0; i < lines->count && !status; i++) {
         if (lines->pause_ms) usleep((useconds_t)(lines->pause_ms * 1000));
+        if (lines->last_ms && i + 1 == lines->count) status = pause_before_last(lines, sink, err);
         buffer_printf(&block, NULL, "line %llu of a long answer\n", (unsigned long long)i);
-        if (block.size < BLOCK_SIZE && !lines->pause_ms && i + 1 < lines->count) continue;
-        status = sink->write(sink, buffer_view(&block), err);
+        bool whole = lines->pause_ms || lines->last_ms || i + 1 == lines->count;
+        if (block.size < BLOCK_SIZE && !whole) continue;
+        if (!status) status = sink->write(sink, buffer_view(&block), err);
         block.size = 0;
     }
     buffer_free(&block);
@@ -120,6 +133,7 @@ static void put_stream(struct api *api, const struct http_request *request,
     *lines = (struct lines){.api = api,
                             .count = query_number(request, "lines"),
                             .pause_ms = query_number(request, "pause_ms"),
+                            .last_ms = query_number(request, "last_ms"),
                             .fails = query_number(request, "fail")};
     atomic_fetch_add(&api->producing, 1);
     put(response, 200, "");
