@@ -32,7 +32,8 @@ const struct schema_key schema_keys[] = {
      FIELD(server.requests_max),
      .min = 1,
      .max = 65536,
-     .meaning = "requests being handled at once; more get 503"},
+     .meaning = "requests being handled at once, half of them streamed bodies and answers at "
+                "most; more get 503"},
     {.name = "server.io_threads",
      .kind = SCHEMA_COUNT,
      FIELD(server.io_threads),
