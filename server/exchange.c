@@ -80,10 +80,11 @@ void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd)
     atomic_fetch_add(&shared->begun, 1);
     atomic_fetch_add(&shared->open, 1);
     connection_expect(connection, now + shared->request_timeout_ns);
-    size_t path_size = target ? strcspn(target, "?") : 0;
-    struct exchange *exchange = calloc(1, sizeof(*exchange) + path_size + 1);
+    if (!target) target = "";
+    struct bytes path = guard_path(target);
+    struct exchange *exchange = calloc(1, sizeof(*exchange) + path.size + 1);
     if (!exchange) return NULL;
-    if (path_size) memcpy(exchange->path, target, path_size);
+    memcpy(exchange->path, path.data, path.size);
     exchange->service = shared;
     exchange->loop = own_loop;
     exchange->mhd = mhd;
@@ -92,7 +93,7 @@ void *exchange_begin(void *loop, const char *target, struct MHD_Connection *mhd)
     exchange->request.gone = connection_gone(connection);
     exchange->request.memory = &shared->memory;
     exchange->response.memory = &shared->answers;
-    exchange->target = target ? target : "";
+    exchange->target = target;
     exchange->target_size = strlen(exchange->target);
     exchange->target_is_sound = guard_is_target(exchange->target);
     return exchange;

@@ -46,7 +46,7 @@ struct exchange {
     struct stream *stream;
     uint64_t deadline_ns; /* for the client to have taken what there is, or sent more */
     uint64_t paused_ns;   /* since when it waits for us; 0: it does not */
-    char path[];          /* the target without its query, as it came */
+    char path[];          /* that of the target, as it came */
 };
 
 /* Suspends the connection: from now on the exchange is the business of another thread. false: the

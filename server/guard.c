@@ -38,6 +38,18 @@ bool guard_is_target(const char *target) {
     return *target && !strstr(target, "%00");
 }
 
+/* RFC 9112, 3.2.2: the scheme in any case, an authority that is not empty, and a path that may
+ * be. */
+struct bytes guard_path(const char *target) {
+    size_t scheme = 0;
+    if (!strncasecmp(target, "http://", 7)) scheme = 7;
+    if (!strncasecmp(target, "https://", 8)) scheme = 8;
+    size_t authority = scheme ? strcspn(target + scheme, "/?") : 0;
+    if (authority) target += scheme + authority;
+    size_t size = strcspn(target, "?");
+    return authority && !size ? bytes_of("/") : (struct bytes){(const uint8_t *)target, size};
+}
+
 enum status guard_begin(struct guard *guard, const struct guard_line *line, struct error *err) {
     *guard = (struct guard){0};
     if (!is_token(bytes_of(line->method)))

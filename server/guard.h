@@ -38,6 +38,10 @@ struct framing {
 /* Whether the target, not decoded yet, is free of control bytes, spaces and "%00". */
 bool guard_is_target(const char *target);
 
+/* The path within a target, not decoded: what comes before the query. A proxy's form of it,
+ * "http://authority/path", says whom it is for first; that is for us, whoever it names. */
+struct bytes guard_path(const char *target);
+
 /* libmicrohttpd before 1.0 takes a bare LF for a line end, ends a value at a NUL
  * byte, and glues a continuation line to the *name* of the field. It cannot be
  * asked whether it did, but it parses in place and overwrites what separates the

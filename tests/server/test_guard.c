@@ -142,6 +142,29 @@ START_TEST(targets) {
 }
 END_TEST
 
+static void check_path(const char *target, const char *expected) {
+    struct bytes path = guard_path(target);
+    ck_assert_uint_eq(path.size, strlen(expected));
+    ck_assert_mem_eq(path.data, expected, path.size);
+}
+
+START_TEST(paths) {
+    check_path("/a/b?c=/d", "/a/b");
+    check_path("", "");
+    check_path("*", "*");
+    check_path("?/a", "");
+    check_path("http://host:80/a%2fb?c", "/a%2fb");
+    check_path("HTTPS://[::1]/a", "/a");
+    check_path("http://host", "/");
+    check_path("http://host?a=/b", "/");
+    check_path("http:///a", "http:///a");
+    check_path("http://", "http://");
+    check_path("http:/", "http:/");
+    check_path("/http://host/a", "/http://host/a");
+    check_path("ftp://host/a", "ftp://host/a");
+}
+END_TEST
+
 int main(void) {
     TCase *cases = tcase_create("guard");
     tcase_add_test(cases, good_requests);
@@ -149,5 +172,6 @@ int main(void) {
     tcase_add_test(cases, bad_layout);
     tcase_add_test(cases, fields_elsewhere);
     tcase_add_test(cases, targets);
+    tcase_add_test(cases, paths);
     return program_run("guard", cases, CK_NOFORK);
 }
