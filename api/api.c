@@ -158,6 +158,7 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
     *admission = (struct api_admission){
         .immediate = route->flags & ROUTE_QUICK,
         .probing = route->flags & ROUTE_PROBE,
+        .form = route->accepts & BODY_MULTIPART,
         .streamed = route->flags & ROUTE_LINES &&
                     body_content(request->header(request, "Content-Type")) == BODY_NDJSON,
         .body_max = route->flags & ROUTE_SMALL ? api->options.text_body_max : api->options.body_max,

@@ -45,6 +45,7 @@ void api_set_state(struct api *api, enum api_state state);
 struct api_admission {
     bool immediate;  /* cheap and never blocks: call api_handle() on the I/O thread */
     bool probing;    /* may block, but has threads of its own: others may hold all the rest */
+    bool form;       /* multipart/form-data is taken apart */
     bool streamed;   /* the handler takes the body from request->more() while it comes */
     size_t body_max; /* bytes; a longer body is to be refused by api_refuse() with 413, or
                         of a streamed one the most that is kept at a time */

@@ -12,7 +12,7 @@ enum { PROBE_HANGS_MS = 2000 };
 void dispatch_handle(struct exchange *exchange) {
     struct http_request *request = &exchange->request;
     const char *type = request->header(request, "Content-Type");
-    if (multipart_is_form(type)) {
+    if (exchange->admission.form && multipart_is_form(type)) {
         struct error err = ERROR_NONE;
         buffer_init(&exchange->parts, MULTIPART_PARTS_MAX * sizeof(struct http_part));
         if (multipart_parse(&exchange->parts, exchange->body.data, exchange->body.size, type,

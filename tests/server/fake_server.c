@@ -54,6 +54,7 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
     if (is_path(request, "/smug")) atomic_fetch_add(&api->smuggled, 1);
     admission->immediate = is_path(request, "/ping") || is_path(request, "/stats");
     admission->probing = is_path(request, "/probe");
+    admission->form = is_path(request, "/form") || is_path(request, "/embed/image");
     admission->streamed = is_path(request, "/upload");
     admission->body_max = BODY_MAX;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
