@@ -10,8 +10,8 @@
  * can be seen how fast the client takes it; one that is not longer goes as it is. */
 enum { STREAM_BLOCK = 16 << 10, BODY_BLOCK = 64 << 10 };
 
-/* libmicrohttpd 0.9.75 may send a last chunk behind the headers that answer a HEAD: the next
- * answer must not be looked for behind it. */
+/* libmicrohttpd 0.9.75 may send a last chunk behind the headers that answer a HEAD. So it is told
+ * to use none, and to close: a length, which it would send otherwise, is not known. */
 static bool is_stream_of_head(const struct exchange *exchange) {
     return exchange->response.produce && exchange->request.method == HTTP_HEAD;
 }
@@ -81,11 +81,17 @@ static ssize_t read_body(void *context, uint64_t position, char *out, size_t roo
     return (ssize_t)size;
 }
 
+static struct MHD_Response *create_stream(struct exchange *exchange) {
+    struct MHD_Response *out = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+                                                                 read_stream, exchange, NULL);
+    if (out && is_stream_of_head(exchange))
+        MHD_set_response_options(out, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return out;
+}
+
 static struct MHD_Response *create_response(struct exchange *exchange) {
     struct http_response *response = &exchange->response;
-    if (exchange->stream || is_stream_of_head(exchange))
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
-                                                 exchange, NULL);
+    if (exchange->stream || is_stream_of_head(exchange)) return create_stream(exchange);
     /* The body is freed by exchange_end(), which libmicrohttpd calls afterwards. */
     if (response->body.size > BODY_BLOCK && exchange->request.method != HTTP_HEAD)
         return MHD_create_response_from_callback(response->body.size, BODY_BLOCK, read_body,

@@ -65,6 +65,13 @@ class Streams(unittest.TestCase):
             self.assertEqual((response.status, response.getheader("Connection"), response.read()),
                              (200, "close", b""))
         connection.close()
+        with self.server.socket() as sock:
+            sock.sendall(b"HEAD /stream?lines=3 HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = read_until_closed(sock)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+        self.assertTrue(answer.endswith(b"\r\n\r\n"), answer)
+        self.assertEqual(answer.count(b"\r\n\r\n"), 1, answer)  # and no last chunk
+        self.assertNotIn(b"Content-Length", answer)
         self.assertEqual(self.producing(), 0)
 
     def test_lines_come_when_they_are_made(self):
