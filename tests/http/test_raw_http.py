@@ -209,6 +209,17 @@ class RawHttp(unittest.TestCase):
         self.check_refused(b"GET /ping HTTP/1.1\r\n\r\n")
         self.assertEqual(status_of(self.send(b"GET /ping HTTP/1.0\r\n\r\n")), 200)
 
+    def test_absolute_targets(self):
+        """As clients send them to a proxy; every server must take them."""
+        for target, status in ((b"http://127.0.0.1/ping", 200), (b"HTTPS://[::1]:8/ping?x=/", 200),
+                               (b"http://x?/ping", 404), (b"http:///ping", 404),
+                               (b"ftp://x/ping", 404), (b"http://x/http://x/ping", 404)):
+            with self.subTest(target=target):
+                answer = self.send(b"GET %s HTTP/1.1\r\nHost: y\r\nConnection: close\r\n\r\n" % target)
+                self.assertEqual(status_of(answer), status)
+        answer = self.send(b"GET http://x/sleep?ms=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.assertTrue(answer.endswith(b"slept\n"), answer)
+
     def test_request_line(self):
         for line in (b"GET /pi\0ng HTTP/1.1", b"GET /ping%00 HTTP/1.1", b"GET /pi ng HTTP/1.1"):
             with self.subTest(line=line):
@@ -281,6 +292,11 @@ class RawHttp(unittest.TestCase):
             sock.sendall(b"POST /sleep?ms=100 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
             sock.shutdown(socket.SHUT_WR)
             self.assertEqual(status_of(read_until_closed(sock)), 200)
+
+    def test_a_form_is_looked_for_where_one_is_taken(self):
+        for path in ("/ping", "/sleep?ms=0"):
+            self.assertEqual(self.server.get(path, {"Content-Type": "multipart/form-data"})[0], 200)
+        self.assertEqual(self.server.post("/form", b"", "multipart/form-data")[0], 400)
 
     # --- connections ---
 
