@@ -300,9 +300,10 @@ void exchange_end(void *loop, struct MHD_Connection *mhd, void **own,
     struct exchange_service *shared = ((struct exchange_loop *)loop)->service;
     struct exchange *exchange = *own;
     connection_expect(connection_of(mhd), clock_now_ns() + shared->idle_timeout_ns);
-    if (exchange && exchange->stage != STAGE_HEAD) {
-        bool sent =
-            exchange->stage == STAGE_QUEUED && reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    bool refused = exchange && exchange->stage == STAGE_HEAD && head_was_refused(exchange);
+    if (exchange && (exchange->stage != STAGE_HEAD || refused)) {
+        bool sent = refused || (exchange->stage == STAGE_QUEUED &&
+                                reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
         bool uploading = exchange->stage == STAGE_UPLOADING;
         if (uploading) upload_abandon(exchange->upload);
         if (uploading || exchange->stage == STAGE_BODY) give_up(exchange);

@@ -54,21 +54,24 @@ static enum http_method method_of(const char *name) {
     return HTTP_OTHER;
 }
 
-/* The client's id when it can go into logs and headers as it is. Else one of ours:
- * a number that no other request of this process has, mixed (splitmix64, which maps
- * no two numbers to the same) so that those of two processes do not meet either. */
-static void set_id(struct http_request *request, struct exchange_service *service) {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    const char *given = read_header(request, "X-Request-Id");
-    if (given && *given && strlen(given) < sizeof(request->id) && !given[strspn(given, allowed)]) {
-        memcpy(request->id, given, strlen(given) + 1);
-        return;
-    }
+/* A number that no other request of this process has, mixed (splitmix64, which maps no two
+ * numbers to the same) so that those of two processes do not meet either. */
+static void make_id(struct http_request *request, struct exchange_service *service) {
     uint64_t x = atomic_fetch_add(&service->id_seed, 0x9e3779b97f4a7c15);
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
     x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
     snprintf(request->id, sizeof(request->id), "%016llx", (unsigned long long)(x ^ (x >> 31)));
+}
+
+/* The client's id when it can go into logs and headers as it is. Else one of ours. */
+static void set_id(struct http_request *request, struct exchange_service *service) {
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *given = read_header(request, "X-Request-Id");
+    if (given && *given && strlen(given) < sizeof(request->id) && !given[strspn(given, allowed)])
+        memcpy(request->id, given, strlen(given) + 1);
+    else
+        make_id(request, service);
 }
 
 struct field_walk {
@@ -107,6 +110,17 @@ static enum status check_framing(struct exchange *exchange, const char *method, 
     MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, walk_field, &walk);
     if (walk.status != STATUS_OK) return walk.status;
     return guard_end(&exchange->framing, &walk.guard, http_1_1, err);
+}
+
+bool head_was_refused(struct exchange *exchange) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
+    if (!info || !info->http_status) return false;
+    exchange->request.method = HTTP_OTHER;
+    exchange->request.path = exchange->path;
+    make_id(&exchange->request, exchange->service);
+    exchange->response.status = (int)info->http_status;
+    return true;
 }
 
 enum status head_read(struct exchange *exchange, const char *method, const char *version,

@@ -8,5 +8,9 @@
  * STATUS_INVALID when it is in doubt where the request ends. */
 enum status head_read(struct exchange *exchange, const char *method, const char *version,
                       struct error *err);
+/* Whether the library has answered by itself, to a header section that it could not read (a
+ * Content-Length that is no number, a line without a colon, more than it keeps). Fills in what is
+ * known of such a request and its answer. */
+bool head_was_refused(struct exchange *exchange);
 
 #endif

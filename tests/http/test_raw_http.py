@@ -209,6 +209,23 @@ class RawHttp(unittest.TestCase):
         self.check_refused(b"GET /ping HTTP/1.1\r\n\r\n")
         self.assertEqual(status_of(self.send(b"GET /ping HTTP/1.0\r\n\r\n")), 200)
 
+    def test_what_the_library_refuses_is_counted(self):
+        def extra():
+            stats = self.stats()
+            return stats["finished"] - stats["admitted"]
+
+        before, heads = extra(), (b"Content-Length: abc", b"Content-Length: 2 ", b"no colon",
+                                  b"X: " + b"y" * 13000)
+        for head in heads:
+            answer = self.send(b"POST /echo HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+            self.assertIn(status_of(answer), (400, 431))
+        self.send(b"GET /ping HTTP/1.1\r\nHo")  # no request, and no answer
+        deadline = time.monotonic() + 5
+        while extra() != before + len(heads) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertEqual(extra(), before + len(heads))
+        self.assertEqual(self.stats()["no_status"], 0)
+
     def test_absolute_targets(self):
         """As clients send them to a proxy; every server must take them."""
         for target, status in ((b"http://127.0.0.1/ping", 200), (b"HTTPS://[::1]:8/ping?x=/", 200),
