@@ -62,7 +62,7 @@ static void ask(struct http_response *response, const char *name, const char *va
 static enum status make(struct http_response *response, struct taken *taken) {
     struct error err = ERROR_NONE;
     *taken = (struct taken){.sink = {.write = take}};
-    buffer_init(&taken->bytes, 128 << 20);
+    buffer_init(&taken->bytes, 64 << 20);
     enum status status = response->produce(response->context, &taken->sink, &err);
     response->release(response->context);
     return status;
@@ -162,21 +162,31 @@ START_TEST(a_request_that_is_gone) {
 }
 END_TEST
 
-/* A piece has some MiB, whatever the items hold: here 48 of a MiB each. */
+/* More of them, with ids that come behind those that are there. */
+static void put_many(int count, struct bytes thumbnail) {
+    struct item *items = calloc((size_t)count, sizeof(*items));
+    float(*embeddings)[STEP_DIM] = calloc((size_t)count, sizeof(*embeddings));
+    char(*ids)[8] = calloc((size_t)count, sizeof(*ids));
+    struct error err = ERROR_NONE;
+    for (int i = 0; i < count; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "d%03d", i);
+        items[i] = step_item_at(ids[i], i, embeddings[i]);
+        items[i].thumbnail = thumbnail;
+    }
+    step_must_be(step_put(c, "c", items, (size_t)count, &err), STATUS_OK, &err, "upsert");
+    free(items);
+    free(embeddings);
+    free(ids);
+}
+
+/* A piece has some MiB, whatever the items hold. */
 START_TEST(large_items) {
-    enum { LARGE = 48 };
+    enum { LARGE = 20 };
     uint8_t *thumbnail = calloc(1, COLLECTION_THUMBNAIL_MAX);
     struct http_response response;
     struct taken taken;
     size_t lines = 0;
-    for (int i = 0; i < LARGE; i++) {
-        char id[8];
-        float embedding[STEP_DIM];
-        snprintf(id, sizeof(id), "d%02d", i);
-        struct item item = step_item_at(id, i, embedding);
-        item.thumbnail = (struct bytes){thumbnail, COLLECTION_THUMBNAIL_MAX};
-        step_must_put(c, "c", item);
-    }
+    put_many(LARGE, (struct bytes){thumbnail, COLLECTION_THUMBNAIL_MAX});
     ask(&response, "format", "ndjson");
     ck_assert_int_eq(make(&response, &taken), STATUS_OK);
     for (size_t i = 0; i < taken.bytes.size; i++) lines += taken.bytes.data[i] == '\n';
@@ -191,11 +201,7 @@ END_TEST
 START_TEST(many_items) {
     enum { MANY = 600 };
     size_t size;
-    for (int i = 0; i < MANY; i++) {
-        char id[8];
-        snprintf(id, sizeof(id), "d%03d", i);
-        step_put_at(c, "c", id, i);
-    }
+    put_many(MANY, (struct bytes){0});
     ck_assert_int_eq(export("npy", nothing, &size), STATUS_OK);
     ck_assert_uint_eq(size, HEADER + (size_t)(ITEMS + MANY) * STEP_DIM * sizeof(float));
 }
@@ -203,6 +209,7 @@ END_TEST
 
 int main(void) {
     TCase *tests = tcase_create("export");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, unchanged);
     tcase_add_test(tests, made_anew);
