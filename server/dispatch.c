@@ -67,6 +67,8 @@ static void run(void *context, size_t index) {
  * answered, but not behind those that hang. */
 static enum status find_room(struct exchange *exchange, struct error *err) {
     struct exchange_service *service = exchange->service;
+    /* Before it is counted: whoever finds no room finds when those began that have taken it. */
+    if (atomic_load(&service->probing) < EXCHANGE_PROBES_MAX) note_probe(exchange);
     size_t before = atomic_fetch_add(count_of(exchange), 1);
     if (!exchange->admission.probing) {
         if (before < service->requests_max) return STATUS_OK;
@@ -74,8 +76,9 @@ static enum status find_room(struct exchange *exchange, struct error *err) {
                          "%u requests are being handled, which is the limit",
                          service->requests_max);
     }
-    uint64_t hangs_ns = clock_now_ns() - atomic_load(&service->probed_ns);
     if (before < EXCHANGE_PROBES_MAX) return STATUS_OK;
+    uint64_t probed_ns = atomic_load(&service->probed_ns);
+    uint64_t hangs_ns = clock_now_ns() - probed_ns;
     if (before < EXCHANGE_PROBES_WAITING && hangs_ns < PROBE_HANGS_MS * CLOCK_NS_PER_MS)
         return STATUS_OK;
     return error_set(err, STATUS_OVERLOADED, "%zu probes wait, and none was answered for %llu ms",

@@ -42,7 +42,7 @@ struct exchange_service {
      * answers that are made while they are sent. */
     _Atomic size_t streams;
     _Atomic size_t probing;     /* in api_handle() on theirs, or on the way to it */
-    _Atomic uint64_t probed_ns; /* when one of these last began or ended */
+    _Atomic uint64_t probed_ns; /* when one of these last came, began or ended */
     _Atomic size_t suspended;   /* running or probing, or just resumed */
     struct budget memory;       /* of bodies, and of what is parsed from them */
     struct budget answers;      /* memory of answers, until they are sent */
