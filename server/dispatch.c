@@ -7,7 +7,7 @@
 #include "server/multipart.h"
 
 /* Probes that make way for each other do so within this time, on a busy machine, too. */
-enum { PROBE_HANGS_MS = 2000 };
+static const uint64_t probe_hangs_ns = UINT64_C(2000000000);
 
 void dispatch_handle(struct exchange *exchange) {
     struct http_request *request = &exchange->request;
@@ -79,8 +79,7 @@ static enum status find_room(struct exchange *exchange, struct error *err) {
     if (before < EXCHANGE_PROBES_MAX) return STATUS_OK;
     uint64_t probed_ns = atomic_load(&service->probed_ns);
     uint64_t hangs_ns = clock_now_ns() - probed_ns;
-    if (before < EXCHANGE_PROBES_WAITING && hangs_ns < PROBE_HANGS_MS * CLOCK_NS_PER_MS)
-        return STATUS_OK;
+    if (before < EXCHANGE_PROBES_WAITING && hangs_ns < probe_hangs_ns) return STATUS_OK;
     return error_set(err, STATUS_OVERLOADED, "%zu probes wait, and none was answered for %llu ms",
                      before, (unsigned long long)(hangs_ns / CLOCK_NS_PER_MS));
 }
