@@ -95,8 +95,8 @@ static unsigned add_metadata(struct postgres_query *query, const struct upsert *
     return number;
 }
 
-/* In the order of the call's ids, which collection.c has sorted: two upserts that meet lock rows
- * in the same order, and so wait for each other instead of dying together. */
+/* In the order of ids, whatever the caller's is: two upserts that meet lock rows in the same order,
+ * and so wait for each other instead of dying together. */
 static void write_upsert(struct postgres_query *query, const struct upsert *upsert,
                          unsigned vector_type) {
     unsigned ids = postgres_query_array(query, POSTGRES_TEXT, upsert->count);
@@ -114,6 +114,7 @@ static void write_upsert(struct postgres_query *query, const struct upsert *upse
         "(id, embedding, metadata, metadata_text, text, thumbnail, digest) "
         "SELECT i, e, m::jsonb, m, w, p, d FROM unnest($%u::text[], $%u::vector[], $%u::text[], "
         "$%u::text[], $%u::bytea[], $%u::bytea[]) AS new (i, e, m, w, p, d) "
+        "ORDER BY i COLLATE \"C\" "
         "ON CONFLICT (id) DO UPDATE SET embedding = excluded.embedding, "
         "metadata = excluded.metadata, metadata_text = excluded.metadata_text, "
         "text = excluded.text, thumbnail = excluded.thumbnail, digest = excluded.digest, "

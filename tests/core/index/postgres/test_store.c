@@ -14,6 +14,7 @@
 #include "core/kernels/isa.h"
 #include "tests/support/folder.h"
 #include "tests/support/postgres_database.h"
+#include "tests/support/postgres_hold.h"
 #include "tests/support/program.h"
 #include "tests/support/store_steps.h"
 #include "tests/support/store_suite.h"
@@ -407,6 +408,57 @@ START_TEST(writers_do_not_hurt_each_other) {
 }
 END_TEST
 
+/* Three items in one call, in some order. */
+struct trio_put {
+    struct collections *c;
+    const char *ids[3];
+};
+
+static void *put_trio(void *context) {
+    struct trio_put *put = context;
+    float embeddings[3][STEP_DIM];
+    struct item items[3];
+    struct error err = ERROR_NONE;
+    for (size_t i = 0; i < 3; i++) items[i] = step_item_at(put->ids[i], 0.1, embeddings[i]);
+    step_must_be(step_put(put->c, "order", items, 3, &err), STATUS_OK, &err, "upsert of three");
+    return NULL;
+}
+
+/* Both wait, the one for a row in the middle, which somebody holds, the other for what the first
+ * one has. Had the other begun with "z", they would wait for each other in the end. */
+START_TEST(writers_lock_rows_in_one_order) {
+    static const char waiting[] = "SELECT count(*) = %d FROM pg_stat_activity "
+                                  "WHERE wait_event_type = 'Lock' AND datname = '%%s'";
+    struct collections *c = step_open_store(address);
+    struct collection_spec spec = step_spec_of("order");
+    struct trio_put puts[] = {{c, {"a", "m", "z"}}, {c, {"z", "m", "a"}}};
+    pthread_t threads[2];
+    char sql[256];
+    step_make(c, &spec);
+    put_trio(&puts[0]);
+    pthread_t holder = postgres_hold(
+        address, "EXECUTE (SELECT 'SELECT FROM clipd_items_' || number || ' WHERE id = ''m'' FOR "
+                 "UPDATE' FROM clipd_collections WHERE name = 'order')");
+    for (int i = 0; i < 2; i++) {
+        pthread_create(&threads[i], NULL, put_trio, &puts[i]);
+        snprintf(sql, sizeof(sql), waiting, i + 1);
+        postgres_database_wait_until(address, sql);
+    }
+    char *number =
+        postgres_database_run(address, "SELECT number FROM clipd_collections WHERE name = 'order'");
+    snprintf(sql, sizeof(sql),
+             "SELECT id FROM clipd_items_%s WHERE id = 'z' FOR UPDATE SKIP LOCKED", number);
+    char *unlocked = postgres_database_run(address, sql);
+    ck_assert_str_eq(unlocked, "z");
+    postgres_hold_end(address, holder);
+    for (size_t i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    step_drop(c, "order");
+    collections_close(c);
+    free(unlocked);
+    free(number);
+}
+END_TEST
+
 /* A store heals from connections that are closed under it, without a word to the caller. */
 START_TEST(closed_connections_are_replaced) {
     struct collections *c = step_open_store(address);
@@ -457,6 +509,7 @@ int main(void) {
     tcase_add_test(tcase, a_newer_schema_is_refused);
     tcase_add_test(tcase, a_schema_of_its_own);
     tcase_add_test(tcase, writers_do_not_hurt_each_other);
+    tcase_add_test(tcase, writers_lock_rows_in_one_order);
     tcase_add_test(tcase, closed_connections_are_replaced);
     tcase_add_test(tcase, bad_addresses_are_refused);
     int failed = program_run("postgres", tcase, CK_NOFORK);
