@@ -212,10 +212,11 @@ enum status sqlite_collections_acquire_writing(struct sqlite_collection **out,
                                                struct sqlite_store *store,
                                                const struct collection_spec *spec,
                                                struct error *err) {
-    struct sqlite_connection *writer = sqlite_store_lock(store);
-    enum status status = sqlite_collections_acquire(out, store, spec, err);
+    enum status status = sqlite_store_lock(store, err);
+    if (status) return status;
+    status = sqlite_collections_acquire(out, store, spec, err);
     if (!status) {
-        status = sqlite_execute(writer, "BEGIN IMMEDIATE", 0, err);
+        status = sqlite_execute(store->writer, "BEGIN IMMEDIATE", 0, err);
         if (status) sqlite_collections_release(store, *out);
     }
     if (status) sqlite_store_unlock(store);
@@ -237,7 +238,7 @@ enum status sqlite_collections_acquire_reading(struct sqlite_collection **out,
     enum status status = STATUS_OK;
     *reader = NULL;
     for (int locked = 0; locked < 2 && !status && !*reader; locked++) {
-        if (locked) sqlite_store_lock(store);
+        if (locked && sqlite_store_lock(store, err)) return STATUS_OVERLOADED;
         status = sqlite_collections_acquire(out, store, spec, err);
         if (!status) {
             status = sqlite_store_read(reader, store, *out, err);
@@ -304,10 +305,11 @@ static enum status create(struct sqlite_store *store, const struct collection_sp
 enum status sqlite_collections_create(void *self, const struct collection_spec *spec, bool *created,
                                       struct error *err) {
     struct sqlite_store *store = self;
-    sqlite_store_lock(store);
+    *created = false;
+    enum status status = sqlite_store_lock(store, err);
+    if (status) return status;
     struct sqlite_collection *there = sqlite_collections_find(store, spec->name);
-    enum status status =
-        there ? collection_compare(&there->spec, spec, err) : create(store, spec, err);
+    status = there ? collection_compare(&there->spec, spec, err) : create(store, spec, err);
     sqlite_store_unlock(store);
     *created = !there && !status;
     return status;
@@ -325,12 +327,13 @@ enum status sqlite_collections_describe(void *self, const char *name, struct col
 
 enum status sqlite_collections_drop(void *self, const char *name, struct error *err) {
     struct sqlite_store *store = self;
-    struct sqlite_connection *writer = sqlite_store_lock(store);
+    enum status status = sqlite_store_lock(store, err);
+    if (status) return status;
     struct sqlite_collection *collection = sqlite_collections_find(store, name);
-    enum status status = collection ? STATUS_OK : not_found(name, err);
-    if (!status) status = sqlite_execute(writer, "BEGIN IMMEDIATE", 0, err);
-    if (!status) status = sqlite_schema_remove(writer, collection->number, err);
-    if (!status) status = sqlite_execute(writer, "COMMIT", 0, err);
+    if (!collection) status = not_found(name, err);
+    if (!status) status = sqlite_execute(store->writer, "BEGIN IMMEDIATE", 0, err);
+    if (!status) status = sqlite_schema_remove(store->writer, collection->number, err);
+    if (!status) status = sqlite_execute(store->writer, "COMMIT", 0, err);
     if (!status) sqlite_collections_swap(store, collection, NULL);
     sqlite_store_unlock(store);
     if (!status) sqlite_collections_release(store, collection);

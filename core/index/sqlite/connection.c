@@ -110,6 +110,12 @@ void sqlite_connection_close(struct sqlite_connection *connection) {
     free(connection);
 }
 
+void sqlite_connection_wait_until(struct sqlite_connection *connection, uint64_t until_ns) {
+    uint64_t now = clock_now_ns(),
+             left_ms = until_ns > now ? (until_ns - now) / CLOCK_NS_PER_MS : 0;
+    sqlite3_busy_timeout(connection->db, left_ms < BUSY_MS ? (int)left_ms : BUSY_MS);
+}
+
 void sqlite_connection_reset(struct sqlite_connection *connection) {
     connection->until_ns = 0;
     for (size_t i = 0; i < SQLITE_KEPT; i++) sqlite3_reset(connection->kept[i].statement);

@@ -33,6 +33,8 @@ enum sqlite_access { SQLITE_FOR_READING, SQLITE_FOR_WRITING };
 enum status sqlite_connection_open(struct sqlite_connection **out, const char *path,
                                    enum sqlite_access access, struct error *err);
 void sqlite_connection_close(struct sqlite_connection *connection);
+/* Until when others may keep the file locked, but no longer than 5 s; so do they from the start. */
+void sqlite_connection_wait_until(struct sqlite_connection *connection, uint64_t until_ns);
 /* Ends what is under way: statements are reset, a transaction is rolled back. */
 void sqlite_connection_reset(struct sqlite_connection *connection);
 

@@ -388,7 +388,7 @@ static enum status find(struct run *run, struct error *err) {
     enum status status = STATUS_AGAIN;
     for (int i = 0; i < ATTEMPTS && status == STATUS_AGAIN; i++) {
         run->locked = i == ATTEMPTS - 1;
-        if (run->locked) sqlite_store_lock(run->store);
+        if (run->locked && sqlite_store_lock(run->store, err)) return STATUS_OVERLOADED;
         status = attempt(run, err);
         if (run->locked) sqlite_store_unlock(run->store);
         if (status) let_go(run);

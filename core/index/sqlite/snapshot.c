@@ -177,8 +177,8 @@ enum status sqlite_snapshot_restore(void *self, const char *name, const char *pa
     struct sqlite_collection *replaced = NULL;
     struct found found;
     enum status status = open_source(&source, &found, name, path, err);
+    if (!status) status = sqlite_store_lock(store, err);
     if (!status) {
-        sqlite_store_lock(store);
         status = restore(&replaced, store, source, &found, err);
         sqlite_store_unlock(store);
     }

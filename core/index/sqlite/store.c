@@ -23,16 +23,21 @@ enum { IDLE_MAX = 16 }; /* connections that are kept for the next call */
 
 /* ---- connections ---- */
 
-struct sqlite_connection *sqlite_store_lock(struct sqlite_store *store) {
-    pthread_mutex_lock(&store->queue);
-    pthread_mutex_lock(&store->writing);
-    pthread_mutex_unlock(&store->queue);
-    return store->writer;
+enum status sqlite_store_lock(struct sqlite_store *store, struct error *err) {
+    uint64_t until_ns = clock_now_ns() + store->timeout_ns;
+    bool next = turn_take(&store->queue, until_ns);
+    bool mine = next && turn_take(&store->writing, until_ns);
+    if (next) turn_give(&store->queue);
+    if (!mine)
+        return error_set(err, STATUS_OVERLOADED,
+                         "others have written to the store for longer than store.timeout");
+    sqlite_connection_wait_until(store->writer, until_ns);
+    return STATUS_OK;
 }
 
 void sqlite_store_unlock(struct sqlite_store *store) {
     sqlite_connection_reset(store->writer);
-    pthread_mutex_unlock(&store->writing);
+    turn_give(&store->writing);
 }
 
 enum status sqlite_store_reader(struct sqlite_connection **out, struct sqlite_store *store,
@@ -90,8 +95,8 @@ static void store_close(void *self) {
     }
     sqlite_connection_close(store->writer);
     if (store->lock_file >= 0) close(store->lock_file);
-    pthread_mutex_destroy(&store->queue);
-    pthread_mutex_destroy(&store->writing);
+    turn_free(&store->queue);
+    turn_free(&store->writing);
     pthread_mutex_destroy(&store->lock);
     free(store->directory);
     free(store->path);
@@ -165,8 +170,8 @@ enum status sqlite_store_open(const struct store **out, void **self,
     store->timeout_ns = (options->timeout_ms ? options->timeout_ms : COLLECTION_TIMEOUT_MS) *
                         (uint64_t)CLOCK_NS_PER_MS;
     store->lock_file = -1;
-    pthread_mutex_init(&store->queue, NULL);
-    pthread_mutex_init(&store->writing, NULL);
+    turn_init(&store->queue);
+    turn_init(&store->writing);
     pthread_mutex_init(&store->lock, NULL);
     store->directory = strdup(options->store);
     store->path = file_join(options->store, "collections.db");

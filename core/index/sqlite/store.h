@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/base/turn.h"
 #include "core/index/collection.h"
 #include "core/index/sqlite/connection.h"
 #include "core/index/vectors.h"
@@ -38,14 +39,14 @@ struct sqlite_collection {
 struct sqlite_store {
     unsigned features;
     uint64_t approximate_from;
-    uint64_t timeout_ns; /* for all that a call reads from the file */
+    uint64_t timeout_ns; /* for all that a call reads from the file, and for its turn to write */
     struct crew *crew;   /* helps searches */
     char *directory, *path;
     int lock_file;
 
     /* The writer's lock is taken in two steps, so that a thread that waits for it waits for one
      * holder only, however soon that one comes back. */
-    pthread_mutex_t queue, writing;
+    struct turn queue, writing;
     struct sqlite_connection *writer;
 
     pthread_mutex_t lock;                  /* protects what follows */
@@ -54,8 +55,9 @@ struct sqlite_store {
     size_t idle_count;
 };
 
-/* Takes the writer's lock; the connection has no transaction yet. */
-struct sqlite_connection *sqlite_store_lock(struct sqlite_store *store);
+/* Takes the writer's lock; its connection has no transaction yet. STATUS_OVERLOADED when others
+ * have it for longer than timeout_ns; what is left of that is for who else has the file. */
+enum status sqlite_store_lock(struct sqlite_store *store, struct error *err);
 /* What was not committed is rolled back. */
 void sqlite_store_unlock(struct sqlite_store *store);
 
