@@ -36,6 +36,8 @@ enum status api_create(struct api **out, const struct api_options *options,
     api->options = *options;
     api->states.max = options->states_max;
     api->registry = registry;
+    turn_init(&api->making_collection);
+    turn_init(&api->making_snapshot);
     atomic_init(&api->state, API_LOADING);
     enum status status = metrics_create(&api->metrics, err);
     if (!status) status = classifier_create(&api->classifier, options->label_cache_max, err);
@@ -50,6 +52,8 @@ void api_destroy(struct api *api) {
     if (!api) return;
     classifier_destroy(api->classifier);
     metrics_destroy(api->metrics);
+    turn_free(&api->making_collection);
+    turn_free(&api->making_snapshot);
     free(api);
 }
 

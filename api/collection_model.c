@@ -27,13 +27,22 @@ static enum status count(void *context, const struct collection_spec *spec, stru
     return STATUS_OK;
 }
 
-enum status collection_model_room(const struct api *api, const char *name, struct error *err) {
+enum status collection_model_take_room(struct api *api, const struct http_request *request,
+                                       const char *name, struct error *err) {
     struct tally tally = {.name = name};
     size_t most = api->options.collections_max;
+    if (!turn_take(&api->making_collection, encode_deadline(api, request)))
+        return error_set(err, STATUS_OVERLOADED, "other collections are being made");
     enum status status = collection_list(api->collections, count, &tally, err);
-    if (status || tally.there || tally.others < most) return status;
-    return error_set(err, STATUS_CONFLICT, "there are %zu collections, the limit is %zu",
-                     tally.others, most);
+    if (!status && !tally.there && tally.others >= most)
+        status = error_set(err, STATUS_CONFLICT, "there are %zu collections, the limit is %zu",
+                           tally.others, most);
+    if (status) turn_give(&api->making_collection);
+    return status;
+}
+
+void collection_model_give_room(struct api *api) {
+    turn_give(&api->making_collection);
 }
 
 enum status collection_model_acquire(struct encode *out, struct api *api,

@@ -9,8 +9,12 @@
 enum status collection_model_store(struct collections **out, const struct api *api,
                                    struct error *err);
 
-/* STATUS_CONFLICT when a collection of that name would be one too many. */
-enum status collection_model_room(const struct api *api, const char *name, struct error *err);
+/* STATUS_CONFLICT when a collection of that name would be one too many, STATUS_OVERLOADED when
+ * others are made until the request's deadline. Else nobody makes another until the room is
+ * given back. */
+enum status collection_model_take_room(struct api *api, const struct http_request *request,
+                                       const char *name, struct error *err);
+void collection_model_give_room(struct api *api);
 
 /* Takes hold of the model with the collection's digest, whatever its name is by now;
  * STATUS_CONFLICT when there is none, or it has other dimensions. To be released with

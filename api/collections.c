@@ -187,8 +187,11 @@ enum status collection_put(struct api *api, struct http_request *request,
         status = json_body_parse(&json, text, 16 + 4 * COLLECTION_FIELDS_MAX, request->memory, err);
     }
     if (!status) status = read_spec(&spec, api, request, &json, err);
-    if (!status) status = collection_model_room(api, spec.name, err);
-    if (!status) status = collection_create(collections, &spec, &created, err);
+    if (!status) status = collection_model_take_room(api, request, spec.name, err);
+    if (!status) {
+        status = collection_create(collections, &spec, &created, err);
+        collection_model_give_room(api);
+    }
     if (!status) status = collection_describe(collections, spec.name, &spec, err);
     json_body_free(&json);
     if (status) return status;

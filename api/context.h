@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "core/base/turn.h"
 #include "core/index/collection.h"
 
 struct metrics;
@@ -18,6 +19,8 @@ struct api {
     const char *snapshots;           /* borrowed: the directory; NULL: the store has none */
     struct classifier *classifier;
     struct metrics *metrics;
+    /* One at a time is counted and made, so that there are no more than the options say. */
+    struct turn making_collection, making_snapshot;
     _Atomic int state;                      /* enum api_state */
     struct budget states;                   /* hidden states in answers that are not sent yet */
     api_server_stats_fn *read_server_stats; /* NULL: not set */

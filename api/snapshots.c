@@ -144,9 +144,11 @@ enum status snapshot_put(struct api *api, struct http_request *request,
     if (status) return status;
     if (mkdir(api->snapshots, 0700) && errno != EEXIST)
         return error_set_errno(err, STATUS_IO, "make", api->snapshots);
+    if (!turn_take(&api->making_snapshot, 0))
+        return error_set(err, STATUS_OVERLOADED, "another snapshot is being made");
     status = check_room(api, path, err);
-    if (status) return status;
-    status = collections_snapshot(api->collections, path, err);
+    if (!status) status = collections_snapshot(api->collections, path, err);
+    turn_give(&api->making_snapshot);
     if (status) return status;
     if (stat(path, &info)) return error_set_errno(err, STATUS_IO, "read", "the snapshot");
     response_init(response, 200, "application/json");
@@ -242,8 +244,11 @@ enum status collection_restore_post(struct api *api, struct http_request *reques
     if (!status) status = read_name(name, request, err);
     if (!status) status = find_path(path, api, name, err);
     if (!status && access(path, F_OK)) status = report("read", name, err);
-    if (!status) status = collection_model_room(api, request->params[0], err);
-    if (!status) status = collection_restore(api->collections, request->params[0], path, err);
+    if (!status) status = collection_model_take_room(api, request, request->params[0], err);
+    if (!status) {
+        status = collection_restore(api->collections, request->params[0], path, err);
+        collection_model_give_room(api);
+    }
     if (!status) status = collection_stats(api->collections, request->params[0], &stats, err);
     if (status) return status;
     item_counts_set(metrics_item_counts(api->metrics), request->params[0], stats.items);
