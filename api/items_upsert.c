@@ -13,10 +13,12 @@
 
 enum { VALUES_OF_ITEM = 64 /* JSON values of one item beside its embedding */ };
 
+/* One of them may have all the values that metadata can hold, each of a byte at least: what an
+ * export says of an item must be taken back. */
 size_t upsert_values_max(const struct upsert *upsert, size_t items) {
     size_t values;
-    return size_multiply(&values, items, upsert->spec.dim + VALUES_OF_ITEM) ? values + 16
-                                                                            : SIZE_MAX;
+    bool fits = size_multiply(&values, items, upsert->spec.dim + VALUES_OF_ITEM);
+    return fits ? values + COLLECTION_METADATA_MAX : SIZE_MAX;
 }
 
 void upsert_write_count(struct writer *writer, const char *name, uint64_t count) {

@@ -105,8 +105,9 @@ static bool is_blank(struct bytes line) {
 }
 
 /* A line that is no JSON is an item that is bad; so is a blank one, of which nothing is told: it
- * has its place in the batch, so that lines are counted as they came. */
-static void add_line(struct lines *lines, struct bytes line) {
+ * has its place in the batch, so that lines are counted as they came. False, and nothing is added,
+ * when there is no memory for it beside those before it. */
+static bool add_line(struct lines *lines, struct bytes line) {
     struct item_batch *batch = &lines->upsert->batch;
     struct json_body *json = &lines->json[batch->count];
     struct error error = ERROR_NONE;
@@ -114,9 +115,11 @@ static void add_line(struct lines *lines, struct bytes line) {
     lines->blank[batch->count] = is_blank(line);
     enum status status = json_body_parse(json, line, upsert_values_max(lines->upsert, 1),
                                          lines->upsert->request->memory, &error);
+    if (status == STATUS_OVERLOADED && batch->count) return false;
     if (status) *json = (struct json_body){0};
     item_batch_add(batch, json, json->root, "");
     if (status) batch->errors[batch->count - 1] = error;
+    return true;
 }
 
 /* Puts in all lines of the part that are whole; the last one needs no end when nothing
@@ -130,7 +133,11 @@ static enum status take_part(struct lines *lines, size_t *used, bool ended, stru
         const uint8_t *feed = memchr(start, '\n', part.size - *used);
         if (!feed && !ended) break;
         size_t size = feed ? (size_t)(feed - start) : part.size - *used;
-        add_line(lines, (struct bytes){start, size});
+        struct bytes line = {start, size};
+        if (!add_line(lines, line)) {
+            status = run_batch(lines, err);
+            if (!status) add_line(lines, line);
+        }
         *used += size + (feed != NULL);
         if (item_batch_is_full(&lines->upsert->batch)) status = run_batch(lines, err);
     }

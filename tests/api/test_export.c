@@ -207,6 +207,62 @@ START_TEST(many_items) {
 }
 END_TEST
 
+/* An item whose metadata has as many values as fit. */
+static void put_wide(const char *id) {
+    float embedding[STEP_DIM];
+    struct item item = step_item_at(id, 0, embedding);
+    struct buffer metadata;
+    buffer_init(&metadata, COLLECTION_METADATA_MAX);
+    buffer_printf(&metadata, NULL, "{\"a\":[[]");
+    while (metadata.size + 5 <= COLLECTION_METADATA_MAX) buffer_append(&metadata, ",[]", 3, NULL);
+    ck_assert_int_eq(buffer_append(&metadata, "]}", 2, NULL), STATUS_OK);
+    item.metadata = buffer_view(&metadata);
+    step_must_put(c, "c", item);
+    buffer_free(&metadata);
+}
+
+static struct buffer lines;
+
+static enum status give(struct http_request *request, size_t used, bool *ended, struct error *err) {
+    (void)used, (void)err;
+    request->body = buffer_view(&lines);
+    *ended = true;
+    return STATUS_OK;
+}
+
+/* Also when there is no memory for two of its lines at a time. */
+START_TEST(what_came_out_goes_in) {
+    struct fake_request out, in;
+    struct http_response made = {0}, response = {0};
+    struct taken taken = {.sink = {.write = take}};
+    struct collection_spec spec = step_spec_of("c");
+    struct budget memory = {.max = 8 << 20};
+    buffer_init(&taken.bytes, 1 << 20);
+    put_wide("a");
+    put_wide("b");
+    put_wide("c");
+    fake_request_init(&out, "/collections/c/export", NULL, (struct bytes){0});
+    out.request.params[0] = "c";
+    ck_assert_int_eq(collection_export(api, &out.request, &made, NULL), STATUS_OK);
+    ck_assert_int_eq(made.produce(made.context, &taken.sink, NULL), STATUS_OK);
+    made.release(made.context);
+    lines = taken.bytes;
+    step_make(c, &spec);
+    fake_request_init(&in, "/collections/c/items", "application/x-ndjson", (struct bytes){0});
+    in.request.params[0] = "c";
+    in.request.more = give;
+    in.request.memory = &memory;
+    ck_assert_int_eq(items_post(api, &in.request, &response, NULL), STATUS_OK);
+    ck_assert_int_eq(buffer_append(&response.body, "", 1, NULL), STATUS_OK);
+    const char *total = strstr((const char *)response.body.data, "{\"total\"");
+    ck_assert_str_eq(total ? total : "(none)",
+                     "{\"total\":{\"inserted\":3,\"updated\":0,\"failed\":0}}\n");
+    ck_assert_uint_eq(budget_used(&memory), 0);
+    buffer_free(&response.body);
+    buffer_free(&lines);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("export");
     tcase_set_timeout(tests, 60);
@@ -217,5 +273,6 @@ int main(void) {
     tcase_add_test(tests, a_request_that_is_gone);
     tcase_add_test(tests, large_items);
     tcase_add_test(tests, many_items);
+    tcase_add_test(tests, what_came_out_goes_in);
     return program_run("export", tests, CK_FORK_GETENV);
 }
