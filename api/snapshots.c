@@ -143,7 +143,7 @@ enum status snapshot_put(struct api *api, struct http_request *request,
     enum status status = find_path(path, api, request->params[0], err);
     if (status) return status;
     if (mkdir(api->snapshots, 0700) && errno != EEXIST)
-        return error_set_errno(err, STATUS_IO, "make", api->snapshots);
+        return error_set_errno(err, STATUS_IO, "make", "the folder of snapshots");
     if (!turn_take(&api->making_snapshot, 0))
         return error_set(err, STATUS_OVERLOADED, "another snapshot is being made");
     status = check_room(api, path, err);

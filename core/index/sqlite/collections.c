@@ -59,13 +59,6 @@ enum status sqlite_collections_make(struct sqlite_collection **out, struct sqlit
     return STATUS_OK;
 }
 
-static enum status damaged(const struct sqlite_connection *connection, const char *name,
-                           const char *what, uint64_t row, struct error *err) {
-    return error_set(err, STATUS_UNPROCESSABLE,
-                     "%s is damaged: %s of row %llu in collection \"%s\"", connection->path, what,
-                     (unsigned long long)row, name);
-}
-
 /* Rows on their way from the file into memory. */
 struct load {
     uint64_t rows[LOAD_BATCH];
@@ -81,7 +74,9 @@ static enum status load_row(struct load *load, struct sqlite_collection *collect
     struct bytes embedding = sqlite_column_bytes(statement, 2);
     if (row < 1 || row == INT64_MAX || embedding.size != dim * sizeof(float) ||
         sqlite3_column_int64(statement, 1) != sqlite_collections_checksum((uint64_t)row, embedding))
-        return damaged(connection, collection->spec.name, "the embedding", (uint64_t)row, err);
+        return sqlite_report_damage(connection, err,
+                                    "the embedding of row %lld in collection \"%s\"",
+                                    (long long)row, collection->spec.name);
     load->rows[load->count] = (uint64_t)row;
     memcpy(load->embeddings + load->count * dim, embedding.data, embedding.size);
     load->count++;
@@ -126,11 +121,10 @@ static enum status check_items(struct sqlite_collection *collection, uint64_t su
         status = sqlite_read_number(&items_sum, connection, "SELECT sum(row) FROM items_@",
                                     collection->number, 0, err);
     if (!status && ((uint64_t)count != collection->items || (uint64_t)items_sum != sum))
-        status = error_set(err, STATUS_UNPROCESSABLE,
-                           "%s is damaged: collection \"%s\" has %lld items and %llu embeddings, "
-                           "or not of the same rows",
-                           connection->path, collection->spec.name, (long long)count,
-                           (unsigned long long)collection->items);
+        status = sqlite_report_damage(
+            connection, err,
+            "collection \"%s\" has %lld items and %llu embeddings, or not of the same rows",
+            collection->spec.name, (long long)count, (unsigned long long)collection->items);
     return status;
 }
 
@@ -225,9 +219,7 @@ enum status sqlite_collections_acquire_writing(struct sqlite_collection **out,
 
 enum status sqlite_collections_report_missing(const struct sqlite_store *store, const char *name,
                                               struct error *err) {
-    error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: collection \"%s\" is missing", store->path,
-              name);
-    return STATUS_UNPROCESSABLE;
+    return sqlite_report_damage(store->writer, err, "collection \"%s\" is missing", name);
 }
 
 enum status sqlite_collections_acquire_reading(struct sqlite_collection **out,

@@ -1,11 +1,13 @@
 #include "core/index/sqlite/connection.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 
 enum {
     LENGTH_MAX = 16 << 20, /* bytes of a row; the largest that we write has 2 MiB */
@@ -16,11 +18,22 @@ enum {
     BUSY_MS = 5000,    /* for others who look into the file, sqlite3(1) for one */
 };
 
-static enum status status_of(int code) {
+/* ---- errors ---- */
+
+static const struct {
+    const char *name; /* NULL: the path */
+    enum status damaged;
+} roles[] = {
+    [SQLITE_OPENED] = {NULL, STATUS_UNPROCESSABLE},
+    [SQLITE_STORE] = {"the store", STATUS_IO},
+    [SQLITE_SNAPSHOT] = {"the snapshot", STATUS_UNPROCESSABLE},
+};
+
+static enum status status_of(int code, enum status damaged) {
     switch (code & 0xFF) {
     case SQLITE_NOMEM: return STATUS_NO_MEMORY;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return STATUS_UNPROCESSABLE;
+    case SQLITE_NOTADB: return damaged;
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return STATUS_OVERLOADED;
     case SQLITE_TOOBIG: return STATUS_TOO_LARGE;
@@ -34,9 +47,16 @@ static enum status status_of(int code) {
     case SQLITE_ERROR:
     case SQLITE_MISMATCH:
     case SQLITE_CONSTRAINT:
-    case SQLITE_SCHEMA: return STATUS_UNPROCESSABLE;
+    case SQLITE_SCHEMA: return damaged;
     default: return STATUS_INTERNAL;
     }
+}
+
+/* Who has to mend it is not who reads the answer. */
+static void log_failure(const struct sqlite_connection *connection, enum status status,
+                        const char *message) {
+    if (connection->role == SQLITE_STORE && status == STATUS_IO)
+        log_message(LOG_ERROR, "%s: %s", connection->path, message);
 }
 
 enum status sqlite_report(struct sqlite_connection *connection, const char *action,
@@ -44,10 +64,26 @@ enum status sqlite_report(struct sqlite_connection *connection, const char *acti
     int code = sqlite3_extended_errcode(connection->db);
     if (code == SQLITE_INTERRUPT)
         return error_set(err, STATUS_TIMEOUT, "%s did not answer within store.timeout",
-                         connection->path);
-    return error_set(err, status_of(code), "cannot %s %s: %s", action, connection->path,
+                         connection->name);
+    enum status status = status_of(code, roles[connection->role].damaged);
+    log_failure(connection, status, sqlite3_errmsg(connection->db));
+    return error_set(err, status, "cannot %s %s: %s", action, connection->name,
                      sqlite3_errmsg(connection->db));
 }
+
+enum status sqlite_report_damage(const struct sqlite_connection *connection, struct error *err,
+                                 const char *format, ...) {
+    char what[256];
+    enum status status = roles[connection->role].damaged;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    log_failure(connection, status, what);
+    return error_set(err, status, "%s is damaged: %s", connection->name, what);
+}
+
+/* ---- connections ---- */
 
 static int is_late(void *context) {
     const struct sqlite_connection *connection = context;
@@ -77,20 +113,22 @@ static enum status configure(struct sqlite_connection *connection, enum sqlite_a
 }
 
 enum status sqlite_connection_open(struct sqlite_connection **out, const char *path,
-                                   enum sqlite_access access, struct error *err) {
+                                   enum sqlite_role role, enum sqlite_access access,
+                                   struct error *err) {
     struct sqlite_connection *connection = calloc(1, sizeof(*connection));
     char *copy = strdup(path);
     if (!connection || !copy) {
         free(connection);
         free(copy);
-        return error_set(err, STATUS_NO_MEMORY, "out of memory for a connection to %s", path);
+        return error_set(err, STATUS_NO_MEMORY, "out of memory for a connection");
     }
     connection->path = copy;
+    sqlite_connection_set_role(connection, role);
     int flags = access == SQLITE_FOR_WRITING ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
     int code = sqlite3_open_v2(path, &connection->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     enum status status = STATUS_OK;
     if (!connection->db)
-        status = error_set(err, STATUS_NO_MEMORY, "out of memory for a connection to %s", path);
+        status = error_set(err, STATUS_NO_MEMORY, "out of memory for a connection");
     else if (code)
         status = sqlite_report(connection, "open", err);
     if (!status) status = configure(connection, access, err);
@@ -100,6 +138,11 @@ enum status sqlite_connection_open(struct sqlite_connection **out, const char *p
     }
     *out = connection;
     return STATUS_OK;
+}
+
+void sqlite_connection_set_role(struct sqlite_connection *connection, enum sqlite_role role) {
+    connection->role = role;
+    connection->name = roles[role].name ? roles[role].name : connection->path;
 }
 
 void sqlite_connection_close(struct sqlite_connection *connection) {
@@ -176,7 +219,7 @@ enum status sqlite_prepare(sqlite3_stmt **out, struct sqlite_connection *connect
                            const char *sql, int64_t number, struct error *err) {
     char *text = expand(sql, number);
     if (!text) {
-        error_set(err, STATUS_NO_MEMORY, "out of memory for a query of %s", connection->path);
+        error_set(err, STATUS_NO_MEMORY, "out of memory for a query");
         return STATUS_NO_MEMORY;
     }
     enum status status = STATUS_OK;

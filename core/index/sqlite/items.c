@@ -335,8 +335,8 @@ static enum status read_embedding(const struct sqlite_item_reader *reader, uint6
         sqlite3_column_int64(statement, 1) == sqlite_collections_checksum(row, bytes))
         memcpy(reader->embedding, bytes.data, bytes.size);
     else
-        status = error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: the embedding of row %llu",
-                           reader->connection->path, (unsigned long long)row);
+        status = sqlite_report_damage(reader->connection, err, "the embedding of row %llu",
+                                      (unsigned long long)row);
     sqlite3_reset(statement);
     return status;
 }

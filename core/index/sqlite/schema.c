@@ -54,11 +54,11 @@ static enum status identify(int64_t *version, bool *is_new, struct sqlite_connec
     if (*is_new) return STATUS_OK;
     if (id != APPLICATION_ID)
         return error_set(err, STATUS_UNPROCESSABLE, "%s is a database, but no store of clipd",
-                         connection->path);
+                         connection->name);
     if (*version < 0 || *version > VERSION)
         return error_set(err, STATUS_UNSUPPORTED,
                          "%s has version %lld, this program knows versions up to %d",
-                         connection->path, (long long)*version, VERSION);
+                         connection->name, (long long)*version, VERSION);
     return STATUS_OK;
 }
 
@@ -91,7 +91,7 @@ static enum status check_no_code(struct sqlite_connection *connection, struct er
     if (!status && count)
         status = error_set(err, STATUS_UNPROCESSABLE,
                            "%s has %lld triggers or views, a store of clipd has none",
-                           connection->path, (long long)count);
+                           connection->name, (long long)count);
     return status;
 }
 
@@ -119,15 +119,15 @@ enum status sqlite_schema_check(struct sqlite_connection *connection, struct err
     enum status status = identify(&version, &is_new, connection, err);
     if (!status && version != VERSION)
         status = error_set(err, STATUS_UNSUPPORTED, "%s has version %lld, expected %d",
-                           connection->path, (long long)version, VERSION);
+                           connection->name, (long long)version, VERSION);
     if (!status) status = check_no_code(connection, err);
     if (!status) status = sqlite_prepare(&statement, connection, "PRAGMA quick_check(1)", 0, err);
     if (!status) status = sqlite_step(connection, statement, &row, err);
     if (status) return status;
     struct bytes found = sqlite_column_bytes(statement, 0);
     if (!row || found.size != 2 || memcmp(found.data, "ok", 2) != 0)
-        status = error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: %.*s", connection->path,
-                           (int)found.size, (const char *)found.data);
+        status = sqlite_report_damage(connection, err, "%.*s", (int)found.size,
+                                      (const char *)found.data);
     sqlite3_reset(statement);
     return status;
 }
@@ -156,8 +156,7 @@ static enum status read_fields(struct collection_spec *out, struct sqlite_connec
         struct collection_field *field = &out->fields[out->fields_count];
         if (out->fields_count == COLLECTION_FIELDS_MAX ||
             !copy_text(field->path, sizeof(field->path), statement, 0)) {
-            status = error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: the fields of \"%s\"",
-                               connection->path, out->name);
+            status = sqlite_report_damage(connection, err, "the fields of \"%s\"", out->name);
             break;
         }
         field->kind = (enum collection_field_kind)sqlite3_column_int(statement, 1);
@@ -180,14 +179,12 @@ static enum status read_spec(struct collection_spec *out, struct sqlite_connecti
                  copy_text(out->model_digest, sizeof(out->model_digest), statement, 3) &&
                  precision >= 0 && precision <= COLLECTION_FP32;
     if (!whole)
-        return error_set(err, STATUS_UNPROCESSABLE,
-                         "%s is damaged: the description of collection %" PRId64, connection->path,
-                         number);
+        return sqlite_report_damage(connection, err, "the description of collection %" PRId64,
+                                    number);
     out->precision = (enum collection_precision)precision;
     enum status status = read_fields(out, connection, number, err);
     if (!status && collection_check_spec(out, &reason))
-        status = error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: %s", connection->path,
-                           reason.message);
+        status = sqlite_report_damage(connection, err, "%s", reason.message);
     return status;
 }
 
@@ -211,10 +208,9 @@ static enum status check_tables(struct sqlite_connection *connection, int64_t nu
         count = sqlite3_column_int64(made, 0);
         sqlite3_reset(made);
         if (count != 1)
-            return error_set(err, STATUS_UNPROCESSABLE,
-                             "%s is damaged: a table of collection %" PRId64
-                             " is missing or not as we make it",
-                             connection->path, number);
+            return sqlite_report_damage(
+                connection, err,
+                "a table of collection %" PRId64 " is missing or not as we make it", number);
     }
     return STATUS_OK;
 }

@@ -293,9 +293,8 @@ static enum status read_id(struct run *run, struct candidate *candidate, struct 
     if (status) return status;
     if (!there && !run->locked) return STATUS_AGAIN;
     if (!there)
-        return error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: row %llu of \"%s\" is missing",
-                         run->reader->path, (unsigned long long)candidate->row,
-                         run->collection->spec.name);
+        return sqlite_report_damage(run->reader, err, "row %llu of \"%s\" is missing",
+                                    (unsigned long long)candidate->row, run->collection->spec.name);
     struct bytes id = sqlite_column_bytes(statement, 0);
     candidate->id = run->ids.size;
     candidate->id_size = id.size;

@@ -20,7 +20,8 @@
 static enum status copy(struct sqlite_store *store, const char *path, struct error *err) {
     struct sqlite_connection *reader = NULL, *target = NULL;
     enum status status = sqlite_store_reader(&reader, store, err);
-    if (!status) status = sqlite_connection_open(&target, path, SQLITE_FOR_WRITING, err);
+    if (!status)
+        status = sqlite_connection_open(&target, path, SQLITE_SNAPSHOT, SQLITE_FOR_WRITING, err);
     if (!status) {
         sqlite3_backup *backup = sqlite3_backup_init(target->db, "main", reader->db, "main");
         if (backup) sqlite3_backup_step(backup, -1);
@@ -34,9 +35,9 @@ static enum status copy(struct sqlite_store *store, const char *path, struct err
 
 static enum status sync_path(const char *path, int flags, struct error *err) {
     int file = open(path, flags | O_CLOEXEC);
-    if (file < 0) return error_set_errno(err, STATUS_IO, "open", path);
+    if (file < 0) return error_set_errno(err, STATUS_IO, "open", "the snapshot");
     enum status status = STATUS_OK;
-    if (fsync(file)) status = error_set_errno(err, STATUS_IO, "write", path);
+    if (fsync(file)) status = error_set_errno(err, STATUS_IO, "write", "the snapshot");
     close(file);
     return status;
 }
@@ -45,7 +46,8 @@ static enum status publish(const char *partial, const char *path, struct error *
     char *folder = strdup(path);
     if (!folder) return error_set(err, STATUS_NO_MEMORY, "out of memory for a path");
     enum status status = sync_path(partial, O_RDONLY, err);
-    if (!status && rename(partial, path)) status = error_set_errno(err, STATUS_IO, "write", path);
+    if (!status && rename(partial, path))
+        status = error_set_errno(err, STATUS_IO, "write", "the snapshot");
     if (!status) status = sync_path(dirname(folder), O_RDONLY | O_DIRECTORY, err);
     free(folder);
     return status;
@@ -61,7 +63,7 @@ enum status sqlite_snapshot_write(void *self, const char *path, struct error *er
     char *name = (char *)partial.data;
     int file = mkostemp(name, O_CLOEXEC); /* of mode 0600 */
     if (file < 0) {
-        status = error_set_errno(err, STATUS_IO, "make", name);
+        status = error_set_errno(err, STATUS_IO, "make", "the snapshot");
     } else {
         close(file);
         status = copy(store, name, err);
@@ -92,15 +94,17 @@ static enum status open_source(struct sqlite_connection **out, struct found *fou
                                const char *name, const char *path, struct error *err) {
     *found = (struct found){0};
     if (access(path, R_OK) && errno == ENOENT) {
-        error_set_errno(err, STATUS_NOT_FOUND, "open", path);
+        error_set_errno(err, STATUS_NOT_FOUND, "open", "the snapshot");
         return STATUS_NOT_FOUND;
     }
-    enum status status = sqlite_connection_open(out, path, SQLITE_FOR_READING, err);
+    enum status status =
+        sqlite_connection_open(out, path, SQLITE_SNAPSHOT, SQLITE_FOR_READING, err);
     if (!status) status = sqlite_execute(*out, "BEGIN", 0, err);
     if (!status) status = sqlite_schema_check(*out, err);
     if (!status) status = sqlite_schema_list(*out, name, note_found, found, err);
     if (!status && !found->there)
-        status = error_set(err, STATUS_NOT_FOUND, "%s has no collection \"%s\"", path, name);
+        status =
+            error_set(err, STATUS_NOT_FOUND, "%s has no collection \"%s\"", (*out)->name, name);
     return status;
 }
 
@@ -113,8 +117,8 @@ static enum status copy_item(struct sqlite_store *store, struct sqlite_collectio
     enum status status = sqlite_items_read(&item, &there, source, row, err);
     if (status || !there) return status;
     if (collection_check_item(&target->spec, &item, &reason))
-        return error_set(err, STATUS_UNPROCESSABLE, "%s is damaged: row %llu: %s",
-                         source->connection->path, (unsigned long long)row, reason.message);
+        return sqlite_report_damage(source->connection, err, "row %llu: %s",
+                                    (unsigned long long)row, reason.message);
     status = sqlite_items_insert(store->writer, target, target->next_row, &item, err);
     if (!status) status = vectors_put(target->vectors, &target->next_row, item.embedding, 1, err);
     target->next_row++;

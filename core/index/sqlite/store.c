@@ -50,7 +50,8 @@ enum status sqlite_store_reader(struct sqlite_connection **out, struct sqlite_st
     }
     pthread_mutex_unlock(&store->lock);
     *out = reader;
-    return reader ? STATUS_OK : sqlite_connection_open(out, store->path, SQLITE_FOR_READING, err);
+    if (reader) return STATUS_OK;
+    return sqlite_connection_open(out, store->path, SQLITE_STORE, SQLITE_FOR_READING, err);
 }
 
 enum status sqlite_store_read(struct sqlite_connection **out, struct sqlite_store *store,
@@ -125,7 +126,7 @@ static enum status open_file(struct sqlite_store *store, struct error *err) {
     if (file < 0) return error_set_errno(err, error_errno_status(), "open", store->path);
     close(file);
     enum status status =
-        sqlite_connection_open(&store->writer, store->path, SQLITE_FOR_WRITING, err);
+        sqlite_connection_open(&store->writer, store->path, SQLITE_OPENED, SQLITE_FOR_WRITING, err);
     return status ? status : sqlite_schema_open(store->writer, err);
 }
 
@@ -187,6 +188,7 @@ enum status sqlite_store_open(const struct store **out, void **self,
         store_close(store);
         return status;
     }
+    sqlite_connection_set_role(store->writer, SQLITE_STORE);
     *out = &sqlite_store;
     *self = store;
     return STATUS_OK;

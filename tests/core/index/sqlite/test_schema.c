@@ -203,6 +203,34 @@ START_TEST(test_embedding_checksum) {
 }
 END_TEST
 
+/* What is found while the store is in use is no fault of who asks, and no business of his where
+ * the file lies. */
+START_TEST(test_damage_in_use) {
+    static const char *const harms[] = {
+        "UPDATE embeddings_1 SET embedding = zeroblob(32) WHERE row = 3",
+        "UPDATE embeddings_1 SET checksum = 0 WHERE row = 3",
+        "ALTER TABLE embeddings_1 RENAME COLUMN checksum TO other",
+    };
+    char *folder = folder_make(), *path = path_in(folder, "collections.db");
+    struct collections *c = step_open_store(folder);
+    struct error err = ERROR_NONE;
+    struct bytes id = bytes_of("item 2");
+    sqlite3 *db = NULL;
+    uint8_t sum = 0;
+    fill_store(c);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, harms[_i], NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    struct item_visitor visitor = {ITEM_EMBEDDING, look, &sum};
+    ck_assert_int_eq(collection_fetch(c, "one", &id, 1, &visitor, &err), STATUS_IO);
+    ck_assert_msg(strstr(err.message, "the store") && !strstr(err.message, folder), "%s",
+                  err.message);
+    collections_close(c);
+    free(path);
+    folder_remove(folder);
+}
+END_TEST
+
 /* ---- others' files ---- */
 
 /* What happens when the store is opened after the statement was run on its file. */
@@ -295,6 +323,7 @@ int main(void) {
     tcase_set_timeout(tcase, 240);
     tcase_add_test(tcase, test_damage);
     tcase_add_test(tcase, test_embedding_checksum);
+    tcase_add_loop_test(tcase, test_damage_in_use, 0, 3);
     tcase_add_loop_test(tcase, test_changed, 0, (int)(sizeof(changes) / sizeof(*changes)));
     tcase_add_test(tcase, test_no_database);
     tcase_add_test(tcase, test_folder);
