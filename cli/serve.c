@@ -136,7 +136,7 @@ static int open_store(struct service *service) {
         session_open_store(&service->collections, &service->config, service->registry, &err);
     if (status != STATUS_OK) return fail("the store of collections", &err);
     const char *store = service->config.collections.store;
-    if (!strstr(store, "://")) service->snapshots = file_join(store, "snapshots");
+    if (!strstr(store, "://")) service->snapshots = file_join(store, COLLECTIONS_SNAPSHOTS);
     api_set_collections(service->api, service->collections, service->snapshots);
     return EX_OK;
 }

@@ -26,6 +26,10 @@
 
 struct collections;
 
+/* The folder for snapshots in the directory of a store: where it looks for those that a crash cut
+ * short. */
+#define COLLECTIONS_SNAPSHOTS "snapshots"
+
 enum {
     COLLECTION_NAME_MAX = 64, /* bytes: letters, digits, "-", "_", "."; not "." first */
     COLLECTION_ID_MAX = 512,  /* bytes of UTF-8, no control characters */

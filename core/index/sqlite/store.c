@@ -14,6 +14,7 @@
 #include "core/base/file.h"
 #include "core/index/sqlite/collections.h"
 #include "core/index/sqlite/items.h"
+#include "core/index/sqlite/leftovers.h"
 #include "core/index/sqlite/schema.h"
 #include "core/index/sqlite/search.h"
 #include "core/index/sqlite/snapshot.h"
@@ -188,6 +189,7 @@ enum status sqlite_store_open(const struct store **out, void **self,
         store_close(store);
         return status;
     }
+    sqlite_leftovers_remove(store);
     sqlite_connection_set_role(store->writer, SQLITE_STORE);
     *out = &sqlite_store;
     *self = store;
