@@ -1,5 +1,6 @@
 #include <check.h>
 #include <dirent.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,53 @@ START_TEST(counts_the_memory_of_the_tree) {
 }
 END_TEST
 
+/* What jansson holds, and held at most. */
+static size_t held, held_most;
+
+static void *hold(size_t size) {
+    void *memory = malloc(size);
+    if (memory) held += malloc_usable_size(memory);
+    if (held > held_most) held_most = held;
+    return memory;
+}
+
+static void let_go(void *memory) {
+    if (memory) held -= malloc_usable_size(memory);
+    free(memory);
+}
+
+/* Whatever a tree is made of, it takes no more than was counted for it. */
+START_TEST(counts_no_less_than_the_tree_takes) {
+    static const char *const parts[] = {"0", "[]", "{}", "{\"\":0}", "[[],{\"a\":null}]", "\"\""};
+    static const size_t counts[] = {1, 7, 64, 65, 1000, 4097};
+    struct buffer text;
+    struct json_body json;
+    buffer_init(&text, 1 << 20);
+    json_set_alloc_funcs(hold, let_go);
+    for (size_t i = 0; i < 12 * 6; i++) {
+        bool members = i % 2;
+        struct budget memory = {.max = SIZE_MAX};
+        text.size = 0;
+        buffer_printf(&text, NULL, members ? "{\"a\":{\"\":0" : "{\"a\":[0");
+        for (size_t j = 0; j < counts[i / 12]; j++) {
+            if (members)
+                buffer_printf(&text, NULL, ",\"%zx\":%s", j, parts[i / 2 % 6]);
+            else
+                buffer_printf(&text, NULL, ",%s", parts[i / 2 % 6]);
+        }
+        buffer_printf(&text, NULL, members ? "}}" : "]}");
+        held_most = held;
+        ck_assert_int_eq(json_body_parse(&json, buffer_view(&text), SIZE_MAX, &memory, NULL), 0);
+        ck_assert_msg(held_most <= budget_used(&memory), "%.60s: %zu, %zu were counted",
+                      (const char *)text.data, held_most, budget_used(&memory));
+        json_body_free(&json);
+        ck_assert_uint_eq(held, 0);
+    }
+    json_set_alloc_funcs(malloc, free);
+    buffer_free(&text);
+}
+END_TEST
+
 /* {"a": `first` + filler, "b": ["c"]} as the strings that come out. */
 static void check_long(const char *first, size_t size, bool outside) {
     struct buffer text;
@@ -269,6 +317,7 @@ int main(void) {
     tcase_add_test(tests, refuses_bombs_at_once);
     tcase_add_test(tests, reads_values);
     tcase_add_test(tests, counts_the_memory_of_the_tree);
+    tcase_add_test(tests, counts_no_less_than_the_tree_takes);
     tcase_add_test(tests, long_strings_stay_outside);
     tcase_add_test(tests, stand_ins_cannot_be_forged);
     tcase_add_test(tests, long_names_and_open_strings);
