@@ -227,6 +227,8 @@ static enum status prepare_searches(struct search *out, float *embeddings,
             status = collection_check_embedding(&sum, searches[i].embedding, spec->dim, err);
             if (!status) scale(embedding, searches[i].embedding, spec->dim, sum);
         }
+        /* Roundings put cosines below -1, too. */
+        if (out[i].score_min <= -1) out[i].score_min = -INFINITY;
         if (status && err) err->input = (int)i;
         if (status) return status;
         together += searches[i].top_k + searches[i].offset;

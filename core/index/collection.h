@@ -182,7 +182,7 @@ struct search {
      * hits, and the score is the rank. */
     float words_weight;
     uint32_t top_k, offset;      /* together at most COLLECTION_HITS_MAX */
-    float score_min;             /* hits below are left out; -1: none */
+    float score_min;             /* hits below are left out; -1 or less: none */
     const struct filter *filter; /* NULL: every item */
     bool exact;                  /* never by the approximate index */
     uint32_t effort;             /* of the approximate index ("ef"); 0: the default */

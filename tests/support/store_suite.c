@@ -306,17 +306,12 @@ static const struct {
     const char *name;
     void (*run)(const char *store);
 } cases[] = {
-    {"collections", run_collections},
-    {"not found", run_not_found},
-    {"upsert", run_upsert},
-    {"refusals", run_refusals},
-    {"scroll", run_scroll},
-    {"delete", run_delete},
-    {"filters", run_filters},
-    {"search", store_suite_run_search},
-    {"ties", store_suite_run_ties},
-    {"words", store_suite_run_words},
-    {"reopen", store_suite_run_reopen},
+    {"collections", run_collections}, {"not found", run_not_found},
+    {"upsert", run_upsert},           {"refusals", run_refusals},
+    {"scroll", run_scroll},           {"delete", run_delete},
+    {"filters", run_filters},         {"search", store_suite_run_search},
+    {"ties", store_suite_run_ties},   {"opposites", store_suite_run_opposites},
+    {"words", store_suite_run_words}, {"reopen", store_suite_run_reopen},
     {"many", store_suite_run_many},
 };
 

@@ -92,6 +92,31 @@ void store_suite_run_ties(const char *store) {
     collections_close(c);
 }
 
+/* Roundings put the score of what lies opposite below -1: it is a hit all the same. */
+void store_suite_run_opposites(const char *store) {
+    enum { ITEMS = 60 };
+    struct collections *c = step_open_store(store);
+    struct collection_spec spec = step_spec_of("suite-o");
+    float e[STEP_DIM];
+    spec.precision = COLLECTION_FP32;
+    step_make(c, &spec);
+    for (int i = 0; i < ITEMS; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "o%02d", i);
+        step_put_at(c, "suite-o", id, 0.1 * i);
+    }
+    struct search query = step_search_at(e, ITEMS);
+    for (int i = 0; i < ITEMS; i++) {
+        step_item_at("", 0.1 * i, e);
+        for (size_t j = 0; j < STEP_DIM; j++) e[j] = -e[j];
+        query.score_min = -1 - (float)(i % 2);
+        struct seen seen = step_search(c, "suite-o", &query, 1);
+        store_suite_must(seen.count == ITEMS, "opposite %d: %zu hits", i, seen.count);
+    }
+    step_drop(c, "suite-o");
+    collections_close(c);
+}
+
 void store_suite_run_words(const char *store) {
     struct collections *c = step_open_store(store);
     struct collection_spec spec = step_spec_of("suite-w");

@@ -4,6 +4,7 @@
 
 void store_suite_run_search(const char *store);
 void store_suite_run_ties(const char *store);
+void store_suite_run_opposites(const char *store);
 void store_suite_run_words(const char *store);
 void store_suite_run_reopen(const char *store);
 void store_suite_run_many(const char *store);
