@@ -1,8 +1,9 @@
 #include "api/item_json.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "api/json_text.h"
 
 enum { PARTS_COUNT = 5 };
 static const char *const part_names[PARTS_COUNT] = {"metadata", "text", "thumbnail", "digest",
@@ -115,12 +116,11 @@ static void write_fields(struct writer *writer, struct bytes metadata,
         path[how->fields[i].size] = '\0';
         pick(some, whole, path);
     }
-    char *text = json_dumps(some, JSON_COMPACT);
-    if (text)
-        writer_json(writer, bytes_of(text));
+    /* As all of it was written when it was put in. */
+    if (some)
+        json_text_write(writer, &(struct json_body){0}, some);
     else
         error_set(&writer->error, STATUS_NO_MEMORY, "out of memory for metadata");
-    free(text);
     json_decref(some);
     json_decref(whole);
 }
