@@ -16,6 +16,8 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
+enum { UNUSED_BODY_MAX = 4096 }; /* bytes that nobody looks at */
+
 const struct api_options api_options_default = {
     .images_max = 64,
     .texts_max = 2048,
@@ -165,9 +167,11 @@ bool api_admit(struct api *api, struct http_request *request, struct api_admissi
         .form = route->accepts & BODY_MULTIPART,
         .streamed = route->flags & ROUTE_LINES &&
                     body_content(request->header(request, "Content-Type")) == BODY_NDJSON,
+        .bodyless = !route->accepts,
         .body_max = route->flags & ROUTE_SMALL ? api->options.text_body_max : api->options.body_max,
     };
-    if (!route->accepts) admission->body_max = 0;
+    /* Some clients send "{}" wherever they can. */
+    if (!route->accepts) admission->body_max = UNUSED_BODY_MAX;
     return true;
 }
 

@@ -47,6 +47,7 @@ struct api_admission {
     bool probing;    /* may block, but has threads of its own: others may hold all the rest */
     bool form;       /* multipart/form-data is taken apart */
     bool streamed;   /* the handler takes the body from request->more() while it comes */
+    bool bodyless;   /* the route has no use for a body: none need be announced */
     size_t body_max; /* bytes; a longer body is to be refused by api_refuse() with 413, or
                         of a streamed one the most that is kept at a time */
 };

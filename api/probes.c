@@ -29,8 +29,10 @@ enum status probes_readyz(struct api *api, struct http_request *request,
     case API_DRAINING: return error_set(err, STATUS_UNAVAILABLE, "shutting down");
     case API_READY: break;
     }
-    if (api->collections) status = collections_ping(api->collections, err);
-    if (status) return status;
+    struct error reason = ERROR_NONE;
+    if (api->collections) status = collections_ping(api->collections, &reason);
+    /* Whatever it is, requests should not come here. */
+    if (status) return error_set(err, STATUS_UNAVAILABLE, "%s", reason.message);
     struct writer writer;
     response_init(response, 200, "application/json");
     writer_init(&writer, &response->body);

@@ -215,7 +215,7 @@ static void check_length(struct exchange *exchange) {
     const struct framing *framing = &exchange->framing;
     struct error err = ERROR_NONE;
     bool needs_body = exchange->request.method == HTTP_POST || exchange->request.method == HTTP_PUT;
-    if (needs_body && exchange->admission.body_max && !framing->has_length && !framing->chunked) {
+    if (needs_body && !exchange->admission.bodyless && !framing->has_length && !framing->chunked) {
         error_set(&err, STATUS_INVALID, "request has neither content-length nor chunks");
         exchange_refuse(exchange, MHD_HTTP_LENGTH_REQUIRED, &err);
     } else if (framing->length > exchange->admission.body_max && !exchange->admission.streamed) {

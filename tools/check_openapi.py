@@ -15,8 +15,8 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 # What an operation must document: all, those that take a body, those of them that give it
 # to a model, those that loading and draining refuse.
-ALWAYS = {"200", "405"}
-WITH_BODY = {"400", "404", "411", "413", "415", "500", "503"}
+ALWAYS = {"200", "405", "413"}
+WITH_BODY = {"400", "404", "411", "415", "500", "503"}
 RUNS_A_MODEL = {"422", "504"}
 WITHOUT_A_MODEL = {"putCollection", "findDuplicates", "restoreCollection"}
 NOT_ALWAYS = {"503"}

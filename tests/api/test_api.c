@@ -48,11 +48,11 @@ START_TEST(limits_and_probes_of_admission) {
     fake_request_init(&fake, "/embed/text", NULL, (struct bytes){0});
     ck_assert(api_admit(service_api, &fake.request, &admission, &service_response));
     ck_assert_uint_eq(admission.body_max, api_options_default.text_body_max);
-    ck_assert(!admission.immediate);
+    ck_assert(!admission.immediate && !admission.bodyless);
     fake_request_init(&fake, "/livez", NULL, (struct bytes){0});
     fake.request.method = HTTP_GET;
     ck_assert(api_admit(service_api, &fake.request, &admission, &service_response));
-    ck_assert(admission.immediate && !admission.probing);
+    ck_assert(admission.immediate && !admission.probing && admission.bodyless);
     /* It reads a file of the store. */
     fake_request_init(&fake, "/readyz", NULL, (struct bytes){0});
     fake.request.method = HTTP_GET;

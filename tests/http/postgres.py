@@ -1,6 +1,7 @@
 """The tests of collections with their store in PostgreSQL: those of $CLIPD_POSTGRES, as
 tests/support/postgres_database.h says."""
 
+import contextlib
 import os
 import subprocess
 import unittest
@@ -20,6 +21,20 @@ class Database:
             print(self.address, flush=True)
             self.close()
             raise unittest.SkipTest(self.address)
+
+    def turn_lock(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Meanwhile nobody can look up a collection."""
+        assert self.turn_lock() == "held"
+        try:
+            yield
+        finally:
+            assert self.turn_lock() == "free"
 
     def close(self):
         self.process.communicate()

@@ -32,6 +32,16 @@ SEARCH_STATUSES = {("findDuplicates", "200"), ("findDuplicates", "400"), ("searc
 # The same of test_models.py.
 MODEL_STATUSES = {("putCollection", "422"), ("putCollection", "504")}
 
+# What waits for the database in vain when its table of collections is locked; SQLite's is read in
+# no time.
+LOCKED = ("listCollections", "getCollection", "deleteCollection", "getStats", "reindex", "exportItems",
+          "findDuplicates", "getItem", "deleteItem", "getThumbnail")
+POSTGRES_STATUSES = {(name, "504") for name in LOCKED}
+# A collection that is made anew within a request: nobody can time that.
+ANEW_STATUSES = {(name, "409") for name in (
+    "countItems", "listItems", "deleteItems", "getItem", "deleteItem", "getThumbnail", "getStats", "reindex",
+    "exportItems")}
+
 
 def at(angle):
     """An embedding at an angle between the first two axes."""

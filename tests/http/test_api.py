@@ -367,6 +367,15 @@ class States(Contract):
             for operation, body in bodies.items():
                 self.json(server, operation, 504, body)
 
+    def test_bodies_that_nobody_needs(self):
+        with Server(MODEL) as server:
+            ready(server)
+            for operation, (_, _, row) in operations.items():
+                if "requestBody" not in row:
+                    path = {"id": "starter"}
+                    self.call(server, operation, 413, b" " * 4097, path=path)
+                    self.call(server, operation, 200, b"{}", "application/json", path=path)
+
     def test_413_bytes(self):
         limits = setting("limits.body_max", "100KiB") + setting("limits.text_body_max", "10KiB")
         with Server(MODEL, args=limits) as server:

@@ -19,8 +19,8 @@ import schema
 from contract import Contract, document, loading_server, ready, setting
 from harness import Server, read_until_closed
 from images import png, text
-from store import (BLUE, BODIES, DIGEST, DIM, MODEL, MODEL_STATUSES, RED, SEARCH_STATUSES, TAKES_BODY,
-                   Store, at, npy, operations, pack)
+from store import (ANEW_STATUSES, BLUE, BODIES, DIGEST, DIM, MODEL, MODEL_STATUSES, POSTGRES_STATUSES, RED,
+                   SEARCH_STATUSES, TAKES_BODY, Store, at, npy, operations, pack)
 
 
 class Collections(Store):
@@ -125,6 +125,15 @@ class Collections(Store):
         self.put(*[{"id": str(i), "image": text(RED)} for i in range(65)], status=413)
         self.json_on("search", {"queries": [{"embedding": at(0)}] * 101}, 413)
         self.json_on("search", {"queries": [{"embedding": at(0), "top_k": 5001}] * 2}, 413)
+
+    def test_bodies_that_nobody_needs(self):
+        for operation in operations:
+            if operation not in TAKES_BODY:
+                self.call_on(operation, 413, b" " * 4097)
+        for body in (None, b"", b"{}", b" " * 4096):
+            self.call_on("reindex", 200, body, "application/json")
+            self.call_on("getCollection", 200, body)
+            self.call_on("deleteItem", 404, body, "application/json")
 
 
 class Items(Store):
@@ -440,6 +449,11 @@ class Snapshots(Store):
         os.symlink("loop.sqlite", folder + "/loop.sqlite")
         self.call_on("getSnapshot", 500, name="loop")
         self.json_on("restoreCollection", {"snapshot": "loop"}, 500)
+        with open(folder + "/text.sqlite", "w", encoding="utf-8") as file:
+            file.write("This is no database. " * 500)
+        problem = self.json_on("restoreCollection", {"snapshot": "text"}, 422)
+        self.assertIn("the snapshot", problem["detail"])
+        self.assertNotIn(self.folder, problem["detail"])
         shutil.rmtree(folder)
         self.assertEqual(self.call_on("listSnapshots"), {"snapshots": []})
         with open(folder, "wb"):
@@ -559,8 +573,8 @@ class States(Contract):
 
 class Zz(unittest.TestCase):
     def test_every_status_was_seen(self):
-        self.assertEqual(contract.unseen(operations) - SEARCH_STATUSES - MODEL_STATUSES,
-                         set())
+        elsewhere = SEARCH_STATUSES | MODEL_STATUSES | POSTGRES_STATUSES | ANEW_STATUSES
+        self.assertEqual(contract.unseen(operations) - elsewhere, set())
 
 
 if __name__ == "__main__":

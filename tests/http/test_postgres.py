@@ -6,13 +6,14 @@ import json
 import threading
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import test_collections
 import test_search
 from contract import Contract, ready, setting
 from harness import Server
 from postgres import Database, InPostgres
-from store import DIGEST, DIM, MODEL, at
+from store import DIGEST, DIM, LOCKED, MODEL, at
 
 SNAPSHOTS = ("listSnapshots", "putSnapshot", "getSnapshot", "deleteSnapshot", "restoreCollection")
 
@@ -116,6 +117,21 @@ class Replicas(Contract):
             self.call(reader, "deleteItem", 503, path={"name": "c", "id": "a"})
             self.call(reader, "ready", 200)
         self.assertEqual(self.ids(1), ["a", "b"])
+
+    def test_one_that_waits_in_vain(self):
+        """Somebody has locked a table: whatever asks for it gives up, and readiness does not."""
+        self.put(0, "x")
+        more = setting("store.timeout", "1s")
+        with Server(MODEL, args=setting("store.location", self.database.address) + more) as server:
+            ready(server)
+            path = {"name": "c", "id": "x"}
+            with self.database.locked(), ThreadPoolExecutor(len(LOCKED)) as pool:
+                calls = [pool.submit(self.json, server, name, 504, {}, path=path) if name == "findDuplicates"
+                         else pool.submit(self.call, server, name, 504, path=path) for name in LOCKED]
+                for call in calls:
+                    self.assertIn("PostgreSQL", call.result()["detail"])
+                self.call(server, "ready", 200)
+            self.assertEqual(self.call(server, "getItem", 200, path=path)["id"], "x")
 
     def both(self, do):
         """Runs it for both replicas at once; what went wrong in a thread fails the test."""
