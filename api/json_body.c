@@ -7,13 +7,18 @@
 /* Strings from STAND_IN_MIN bytes are worth a stand-in: NUL, offset, ":", size. */
 enum { DEPTH_MAX = 48, STAND_IN_MIN = 1024, STAND_IN_SIZE = 48 };
 
-/* What jansson allocates: a number and its place in an array; an object besides; a member, which
- * has its name beside the text's, and the table that grows to twice its size meanwhile. */
-enum { BYTES_OF_VALUE = 48, BYTES_OF_CONTAINER = 176, BYTES_OF_MEMBER = 112 };
+/* What jansson allocates: a number and its place in an array; besides that, an object, a string
+ * (or a name), and a member's place in a table that grows to twice its size meanwhile. */
+enum {
+    BYTES_OF_VALUE = 48,
+    BYTES_OF_CONTAINER = 176,
+    BYTES_OF_STRING = 48,
+    BYTES_OF_MEMBER = 64,
+};
 
 /* What was learnt about a text before it is parsed. */
 struct scan {
-    size_t values, containers, members, depth;
+    size_t values, containers, strings, members, depth;
     size_t long_strings;
     bool has_nul; /* a string with an escaped NUL: it could be taken for a stand-in */
 };
@@ -66,6 +71,7 @@ static enum status scan_byte(struct scan *scan, struct bytes text, size_t *at, s
     switch (byte) {
     case '"':
         string = read_string(text, *at);
+        scan->strings++;
         if (deserves_stand_in(text, &string)) scan->long_strings++;
         if (string.has_nul) scan->has_nul = true;
         *at = string.end;
@@ -171,7 +177,7 @@ static enum status load(json_t **out, struct bytes text, struct error *err) {
 static enum status charge(struct json_body *out, const struct scan *scan, struct bytes text,
                           struct error *err) {
     size_t bytes = scan->values * BYTES_OF_VALUE + scan->containers * BYTES_OF_CONTAINER +
-                   scan->members * BYTES_OF_MEMBER + text.size;
+                   scan->strings * BYTES_OF_STRING + scan->members * BYTES_OF_MEMBER + text.size;
     if (!out->memory) return STATUS_OK;
     if (!budget_take(out->memory, bytes)) {
         return error_set(err, STATUS_OVERLOADED,
