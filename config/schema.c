@@ -226,7 +226,7 @@ const struct schema_key schema_keys[] = {
      FIELD(collections.timeout_ms),
      .min = 0,
      .max = 3600000,
-     .meaning = "for an answer of the store; 0s is its own choice, 10s"},
+     .meaning = "for an answer of the store, or a turn to write to it; 0s is its own choice, 10s"},
     {.name = "log.level",
      .kind = SCHEMA_CHOICE,
      FIELD(log_level),

@@ -449,9 +449,9 @@ START_TEST(writers_lock_rows_in_one_order) {
     snprintf(sql, sizeof(sql),
              "SELECT id FROM clipd_items_%s WHERE id = 'z' FOR UPDATE SKIP LOCKED", number);
     char *unlocked = postgres_database_run(address, sql);
-    ck_assert_str_eq(unlocked, "z");
     postgres_hold_end(address, holder);
     for (size_t i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    ck_assert_str_eq(unlocked, "z");
     step_drop(c, "order");
     collections_close(c);
     free(unlocked);
