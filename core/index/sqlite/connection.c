@@ -26,6 +26,7 @@ static const struct {
 } roles[] = {
     [SQLITE_OPENED] = {NULL, STATUS_UNPROCESSABLE},
     [SQLITE_STORE] = {"the store", STATUS_IO},
+    [SQLITE_NEW_SNAPSHOT] = {"the snapshot", STATUS_IO},
     [SQLITE_SNAPSHOT] = {"the snapshot", STATUS_UNPROCESSABLE},
 };
 
@@ -55,7 +56,7 @@ static enum status status_of(int code, enum status damaged) {
 /* Who has to mend it is not who reads the answer. */
 static void log_failure(const struct sqlite_connection *connection, enum status status,
                         const char *message) {
-    if (connection->role == SQLITE_STORE && status == STATUS_IO)
+    if (connection->name != connection->path && status == STATUS_IO)
         log_message(LOG_ERROR, "%s: %s", connection->path, message);
 }
 

@@ -16,9 +16,10 @@ enum { SQLITE_KEPT = 32 };
 
 /* What a file is to us: messages about it differ in what they call it, and damage in its status. */
 enum sqlite_role {
-    SQLITE_OPENED,   /* being opened as the store: its path, STATUS_UNPROCESSABLE */
-    SQLITE_STORE,    /* in use: "the store", STATUS_IO; the path goes to the log, not to clients */
-    SQLITE_SNAPSHOT, /* "the snapshot", STATUS_UNPROCESSABLE */
+    SQLITE_OPENED, /* being opened as the store: its path, STATUS_UNPROCESSABLE */
+    SQLITE_STORE,  /* in use: "the store", STATUS_IO; the path goes to the log, not to clients */
+    SQLITE_NEW_SNAPSHOT, /* a snapshot of it that is being written: "the snapshot", as the store */
+    SQLITE_SNAPSHOT,     /* one that is to be restored: "the snapshot", STATUS_UNPROCESSABLE */
 };
 
 struct sqlite_connection {

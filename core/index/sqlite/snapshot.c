@@ -21,7 +21,8 @@ static enum status copy(struct sqlite_store *store, const char *path, struct err
     struct sqlite_connection *reader = NULL, *target = NULL;
     enum status status = sqlite_store_reader(&reader, store, err);
     if (!status)
-        status = sqlite_connection_open(&target, path, SQLITE_SNAPSHOT, SQLITE_FOR_WRITING, err);
+        status =
+            sqlite_connection_open(&target, path, SQLITE_NEW_SNAPSHOT, SQLITE_FOR_WRITING, err);
     if (!status) {
         sqlite3_backup *backup = sqlite3_backup_init(target->db, "main", reader->db, "main");
         if (backup) sqlite3_backup_step(backup, -1);
