@@ -26,8 +26,9 @@ static void explain(char *out, size_t size, const char *folder, const struct fil
     char path[256], sql[4096];
     bool row;
     snprintf(path, sizeof(path), "%s/collections.db", folder);
-    ck_assert_int_eq(sqlite_connection_open(&connection, path, SQLITE_FOR_READING, &err),
-                     STATUS_OK);
+    ck_assert_int_eq(
+        sqlite_connection_open(&connection, path, SQLITE_STORE, SQLITE_FOR_READING, &err),
+        STATUS_OK);
     ck_assert_int_eq(sqlite_filter_init(&condition, &spec, filter, 1, &err), STATUS_OK);
     snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN SELECT i.row FROM items_@ i WHERE %s",
              sqlite_filter_text(&condition));
