@@ -181,7 +181,7 @@ START_TEST(counts_no_less_than_the_tree_takes) {
     struct json_body json;
     buffer_init(&text, 1 << 20);
     json_set_alloc_funcs(hold, let_go);
-    for (size_t i = 0; i < 12 * 6; i++) {
+    for (size_t i = 0; i < (size_t)12 * 6; i++) {
         bool members = i % 2;
         struct budget memory = {.max = SIZE_MAX};
         text.size = 0;

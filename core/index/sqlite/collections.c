@@ -219,7 +219,8 @@ enum status sqlite_collections_acquire_writing(struct sqlite_collection **out,
 
 enum status sqlite_collections_report_missing(const struct sqlite_store *store, const char *name,
                                               struct error *err) {
-    return sqlite_report_damage(store->writer, err, "collection \"%s\" is missing", name);
+    sqlite_report_damage(store->writer, err, "collection \"%s\" is missing", name);
+    return STATUS_IO;
 }
 
 enum status sqlite_collections_acquire_reading(struct sqlite_collection **out,

@@ -42,7 +42,7 @@ START_TEST(one_at_a_time) {
     turn_init(&shared.turn);
     for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, count_up, &shared);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-    ck_assert_int_eq(shared.count, THREADS * ROUNDS);
+    ck_assert_int_eq(shared.count, (int64_t)THREADS * ROUNDS);
     turn_free(&shared.turn);
 }
 END_TEST
