@@ -17,10 +17,11 @@ def lines(count):
 
 
 def wait_for(condition, seconds=SLACK_S):
+    """Once is enough: to ask again may be answered otherwise."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return condition()
+    return found
 
 
 class Streams(unittest.TestCase):
