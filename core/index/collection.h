@@ -107,11 +107,11 @@ enum status collection_list(struct collections *collections, collection_visit_fn
 struct item {
     struct bytes id;
     const float *embedding;   /* [dim], of any length but 0: it is scaled to 1 */
+    const char *model_digest; /* the collection's; only of items that are read */
     struct bytes metadata;    /* a JSON object without U+0000; empty: {} */
     struct bytes text;        /* what a search by words looks at; may be empty */
     struct bytes thumbnail;   /* an image file; may be empty */
     uint32_t dim;             /* of the embedding: STATUS_CONFLICT if it is not the collection's */
-    const char *model_digest; /* the collection's; only of items that are read */
     bool has_digest;
     uint8_t digest[SHA256_SIZE]; /* of the file that the item was made from */
 };
