@@ -84,7 +84,7 @@ enum status follow_add(struct follow *follow, const char *folder, struct error *
     if (status) return status;
     const uint32_t itself = IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_ADD;
     if (inotify_add_watch(follow->events, folder, itself) >= 0) return STATUS_OK;
-    return error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "watch", folder);
+    return error_set_errno(err, error_errno_status(), "watch", folder);
 }
 
 /* What happens in a folder that has been moved is told of no more, or by its new name. */

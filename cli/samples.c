@@ -1,6 +1,5 @@
 #include "cli/samples.h"
 
-#include <errno.h>
 #include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +54,7 @@ static enum status gather_pictures(struct gathered *out, const struct darkroom *
     size_t bytes;
     struct stat folder;
     if (stat(directory, &folder))
-        return error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "open",
-                               directory);
+        return error_set_errno(err, error_errno_status(), "open", directory);
     if (!S_ISDIR(folder.st_mode))
         return error_set(err, STATUS_INVALID, "%s is no directory", directory);
     if (size_multiply(&bytes, most, darkroom->bytes)) out->pixels = malloc(bytes);
